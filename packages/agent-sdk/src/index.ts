@@ -1,0 +1,4 @@
+/**
+ * The guest side: the WIT world, types and polyfills for agent authors.
+ */
+export {};

@@ -1,0 +1,4 @@
+/**
+ * The monitor.
+ */
+export {};

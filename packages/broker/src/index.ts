@@ -1,0 +1,4 @@
+/**
+ * Model providers, routes, budgets, cache and prices.
+ */
+export {};

@@ -1,0 +1,4 @@
+/**
+ * Topics, subscriptions, queues, dedupe, access control and counted drops, in memory.
+ */
+export {};

@@ -1,0 +1,4 @@
+/**
+ * rlp, one file a command.
+ */
+export {};

@@ -1,0 +1,56 @@
+/**
+ * The one door of core: ids, results, the error table, limits, canonical JSON and digests, ports, run events, safe text.
+ *
+ * Bytes on sockets, files and SQL are not here.
+ */
+export { type Result, type Ok, type Err, ok, err, unwrap } from './result.ts';
+export {
+  type JsonValue,
+  type JsonObject,
+  type NotCanonical,
+  canonicalJson,
+  isJsonObject,
+  parseJson,
+  jsonDepthMax,
+} from './json.ts';
+export { type Digest, blake3Bytes, digestBytes, digestText, digestJson, isDigest, toHex, fromHex } from './digest.ts';
+export {
+  type TraceId,
+  type RunId,
+  type ActionId,
+  namePattern,
+  isName,
+  newTraceId,
+  newRunId,
+  newActionId,
+  parseTraceId,
+} from './ids.ts';
+export { type Clock, type Random, type Log, type LogLevel, type LogFields, sleep } from './ports.ts';
+export { systemClock, systemRandom } from './system.ts';
+export { seededRandom, fraction } from './seeded.ts';
+export { showLine, showText, nearest } from './text.ts';
+export {
+  type ErrorKind,
+  type ErrorRow,
+  type ErrorCode,
+  type RmpErrorCode,
+  type SessionErrorCode,
+  type Failure,
+  errorTable,
+  rmpErrorCodes,
+  sessionErrorCodes,
+  failure,
+  isErrorCode,
+} from './errors.ts';
+export {
+  type RunEvent,
+  type RunEventKind,
+  type StreamedKind,
+  type LedgerOnlyKind,
+  type LossyKind,
+  streamedKinds,
+  ledgerOnlyKinds,
+  lossyKinds,
+  isStreamedKind,
+} from './run-event.ts';
+export { bodyBytesMax, inlineBytesMax, socketPathBytesMax, mainThreadBytesMax } from './limits.ts';

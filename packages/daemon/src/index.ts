@@ -1,0 +1,4 @@
+/**
+ * runloopd: sockets, sessions, control, runs, supervision.
+ */
+export {};

@@ -1,0 +1,4 @@
+/**
+ * The ledger, its projections, search and why, with their writer thread.
+ */
+export {};

@@ -1,0 +1,4 @@
+/**
+ * Decides whether a line belongs to the shell or to the agents. Pure.
+ */
+export {};

@@ -1,0 +1,4 @@
+/**
+ * Bundles, trust, the capability kernel, the builder, cells and the WASI host.
+ */
+export {};

@@ -1,0 +1,4 @@
+/**
+ * The client: connect, call, subscribe, run.
+ */
+export {};

@@ -1,0 +1,4 @@
+/**
+ * Simulated clock, seeded random, memory transport, fake provider, leak check.
+ */
+export {};
