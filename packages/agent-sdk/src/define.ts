@@ -36,7 +36,10 @@ function checkAnswer(answer: Answer): void {
     throw new AgentFailure('handle must return an object of ports, at once: it cannot be async', { retryable: false });
   }
   for (const [port, values] of Object.entries(answer)) {
-    if (!Array.isArray(values) || values.some((value) => typeof value?.type !== 'string' || value.value === undefined)) {
+    if (
+      !Array.isArray(values) ||
+      values.some((value) => typeof value?.type !== 'string' || value.value === undefined)
+    ) {
       throw new AgentFailure(`port "${port}" must hold a list of {type, value}`, { retryable: false });
     }
   }

@@ -42,7 +42,8 @@ export class TextDecoderUtf8 {
 function decodeOne(bytes: Uint8Array, at: number): { readonly code: number; readonly length: number } {
   const first = bytes[at] ?? 0;
   if (first < 0x80) return { code: first, length: 1 };
-  const count = first >= 0xc2 && first < 0xe0 ? 1 : first >= 0xe0 && first < 0xf0 ? 2 : first >= 0xf0 && first < 0xf5 ? 3 : 0;
+  const count =
+    first >= 0xc2 && first < 0xe0 ? 1 : first >= 0xe0 && first < 0xf0 ? 2 : first >= 0xf0 && first < 0xf5 ? 3 : 0;
   if (count === 0) return { code: replacement, length: 1 };
   let code = first & (0x3f >> count);
   for (let i = 1; i <= count; i += 1) {

@@ -36,7 +36,12 @@ export interface Host {
   log(level: 'error' | 'warn' | 'info' | 'debug', text: string): void;
   readonly run: RunInfo;
   readonly model: { readonly complete: HostCall; readonly embed: HostCall };
-  readonly kb: { readonly query: HostCall; readonly search: HostCall; readonly why: HostCall; readonly propose: HostCall };
+  readonly kb: {
+    readonly query: HostCall;
+    readonly search: HostCall;
+    readonly why: HostCall;
+    readonly propose: HostCall;
+  };
   readonly http: { readonly fetch: HostCall };
   readonly exec: { readonly run: HostCall };
   readonly tools: { readonly call: HostCall };

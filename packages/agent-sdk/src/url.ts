@@ -3,8 +3,14 @@
  *
  * It deliberately does not do IDNA, percent-encoding of hosts, or schemes without an authority.
  */
-const shape = /^([a-z][a-z0-9+.-]*):\/\/(?:([^/?#@]*)@)?([^/?#:]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?([^?#]*)(\?[^#]*)?(#.*)?$/i;
-const defaultPorts: { readonly [protocol: string]: string } = { 'http:': '80', 'https:': '443', 'ws:': '80', 'wss:': '443' };
+const shape =
+  /^([a-z][a-z0-9+.-]*):\/\/(?:([^/?#@]*)@)?([^/?#:]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?([^?#]*)(\?[^#]*)?(#.*)?$/i;
+const defaultPorts: { readonly [protocol: string]: string } = {
+  'http:': '80',
+  'https:': '443',
+  'ws:': '80',
+  'wss:': '443',
+};
 
 export class AgentUrlSearchParams {
   readonly #pairs: [string, string][] = [];
@@ -117,7 +123,9 @@ function normalisePath(path: string): string {
 }
 
 function escape(text: string): string {
-  return encodeURIComponent(text).replace(/%20/g, '+').replace(/[!'()~]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+  return encodeURIComponent(text)
+    .replace(/%20/g, '+')
+    .replace(/[!'()~]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 function unescape(text: string): string {

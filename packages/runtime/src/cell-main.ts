@@ -118,7 +118,13 @@ async function receive(message: Message): Promise<void> {
     instance = await createInstance(prepared);
     send(say.hello, { v: 1, kind: 'cell', ready: true });
   } else if (message.schemaId === say.request) await serve(message.payload as unknown as Request);
-  else if (message.schemaId === say.hostanswer) answer(message.payload);
+}
+
+/** Orders are obeyed one after the other; answers to the order under way come in between. */
+let turn: Promise<void> = Promise.resolve();
+function take(message: Message): void {
+  if (message.schemaId === say.hostanswer) answer(message.payload);
+  else turn = turn.then(() => receive(message)).catch(fail);
 }
 
 function fail(error: unknown): void {
@@ -139,7 +145,7 @@ function listen(): void {
       process.exit(0);
     }
     const { messages, fault } = channel.push(Buffer.from(buffer.subarray(0, count)));
-    for (const message of messages) receive(message).catch(fail);
+    for (const message of messages) take(message);
     if (fault !== undefined) fail(new Error(fault.message));
     listen();
   });

@@ -12,8 +12,8 @@ export const wasmNameBytesMax = 256;
 export const wasmPageBytes = 65_536;
 /** Entries of one table; QuickJS needs about 3 000. */
 export const tableEntriesMax = 100_000;
-/** Units of fuel (function entries and loop turns) that stand for a millisecond of CPU: about what QuickJS uses. */
-export const fuelPerCpuMs = 100_000;
+/** Units of fuel (function entries and loop turns) that stand for a millisecond of CPU: about what QuickJS uses here. */
+export const fuelPerCpuMs = 400_000;
 /** A builder process that takes longer is killed. */
 export const builderMsMax = 60_000;
 /** What a builder process may say on its standard output and error together. */

@@ -13,7 +13,12 @@ export type CellOutcome =
   | { readonly type: 'failed'; readonly reason: string; readonly retryable: boolean }
   | { readonly type: 'refused'; readonly code: string; readonly reason: string };
 
-export type CellUsage = { readonly fuel: number; readonly memory_bytes: number; readonly hostcalls: number; readonly log_bytes: number };
+export type CellUsage = {
+  readonly fuel: number;
+  readonly memory_bytes: number;
+  readonly hostcalls: number;
+  readonly log_bytes: number;
+};
 
 export type RunContext = {
   readonly info: string;
@@ -48,7 +53,11 @@ export interface AgentInstance {
 
 export async function createInstance(prepared: Prepared): Promise<AgentInstance> {
   const parts: WebAssembly.Instance[] = [];
-  const state: { context: RunContext; hostcalls: number; logBytes: number } = { context: idle, hostcalls: 0, logBytes: 0 };
+  const state: { context: RunContext; hostcalls: number; logBytes: number } = {
+    context: idle,
+    hostcalls: 0,
+    logBytes: 0,
+  };
 
   const log = (stream: string, level: string, text: string): void => {
     const { context } = state;
@@ -59,8 +68,10 @@ export async function createInstance(prepared: Prepared): Promise<AgentInstance>
   const call = async (op: string, args: string): Promise<string> => {
     const { context } = state;
     state.hostcalls += 1;
-    if (state.hostcalls > context.hostcallsMax) throw callFailure('LimitExceeded', `more than ${context.hostcallsMax} host calls`);
-    if (args.length > context.argsBytesMax) throw callFailure('LimitExceeded', `arguments over ${context.argsBytesMax} bytes`);
+    if (state.hostcalls > context.hostcallsMax)
+      throw callFailure('LimitExceeded', `more than ${context.hostcallsMax} host calls`);
+    if (args.length > context.argsBytesMax)
+      throw callFailure('LimitExceeded', `arguments over ${context.argsBytesMax} bytes`);
     return context.call(state.hostcalls - 1, op, args);
   };
   const text = new TextDecoder();
@@ -90,11 +101,16 @@ export async function createInstance(prepared: Prepared): Promise<AgentInstance>
   return {
     async run(request, context) {
       state.context = context;
-      const outcome = await invoke(handle, request, context, () => measure(parts, prepared));
+      const outcome = await invoke(handle, request, context, prepared.memoryBytesMax, () => measure(parts, prepared));
       const used = measure(parts, prepared);
       return {
         outcome,
-        usage: { fuel: used.fuel, memory_bytes: used.memoryBytes, hostcalls: state.hostcalls, log_bytes: state.logBytes },
+        usage: {
+          fuel: used.fuel,
+          memory_bytes: used.memoryBytes,
+          hostcalls: state.hostcalls,
+          log_bytes: state.logBytes,
+        },
       };
     },
   };
@@ -114,8 +130,11 @@ const idle: RunContext = {
   argsBytesMax: 0,
   outputBytesMax: 0,
   log: () => {},
-  call: () => Promise.reject(callFailure('FailedPrecondition', 'the agent calls its host before it was asked anything')),
+  call: () =>
+    Promise.reject(callFailure('FailedPrecondition', 'the agent calls its host before it was asked anything')),
 };
+
+const memorySlackBytes = 4 * 2 ** 20;
 
 type Measured = { readonly fuel: number; readonly outOfFuel: boolean; readonly memoryBytes: number };
 
@@ -138,11 +157,21 @@ function measure(parts: readonly WebAssembly.Instance[], prepared: Prepared): Me
   return { fuel: Number(used), outOfFuel, memoryBytes };
 }
 
-async function invoke(handle: Handle, request: string, context: RunContext, now: () => Measured): Promise<CellOutcome> {
+async function invoke(
+  handle: Handle,
+  request: string,
+  context: RunContext,
+  memoryBytesMax: number,
+  now: () => Measured,
+): Promise<CellOutcome> {
   try {
     const answer = await handle(request);
     if (answer.length > context.outputBytesMax) {
-      return { type: 'refused', code: 'OutputTooLarge', reason: `the answer has more than ${context.outputBytesMax} bytes` };
+      return {
+        type: 'refused',
+        code: 'OutputTooLarge',
+        reason: `the answer has more than ${context.outputBytesMax} bytes`,
+      };
     }
     return { type: 'answered', answer };
   } catch (error) {
@@ -150,8 +179,14 @@ async function invoke(handle: Handle, request: string, context: RunContext, now:
     if (outOfFuel) return { type: 'refused', code: 'OutOfFuel', reason: 'the agent used up its CPU allowance' };
     const failed = worldFailure(error);
     const why = failed?.reason ?? (error instanceof Error ? error.message : String(error));
-    if (/out of memory|memory allocation|alloc.*fail/i.test(why)) {
-      return { type: 'refused', code: 'OutOfMemory', reason: `out of memory at ${Math.ceil(memoryBytes / 2 ** 20)} MiB` };
+    // QuickJS throws null where it has no room left for an error.
+    const full = why === 'null' && memoryBytes > memoryBytesMax - memorySlackBytes;
+    if (full || /out of memory|memory allocation|alloc.*fail/i.test(why)) {
+      return {
+        type: 'refused',
+        code: 'OutOfMemory',
+        reason: `out of memory at ${Math.ceil(memoryBytes / 2 ** 20)} MiB`,
+      };
     }
     if (failed !== undefined) return { type: 'failed', ...failed };
     if (error instanceof ExitRequested) return { type: 'failed', reason: error.message, retryable: false };
@@ -165,5 +200,7 @@ function worldFailure(error: unknown): { readonly reason: string; readonly retry
   const payload = (error as { payload?: unknown } | null)?.payload ?? error;
   if (typeof payload !== 'object' || payload === null) return undefined;
   const { reason, retryable } = payload as { reason?: unknown; retryable?: unknown };
-  return typeof reason === 'string' && typeof retryable === 'boolean' ? { reason: reason.slice(0, 4096), retryable } : undefined;
+  return typeof reason === 'string' && typeof retryable === 'boolean'
+    ? { reason: reason.slice(0, 4096), retryable }
+    : undefined;
 }

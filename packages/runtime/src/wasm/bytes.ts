@@ -94,7 +94,8 @@ export type Section = { readonly id: number; readonly start: number; readonly en
 
 /** The sections of a core module or component, whose eight-byte preamble is at `reader`. */
 export function sections(reader: Reader, preamble: readonly number[]): Section[] {
-  for (const expected of preamble) if (reader.byte() !== expected) throw new Malformed('the preamble is not the expected one');
+  for (const expected of preamble)
+    if (reader.byte() !== expected) throw new Malformed('the preamble is not the expected one');
   const found: Section[] = [];
   while (!reader.done) {
     const id = reader.byte();

@@ -41,7 +41,8 @@ function attempt(walk: () => void): Result<void, Failure> {
 }
 
 function checkName(name: string): void {
-  if (!namePattern.test(name)) throw new Malformed(`the name ${JSON.stringify(name)} holds a character outside the alphabet`);
+  if (!namePattern.test(name))
+    throw new Malformed(`the name ${JSON.stringify(name)} holds a character outside the alphabet`);
 }
 
 function walkComponent(reader: Reader, walk: Walk, outermost: boolean): void {
@@ -105,22 +106,26 @@ function externName(reader: Reader): string {
   return text;
 }
 
-function externDescription(reader: Reader): void {
+/** Reads what is imported or exported, and says its kind: 1 function, 2 value, 3 type, 4 component, 5 instance. */
+function externDescription(reader: Reader): number {
   const kind = reader.byte();
   if (kind === 0) reader.byte();
   if (kind === 2 || kind === 3) {
     if (reader.byte() === 0) reader.skipLeb();
     else if (kind === 2) reader.skipLeb();
-    return;
+    return kind;
   }
   if (kind > 5) throw new Malformed('an import is of an unknown kind');
   reader.skipLeb();
+  return kind;
 }
 
 function componentImport(reader: Reader, outermost: boolean): void {
   const text = externName(reader);
-  externDescription(reader);
-  if (outermost && !text.startsWith('import-type-') && !importPattern.test(text)) {
+  const kind = externDescription(reader);
+  // A type of the world itself is imported by its bare name and brings no behaviour.
+  const bareType = kind === 3 && /^[a-z0-9-]+$/.test(text);
+  if (outermost && !bareType && !importPattern.test(text)) {
     throw new Malformed(`it imports "${text}", which no agent may`);
   }
 }

@@ -122,7 +122,10 @@ function clampImports(reader: Reader, limits: ModuleLimits): Uint8Array {
     }
     reader.byte();
     if (kind === 1) skipReferenceType(reader);
-    out.push(reader.bytes.subarray(start, reader.at), clampLimits(reader, kind === 1 ? 'table' : 'memory', limits, false));
+    out.push(
+      reader.bytes.subarray(start, reader.at),
+      clampLimits(reader, kind === 1 ? 'table' : 'memory', limits, false),
+    );
   }
   return concat(out);
 }
@@ -134,7 +137,8 @@ function clampLimits(reader: Reader, kind: Kind, limits: ModuleLimits, always: b
   const most = kind === 'memory' ? Math.floor(limits.memoryBytes / wasmPageBytes) : tableEntriesMax;
   const least = reader.u32();
   if (least > most) {
-    const what = kind === 'memory' ? `${(least * wasmPageBytes) / 2 ** 20} MiB of memory` : `a table of ${least} entries`;
+    const what =
+      kind === 'memory' ? `${(least * wasmPageBytes) / 2 ** 20} MiB of memory` : `a table of ${least} entries`;
     throw new Malformed(`it starts with ${what}, more than its limit`);
   }
   if (flags === 0 && !always) return concat([Uint8Array.of(0), u32Leb(least)]);
