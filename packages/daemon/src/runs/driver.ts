@@ -120,6 +120,7 @@ export class RunDriver {
       const waiters: ((result: Result<void, Failure>) => void)[] = [];
       for (const input of this.#inputs.splice(0)) {
         if (input.type === 'signal') this.#fold(step(this.state, input.signal));
+        else if (this.finished) input.done(err(stoppedFailure));
         else {
           this.#fold(input.drafts.map((draft) => ({ type: 'append' as const, ...draft })), input.provenance);
           waiters.push(input.done);

@@ -1,61 +1,22 @@
 /**
- * What runs need from their neighbours, in their own words; joined in main.ts.
+ * What runs need from their neighbours, in their own words; joined in daemon.ts.
  */
 import type { Failure, JsonObject, JsonValue, Result, RunEvent, RunEventKind } from '@runloop/core';
+import type { Kb } from '@runloop/kb';
 import type { AgentInterface } from '@runloop/openings';
 import type { Bundle } from '@runloop/runtime';
 
-export type LedgerDraft = {
-  readonly ts_ms: number;
-  readonly actor: string;
-  readonly kind: string;
-  readonly scope: string;
-  readonly payload: JsonObject;
-  readonly provenance: JsonObject;
-  readonly dedupe_key?: string;
-  readonly trace_id?: string;
-  readonly run_seq?: number;
-};
-
-/** A row of the ledger as it is read back. */
-export type LedgerRow = {
-  readonly id: number;
-  readonly ts_ms: number;
-  readonly actor: string;
-  readonly kind: string;
-  readonly payload: JsonObject | undefined;
-  readonly run_seq?: number | undefined;
-};
-
 /** The ledger as runs see it: an append is answered only when it is durable. */
-export interface RunLedger {
-  append(drafts: readonly LedgerDraft[]): Promise<Result<readonly { readonly id: number }[], Failure>>;
-  putBlob(bytes: Uint8Array): Promise<Result<string, Failure>>;
-  getBlob(digest: string): Promise<Result<Uint8Array, Failure>>;
-  /** Rows of one run in order, from the ledger, all kinds unless `streamedOnly`. */
-  runEvents(query: {
-    readonly traceId: string;
-    readonly afterId?: number;
-    readonly afterSeq?: number;
-    readonly streamedOnly?: boolean;
-    readonly max: number;
-  }): Promise<Result<readonly LedgerRow[], Failure>>;
-  /** Trace ids of runs that were accepted and have not finished, oldest first. */
-  openRuns(): Promise<Result<readonly string[], Failure>>;
-}
+export type RunLedger = Pick<Kb, 'append' | 'putBlob' | 'getBlob' | 'runEvents' | 'openRuns'>;
 
 /** Agents by name for a new run, by digest for one that was accepted before. */
 export interface AgentSource {
+  /** The interfaces of those of `names` that exist. */
   interfaces(names: readonly string[]): Promise<Result<ReadonlyMap<string, AgentInterface>, Failure>>;
   /** Pins the agent of this name: its bundle is kept for as long as a tape names it. */
   pin(name: string): Promise<Result<Bundle, Failure>>;
-  pinned(digest: string): Promise<Result<Bundle, Failure>>;
+  pinned(name: string, digest: string): Promise<Result<Bundle, Failure>>;
 }
-
-/** Who performs a host call that the kernel has let through. */
-export type Performed =
-  | { readonly ok: true; readonly value: JsonValue; readonly events?: readonly RunDraft[] }
-  | { readonly ok: false; readonly code: string; readonly message: string; readonly retryable: boolean; readonly events?: readonly RunDraft[] };
 
 export type CallScope = {
   readonly traceId: string;
@@ -63,16 +24,21 @@ export type CallScope = {
   readonly opening: string;
   readonly node: string;
   readonly attempt: number;
-  readonly agent: string;
-  readonly agentDigest: string;
+  readonly bundle: Bundle;
   readonly actor: string;
   readonly callId: string;
   readonly budgets: { readonly runTokens?: number; readonly nodeTokens?: number; readonly runUsd?: number };
-  readonly bundle: Bundle;
-  /** Says that the attempt goes on living only for this long, milliseconds. */
-  readonly deadlineMs: number;
 };
 
+/** What came of a host call that the kernel had let through, and the events that tell of it. */
+export type Performed = {
+  readonly result:
+    | { readonly ok: true; readonly value: JsonValue }
+    | { readonly ok: false; readonly code: string; readonly message: string; readonly retryable: boolean };
+  readonly events?: readonly RunDraft[];
+};
+
+/** Performs host calls: one implementation for each operation, joined in host/. */
 export interface HostPerformer {
   perform(op: string, args: JsonValue, scope: CallScope, signal: AbortSignal): Promise<Performed>;
 }
@@ -85,7 +51,7 @@ export type RunDraft = {
   readonly meta: JsonObject;
 };
 
-/** Tells the world that something new stands on the ledger. */
+/** Tells the world that something new stands on the ledger, or was said in passing. */
 export interface RunPublisher {
   published(event: RunEvent): void;
   lossy(event: RunEvent): void;
