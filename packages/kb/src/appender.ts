@@ -66,7 +66,7 @@ export function createAppender(
 
   const flush = (): void => {
     scheduled = false;
-    while (waiting.length > 0 && underWay < messagesMax) {
+    for (let free = messagesMax - underWay; waiting.length > 0 && free > 0; free -= 1) {
       let events = 0;
       let count = 0;
       while (count < waiting.length && (count === 0 || events < transactionEventsMax)) {

@@ -116,7 +116,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   const views = opening.use(startThread<ViewsQuestion>('views-main', { eventsDb, viewDb } satisfies ViewsData));
   const ready = await views.ask({ type: 'stats' });
   if (!ready.ok) return ready;
-  const ask = <T>(question: ViewsQuestion): Asked<T> => views.ask(question) as Asked<T>;
+  const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
   const appender = createAppender(ledger, deps.random, (id) => void views.ask({ type: 'durable', id }));
   const blobs = createBlobs(
     {
@@ -130,7 +130,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= appender.drained().then(() => threads.disposeAsync()));
   return ok({
-    append: appender.append,
+    append: (drafts) => appender.append(drafts),
     async propose(delta, by) {
       const draft = await ask<EventDraft>({
         type: 'validate',
@@ -144,20 +144,9 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
       if (event === undefined) throw new Error('assumed one event for one draft');
       return ok({ event_id: event.id, existing: event.existing });
     },
-    putBlob: blobs.put,
-    getBlob: blobs.get,
-    runEvents: (q) => ask({ type: 'runEvents', q }),
-    openRuns: () => ask({ type: 'openRuns' }),
-    runs: (q) => ask({ type: 'runs', q }),
-    run: (traceId) => ask({ type: 'run', traceId }),
-    effects: (traceId, max) => ask({ type: 'effects', traceId, max }),
-    artifacts: (q) => ask({ type: 'artifacts', q }),
-    approvals: (q) => ask({ type: 'approvals', q }),
-    costs: (by, max) => ask({ type: 'costs', by, max }),
-    find: (q) => ask({ type: 'find', q }),
-    search: (q) => ask({ type: 'search', q }),
-    why: (entity, raw = false) => ask({ type: 'why', entity, raw }),
-    blame: (entity, field, raw = false) => ask({ type: 'blame', entity, field, raw }),
+    putBlob: (bytes) => blobs.put(bytes),
+    getBlob: (digest) => blobs.get(digest),
+    ...readsOf(ask),
     async query(sql) {
       const caughtUp = await ask({ type: 'stats' });
       return caughtUp.ok ? querySql(deps.clock, viewDb, sql) : caughtUp;
@@ -184,4 +173,39 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     close,
     [Symbol.asyncDispose]: close,
   });
+}
+
+type Ask = <T>(question: ViewsQuestion) => Asked<T>;
+type Reads = Pick<
+  Kb,
+  | 'runEvents'
+  | 'openRuns'
+  | 'runs'
+  | 'run'
+  | 'effects'
+  | 'artifacts'
+  | 'approvals'
+  | 'costs'
+  | 'find'
+  | 'search'
+  | 'why'
+  | 'blame'
+>;
+
+/** The reads that are one question to the views thread each. */
+function readsOf(ask: Ask): Reads {
+  return {
+    runEvents: (q) => ask({ type: 'runEvents', q }),
+    openRuns: () => ask({ type: 'openRuns' }),
+    runs: (q) => ask({ type: 'runs', q }),
+    run: (traceId) => ask({ type: 'run', traceId }),
+    effects: (traceId, max) => ask({ type: 'effects', traceId, max }),
+    artifacts: (q) => ask({ type: 'artifacts', q }),
+    approvals: (q) => ask({ type: 'approvals', q }),
+    costs: (by, max) => ask({ type: 'costs', by, max }),
+    find: (q) => ask({ type: 'find', q }),
+    search: (q) => ask({ type: 'search', q }),
+    why: (entity, raw = false) => ask({ type: 'why', entity, raw }),
+    blame: (entity, field, raw = false) => ask({ type: 'blame', entity, field, raw }),
+  };
 }

@@ -70,7 +70,8 @@ await new Promise<void>((resolve) => {
         batch = [];
         events = 0;
       }
-      message = (receiveMessageOnPort(port) as { message: Message } | undefined)?.message;
+      const following: { readonly message: Message } | undefined = receiveMessageOnPort(port);
+      message = following?.message;
     }
     if (batch.length > 0) commit(batch);
   });

@@ -71,7 +71,7 @@ export function createValidator(exists: (id: number) => boolean): Validator {
       return refuse('scope', `"${scope}" is outside of "${by.scope}"`, 'Leave the scope out, or narrow it.');
     const validate = compiled.get(delta.kind) ?? ajv.compile(known.schema);
     compiled.set(delta.kind, validate);
-    if (validate(delta.payload) !== true) {
+    if (!validate(delta.payload)) {
       const first = validate.errors?.[0];
       return refuse(
         'schema',

@@ -139,14 +139,12 @@ describe('A5: every view can be dropped and rebuilt', () => {
   const word = fc.constantFrom('x', 'y', 'mail x@y.org', 'ü');
   const traces = fc.constantFrom(trace, 'cd'.repeat(16));
   const event: fc.Arbitrary<EventDraft> = fc.oneof(
-    fc
-      .record({ n: name, w: word })
-      .map(({ n, w }) =>
-        draft({
-          kind: 'contact.upserted',
-          payload: { contact: `contact:${n}`, name: w, confidence: 0.5, trust: 'low' },
-        }),
-      ),
+    fc.record({ n: name, w: word }).map(({ n, w }) =>
+      draft({
+        kind: 'contact.upserted',
+        payload: { contact: `contact:${n}`, name: w, confidence: 0.5, trust: 'low' },
+      }),
+    ),
     name.map((n) => draft({ kind: 'contact.removed', payload: { contact: `contact:${n}` } })),
     fc
       .record({ n: name, w: word })
@@ -249,7 +247,7 @@ describe('reading', () => {
           kb.why('contact:john', raw),
           kb.blame('contact:john', 'email', raw),
         ])
-      ).map((answer) => JSON.stringify(unwrap(answer, 'a read')));
+      ).map((answer) => JSON.stringify(unwrap<unknown, unknown>(answer, 'a read')));
     for (const text of await paths(true)) expect(text).toContain('john@acme.com');
     for (const text of await paths(false)) {
       expect(text).not.toContain('john@acme.com');

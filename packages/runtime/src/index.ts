@@ -1,4 +1,21 @@
 /**
- * Bundles, trust, the capability kernel, the builder, cells and the WASI host.
+ * The one door of the runtime: bundles, trust, building agents, cells, and the capability kernel.
  */
-export {};
+export { type Bundle, type Anchor, type TrustPolicy, loadBundle } from './bundle.ts';
+export { type Manifest, type Ports, parseManifest } from './manifest.ts';
+export { type Caps, type ExecGrant, type Domains, noCaps, parseCaps, narrow } from './caps.ts';
+export { type HostKey, hostKey, publicKeyId, publicKeyOf } from './keys.ts';
+export { type BuildOptions, buildAgent, signBundle } from './build-agent.ts';
+export { type AgentLimits, defaultAgentLimits, agentLimitsMax } from './limits.ts';
+export { type Cells, type CellsDeps, type CellsOptions, type Invocation, createCells } from './cells.ts';
+export {
+  type AttemptOutcome,
+  type AttemptUsage,
+  type AttemptFailureCode,
+  type HostAnswer,
+  type HostCalls,
+  type RunIdentity,
+  type AgentRequest,
+  type TypedValue,
+} from './outcome.ts';
+export { guardComponent } from './wasm/guard.ts';

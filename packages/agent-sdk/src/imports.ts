@@ -1,0 +1,67 @@
+/**
+ * The world's imports as the component model gives them, and the `Host` that authors see over them.
+ *
+ * 1. Every call crosses as JSON text; a call-failure becomes a `HostError` with its code, message and retryability.
+ */
+import { type Host, HostError, type HostCall, type JsonObject, type JsonValue, type RunInfo } from './types.ts';
+
+type Raw = (request: string) => string;
+
+/** What the entry of a built agent imports, one member for each interface of the world. */
+export type WorldImports = {
+  readonly log: { readonly write: (level: string, text: string) => void };
+  readonly run: { readonly info: () => string };
+  readonly model: { readonly complete: Raw; readonly embed: Raw };
+  readonly kb: { readonly query: Raw; readonly search: Raw; readonly why: Raw; readonly propose: Raw };
+  readonly http: { readonly fetch: Raw };
+  readonly exec: { readonly run: Raw };
+  readonly tools: { readonly call: Raw };
+  readonly secrets: { readonly ref: Raw };
+  readonly mailbox: { readonly receive: Raw; readonly send: Raw };
+  readonly mail: { readonly send: Raw };
+};
+
+export function hostOver(world: WorldImports): Host {
+  const info = JSON.parse(world.run.info()) as RunInfo;
+  return {
+    log: (level, text) => world.log.write(level, text),
+    run: info,
+    model: { complete: call(world.model.complete), embed: call(world.model.embed) },
+    kb: {
+      query: call(world.kb.query),
+      search: call(world.kb.search),
+      why: call(world.kb.why),
+      propose: call(world.kb.propose),
+    },
+    http: { fetch: call(world.http.fetch) },
+    exec: { run: call(world.exec.run) },
+    tools: { call: call(world.tools.call) },
+    secrets: { ref: call(world.secrets.ref) },
+    mailbox: { receive: call(world.mailbox.receive), send: call(world.mailbox.send) },
+    mail: { send: call(world.mail.send) },
+  };
+}
+
+function call(raw: Raw): HostCall {
+  return (request: JsonObject): JsonValue => {
+    let text: string;
+    try {
+      text = raw(JSON.stringify(request));
+    } catch (error) {
+      throw hostError(error);
+    }
+    return JSON.parse(text) as JsonValue;
+  };
+}
+
+/** The binding wraps the record of a `result`'s error case in an Error with `payload`. */
+function hostError(error: unknown): unknown {
+  const payload = (error as { payload?: unknown } | null)?.payload;
+  if (typeof payload !== 'object' || payload === null) return error;
+  const { code, message, retryable } = payload as { code?: unknown; message?: unknown; retryable?: unknown };
+  return new HostError(
+    typeof code === 'string' ? code : 'Internal',
+    typeof message === 'string' ? message : 'the call failed',
+    retryable === true,
+  );
+}

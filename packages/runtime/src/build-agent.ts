@@ -1,0 +1,98 @@
+/**
+ * Source folder → bundle: component, file list, signature.
+ *
+ * 1. Nothing of the source runs in this process; the builder process does the work and ends.
+ * 2. The list is signed last, over exactly the files that lie there; a bundle half built does not load.
+ */
+import { type KeyObject, sign } from 'node:crypto';
+import { access, cp, mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { type Clock, type Failure, type Result, digestBytes, err, failure, ok } from '@runloop/core';
+import { type Bundle, bundleFiles, fileListName, loadBundle, signatureName } from './bundle.ts';
+import { fromSource, runBuilder } from './builder.ts';
+import { type HostKey } from './keys.ts';
+import { parseManifest } from './manifest.ts';
+
+export type BuildOptions = {
+  /** Where the bundle goes; the source folder itself by default. */
+  readonly outDir?: string;
+  readonly signWith: HostKey;
+  /** Folder of the package `@runloop/agent`, where the source folder does not have it in its node_modules. */
+  readonly sdkDir?: string;
+};
+
+const copied = ['manifest.toml', 'policy.caps', 'tools.json', 'schemas', 'README.md', 'LICENSE', 'package.json', 'src'];
+
+export async function buildAgent(
+  deps: { readonly clock: Clock },
+  sourceDir: string,
+  options: BuildOptions,
+): Promise<Result<Bundle, Failure>> {
+  const source = resolve(sourceDir);
+  const refuse = (what: string, hint?: string): Result<never, Failure> =>
+    err(failure('BuildFailed', `agent ${source}: ${what}`, hint === undefined ? {} : { hint }));
+  const manifestText = await readFile(join(source, 'manifest.toml'), 'utf8').catch(() => undefined);
+  if (manifestText === undefined) return refuse('there is no manifest.toml', 'make one: rlp agent scaffold <name>');
+  const manifest = parseManifest(manifestText);
+  if (!manifest.ok) return manifest;
+  const entry = join(source, 'src/agent.ts');
+  if (!(await exists(entry))) return refuse('there is no src/agent.ts');
+  const sdkDir = (await findSdk(source)) ?? options.sdkDir;
+  if (sdkDir === undefined) return refuse('the package @runloop/agent is not installed', 'npm install @runloop/agent');
+  const outDir = resolve(options.outDir ?? source);
+  try {
+    if (outDir !== source) await copySources(source, outDir);
+    await rm(join(outDir, signatureName), { force: true });
+    const out = join(outDir, manifest.value.entry);
+    await mkdir(dirname(out), { recursive: true });
+    const built = await runBuilder(deps, {
+      type: 'build',
+      entry,
+      sdkDir,
+      fromSource: fromSource && (await exists(join(sdkDir, 'src/index.ts'))),
+      out: `${out}.new`,
+    });
+    if (!built.ok) return built;
+    await rename(`${out}.new`, out);
+    const signed = await signBundle(outDir, options.signWith);
+    if (!signed.ok) return signed;
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
+  }
+  return loadBundle(outDir, { anchors: [{ name: 'host', key: options.signWith.id }] });
+}
+
+/** Writes the list of the bundle's files and signs it. */
+export async function signBundle(dir: string, key: { readonly privateKey: KeyObject }): Promise<Result<void, Failure>> {
+  const files = await bundleFiles(dir);
+  if (!files.ok) return files;
+  const digests = Object.fromEntries([...files.value].map(([path, bytes]) => [path, digestBytes(bytes)]));
+  const list = Buffer.from(`${JSON.stringify({ version: 1, files: digests }, undefined, 2)}\n`);
+  await mkdir(join(dir, dirname(fileListName)), { recursive: true });
+  await mkdir(join(dir, dirname(signatureName)), { recursive: true });
+  await writeFile(join(dir, fileListName), list);
+  await writeFile(join(dir, signatureName), sign(null, list, key.privateKey));
+  return ok(undefined);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function copySources(source: string, outDir: string): Promise<void> {
+  await mkdir(outDir, { recursive: true });
+  for (const name of copied) {
+    if (await exists(join(source, name))) await cp(join(source, name), join(outDir, name), { recursive: true });
+  }
+}
+
+async function findSdk(from: string): Promise<string | undefined> {
+  for (let dir = from; ; dir = dirname(dir)) {
+    const candidate = join(dir, 'node_modules/@runloop/agent');
+    if (await exists(join(candidate, 'wit'))) return realpath(candidate);
+    if (dirname(dir) === dir) return undefined;
+  }
+}

@@ -1,0 +1,44 @@
+/** What the builder process is asked and what it answers; plain JSON, for it crosses a pipe. */
+import type { ErrorCode } from '@runloop/core';
+
+export type BuildJob = {
+  readonly type: 'build';
+  /** The module whose default export is the agent. */
+  readonly entry: string;
+  /** Folder of the package `@runloop/agent`. */
+  readonly sdkDir: string;
+  /** Prefer the export condition `source`. */
+  readonly fromSource: boolean;
+  readonly out: string;
+};
+
+export type PrepareJob = {
+  readonly type: 'prepare';
+  readonly component: string;
+  readonly outDir: string;
+  readonly memoryBytes: number;
+  /** Decimal digits of a 64-bit integer. */
+  readonly fuel: string;
+};
+
+export type BundleJob = {
+  readonly type: 'bundle';
+  readonly entry: string;
+  readonly fromSource: boolean;
+  readonly out: string;
+};
+
+export type BuilderJob = BuildJob | PrepareJob | BundleJob;
+
+export type LayoutEntry = { readonly name: string; readonly offset: number; readonly bytes: number };
+
+export type PreparedFiles = {
+  readonly code_sha256: string;
+  readonly cache_sha256: string;
+  readonly modules_sha256: string;
+  readonly layout: readonly LayoutEntry[];
+};
+
+export type BuilderAnswer =
+  | { readonly ok: true; readonly files?: PreparedFiles; readonly bytes?: number }
+  | { readonly ok: false; readonly code: ErrorCode; readonly message: string };

@@ -1,0 +1,61 @@
+/**
+ * An agent's TypeScript into a component: one JavaScript module by rolldown, then QuickJS around it.
+ *
+ * The entry around the agent is written here: it imports the world's interfaces and binds them to the agent's definition.
+ * Runs in the builder process alone.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { componentize } from 'componentize-qjs';
+import { rolldown } from 'rolldown';
+import type { BuilderAnswer, BuildJob } from '../builder-job.ts';
+
+const entryId = '\0runloop-entry';
+const interfaces = ['log', 'run', 'model', 'kb', 'http', 'exec', 'tools', 'secrets', 'mailbox', 'mail'] as const;
+
+function entrySource(agent: string): string {
+  return [
+    ...interfaces.map((name) => `import * as ${name} from 'runloop:agent/${name}';`),
+    `import { bindAgent } from '@runloop/agent';`,
+    `import agent from ${JSON.stringify(agent)};`,
+    `export const handle = bindAgent(agent, { ${interfaces.join(', ')} });`,
+  ].join('\n');
+}
+
+export async function buildComponent(job: BuildJob): Promise<BuilderAnswer> {
+  const bundle = await rolldown({
+    input: entryId,
+    platform: 'neutral',
+    external: /^runloop:agent\//,
+    logLevel: 'silent',
+    resolve: {
+      alias: { '@runloop/agent': join(job.sdkDir, job.fromSource ? 'src/index.ts' : 'dist/index.js') },
+      conditionNames: [...(job.fromSource ? ['source'] : []), 'import', 'default'],
+      mainFields: ['module', 'main'],
+    },
+    plugins: [
+      {
+        name: 'runloop-entry',
+        resolveId: (id: string) => (id === entryId ? id : null),
+        load: (id: string) => (id === entryId ? entrySource(job.entry) : null),
+      },
+    ],
+  });
+  const { output } = await bundle.generate({ format: 'esm', codeSplitting: false, minify: false });
+  await bundle.close();
+  const chunk = output[0];
+  const foreign = chunk.imports.filter((name) => !name.startsWith('runloop:agent/'));
+  if (foreign.length > 0) {
+    const message = `an agent cannot import ${foreign.map((name) => `"${name}"`).join(', ')}: there is no Node in a cell`;
+    return { ok: false, code: 'BuildFailed', message };
+  }
+  const { component } = await componentize({
+    witPath: join(job.sdkDir, 'wit'),
+    jsSource: chunk.code,
+    world: 'agent',
+    sync: true,
+  });
+  mkdirSync(dirname(job.out), { recursive: true });
+  writeFileSync(job.out, component);
+  return { ok: true, bytes: component.length };
+}

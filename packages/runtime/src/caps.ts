@@ -1,0 +1,206 @@
+/**
+ * Capabilities: what `policy.caps` asks for, deny by default, and how layers narrow it.
+ *
+ * 1. An absent key grants nothing. An unknown key or a wrong shape is an error: a typo must not look like a grant.
+ * 2. `narrow(a, b)` never grants what either does not.
+ *
+ * File grants are refused for now: no file reaches a cell in this version.
+ */
+import { parse } from 'smol-toml';
+import { type Failure, type Result, err, failure, isJsonObject, nearest, ok } from '@runloop/core';
+import { type AgentLimits, agentLimitsMax, defaultAgentLimits } from './limits.ts';
+
+export type ExecGrant = { readonly command: string; readonly argv: readonly string[] };
+export type Domains = true | readonly string[];
+
+export type Caps = {
+  readonly net: readonly string[];
+  readonly time: boolean;
+  /** Domains of the knowledge base, true for all, [] for none. */
+  readonly kb_read: Domains;
+  readonly kb_write: Domains;
+  readonly secrets: readonly string[];
+  readonly model:
+    false | { readonly allow: readonly string[]; readonly tokens_per_run?: number; readonly usd_per_run?: number };
+  readonly exec: readonly ExecGrant[];
+  readonly tools: readonly string[];
+  readonly mail?: { readonly from: string; readonly to: readonly string[] };
+  readonly mailbox: readonly string[];
+  readonly limits: AgentLimits;
+};
+
+export const noCaps: Caps = {
+  net: [],
+  time: false,
+  kb_read: [],
+  kb_write: [],
+  secrets: [],
+  model: false,
+  exec: [],
+  tools: [],
+  mailbox: [],
+  limits: defaultAgentLimits,
+};
+
+const keys = [
+  'fs',
+  'net',
+  'time',
+  'kb_read',
+  'kb_write',
+  'secrets',
+  'model',
+  'exec',
+  'tools',
+  'mail',
+  'mailbox',
+  'limits',
+];
+
+class Wrong extends Error {}
+
+export function parseCaps(text: string): Result<Caps, Failure> {
+  try {
+    return ok(read(JSON.parse(JSON.stringify(parse(text))) as { [key: string]: unknown }));
+  } catch (error) {
+    return err(
+      failure(
+        'InvalidBundle',
+        `policy.caps: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`,
+      ),
+    );
+  }
+}
+
+function read(given: { readonly [key: string]: unknown }): Caps {
+  for (const key of Object.keys(given)) {
+    if (keys.includes(key)) continue;
+    const near = nearest(key, keys);
+    throw new Wrong(`"${key}" is no capability${near === undefined ? '' : `; did you mean "${near}"?`}`);
+  }
+  if (Array.isArray(given['fs']) ? given['fs'].length > 0 : given['fs'] !== undefined) {
+    throw new Wrong('"fs" cannot be enforced by this version, so it is refused');
+  }
+  const mail = given['mail'] === undefined ? undefined : mailGrant(given['mail']);
+  return {
+    net: strings(given['net'], 'net'),
+    time: flag(given['time'], 'time'),
+    kb_read: domains(given['kb_read'], 'kb_read'),
+    kb_write: domains(given['kb_write'], 'kb_write'),
+    secrets: strings(given['secrets'], 'secrets'),
+    model: modelGrant(given['model']),
+    exec: execGrants(given['exec']),
+    tools: strings(given['tools'], 'tools'),
+    ...(mail === undefined ? {} : { mail }),
+    mailbox: strings(given['mailbox'], 'mailbox'),
+    limits: limits(given['limits']),
+  };
+}
+
+function strings(value: unknown, key: string): readonly string[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && item !== ''))
+    throw new Wrong(`"${key}" must be a list of texts`);
+  return value as readonly string[];
+}
+
+function flag(value: unknown, key: string): boolean {
+  if (value !== undefined && typeof value !== 'boolean') throw new Wrong(`"${key}" must be true or false`);
+  return value === true;
+}
+
+function domains(value: unknown, key: string): Domains {
+  return typeof value === 'boolean' ? (value ? true : []) : strings(value, key);
+}
+
+function modelGrant(value: unknown): Caps['model'] {
+  if (value === undefined || value === false) return false;
+  if (value === true) return { allow: ['*'] };
+  if (!isJsonObject(value)) throw new Wrong('"model" must be true, false or a table');
+  const amount = (key: string): number | undefined => {
+    const given = value[key];
+    if (given !== undefined && (typeof given !== 'number' || given < 0))
+      throw new Wrong(`"model.${key}" must be a number, 0 or more`);
+    return given;
+  };
+  const tokens = amount('tokens_per_run');
+  const usd = amount('usd_per_run');
+  return {
+    allow: value['allow'] === undefined ? ['*'] : strings(value['allow'], 'model.allow'),
+    ...(tokens === undefined ? {} : { tokens_per_run: tokens }),
+    ...(usd === undefined ? {} : { usd_per_run: usd }),
+  };
+}
+
+function execGrants(value: unknown): readonly ExecGrant[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) throw new Wrong('"exec" must be a list of { command, argv }');
+  return value.map((item: unknown) => {
+    if (!isJsonObject(item)) throw new Wrong('"exec" must be a list of { command, argv }');
+    const { command } = item;
+    if (typeof command !== 'string' || !command.startsWith('/') || command.includes('\0'))
+      throw new Wrong('"exec.command" must be an absolute path');
+    return { command, argv: strings(item['argv'], 'exec.argv') };
+  });
+}
+
+function mailGrant(value: unknown): NonNullable<Caps['mail']> {
+  if (!isJsonObject(value) || typeof value['from'] !== 'string') throw new Wrong('"mail" must be { from, to }');
+  return { from: value['from'], to: strings(value['to'], 'mail.to') };
+}
+
+function limits(value: unknown): AgentLimits {
+  if (value === undefined) return defaultAgentLimits;
+  if (!isJsonObject(value)) throw new Wrong('"limits" must be a table');
+  const out: { [key: string]: number } = { ...defaultAgentLimits };
+  for (const [key, amount] of Object.entries(value)) {
+    const most = Object.hasOwn(agentLimitsMax, key) ? agentLimitsMax[key as keyof AgentLimits] : undefined;
+    if (most === undefined) throw new Wrong(`"limits.${key}" is no limit`);
+    if (typeof amount !== 'number' || !Number.isInteger(amount) || amount < 1)
+      throw new Wrong(`"limits.${key}" must be a whole number, 1 or more`);
+    if (amount > most) throw new Wrong(`"limits.${key}" is ${amount}, more than ${most}`);
+    out[key] = amount;
+  }
+  return out as AgentLimits;
+}
+
+const both = (a: Domains, b: Domains): Domains =>
+  a === true ? b : b === true ? a : a.filter((item) => b.includes(item));
+const common = (a: readonly string[], b: readonly string[]): readonly string[] => a.filter((item) => b.includes(item));
+const least = (a?: number, b?: number): number | undefined =>
+  a === undefined ? b : b === undefined ? a : Math.min(a, b);
+
+/** What both layers grant. */
+export function narrow(a: Caps, b: Caps): Caps {
+  const tokens =
+    a.model !== false && b.model !== false ? least(a.model.tokens_per_run, b.model.tokens_per_run) : undefined;
+  const usd = a.model !== false && b.model !== false ? least(a.model.usd_per_run, b.model.usd_per_run) : undefined;
+  const models = (x: readonly string[], y: readonly string[]): readonly string[] =>
+    x.includes('*') ? y : y.includes('*') ? x : common(x, y);
+  const mail =
+    a.mail !== undefined && b.mail !== undefined && a.mail.from === b.mail.from
+      ? { from: a.mail.from, to: common(a.mail.to, b.mail.to) }
+      : undefined;
+  return {
+    net: common(a.net, b.net),
+    time: a.time && b.time,
+    kb_read: both(a.kb_read, b.kb_read),
+    kb_write: both(a.kb_write, b.kb_write),
+    secrets: common(a.secrets, b.secrets),
+    model:
+      a.model === false || b.model === false
+        ? false
+        : {
+            allow: models(a.model.allow, b.model.allow),
+            ...(tokens === undefined ? {} : { tokens_per_run: tokens }),
+            ...(usd === undefined ? {} : { usd_per_run: usd }),
+          },
+    exec: a.exec.filter((one) => b.exec.some((other) => JSON.stringify(one) === JSON.stringify(other))),
+    tools: common(a.tools, b.tools),
+    ...(mail === undefined ? {} : { mail }),
+    mailbox: common(a.mailbox, b.mailbox),
+    limits: Object.fromEntries(
+      Object.entries(a.limits).map(([key, amount]) => [key, Math.min(amount, b.limits[key as keyof AgentLimits])]),
+    ) as AgentLimits,
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * One cell seen from the daemon: a child process with one channel and no way to anything else.
+ *
+ * 1. It starts without environment, without files but its program and the build cache, without descriptors but its channel.
+ * 2. Whatever it sends or fails to send, this process goes on: malformed bytes, a death, a hang end the cell alone.
+ * 3. `kill` is SIGKILL; `closed` resolves when the process is gone.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Duplex } from 'node:stream';
+import { type Failure, failure } from '@runloop/core';
+import { type Channel, type Message, createChannel, say } from './channel.ts';
+import { cellHeapMib, channelBodyBytesMax } from './limits.ts';
+import type { PreparedComponent } from './prepared.ts';
+
+export type CellEvents = {
+  /** Each message of the cell; after `lost` there are none. */
+  readonly message: (message: Message) => void;
+  readonly lost: (failure: Failure) => void;
+};
+
+type Holdable = { ref(): void; unref(): void };
+
+const stderrBytesKept = 4096;
+
+export class CellProcess {
+  /** The prepared component that it holds, once it was told. */
+  key: string | undefined;
+  runs = 0;
+  ready = false;
+  dead = false;
+  readonly closed: Promise<void>;
+  readonly #child: ChildProcess;
+  readonly #channel: Channel = createChannel(channelBodyBytesMax);
+  readonly #wire: Duplex;
+  #events: CellEvents | undefined;
+  #waiting: (() => void)[] = [];
+  #stderr = '';
+
+  constructor(programPath: string, cacheDir: string) {
+    const permissions = ['--permission', `--allow-fs-read=${programPath}`, `--allow-fs-read=${cacheDir}/prepared/*`];
+    const guards = ['--disable-sigusr1', '--no-warnings', '--no-deprecation', `--max-old-space-size=${cellHeapMib}`];
+    this.#child = spawn(process.execPath, [...permissions, ...guards, programPath], {
+      env: {},
+      cwd: '/',
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    });
+    this.#wire = this.#child.stdio[3] as Duplex;
+    this.#wire.on('data', (chunk: Buffer) => this.#receive(chunk));
+    this.#wire.on('error', () => {});
+    this.#child.stderr?.on('data', (chunk: Buffer) => {
+      if (this.#stderr.length < stderrBytesKept) this.#stderr += chunk.toString('latin1').slice(0, stderrBytesKept);
+    });
+    this.closed = new Promise((resolve) => {
+      const end = (): void => {
+        this.#lose(
+          failure(
+            'CellLost',
+            `the cell ended unexpectedly${this.#stderr === '' ? '' : `: ${firstLine(this.#stderr)}`}`,
+          ),
+        );
+        resolve();
+      };
+      this.#child.on('error', end);
+      this.#child.on('close', end);
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  init(prepared: PreparedComponent): void {
+    this.key = prepared.key;
+    const { files, dir, memoryBytes, fuel } = prepared;
+    this.send(say.init, {
+      v: 1,
+      code: `${dir}/agent.js`,
+      cache: `${dir}/agent.cache`,
+      modules: `${dir}/modules.bin`,
+      ...files,
+      memory_bytes_max: memoryBytes,
+      fuel: String(fuel),
+    });
+  }
+
+  send(schemaId: number, payload: { readonly [key: string]: unknown }): void {
+    if (this.dead) return;
+    const frame = this.#channel.frame(schemaId, payload);
+    if (frame.ok) this.#wire.write(frame.value);
+    else this.#lose(frame.error);
+  }
+
+  listen(events: CellEvents | undefined): void {
+    this.#events = events;
+  }
+
+  /** Resolves when the cell says that its component stands ready, or is dead. */
+  async whenReady(): Promise<void> {
+    if (this.ready || this.dead) return;
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  kill(): void {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill('SIGKILL');
+  }
+
+  /** Whether this process stays alive for the cell: for one that works, not for a spare. */
+  hold(working: boolean): void {
+    for (const handle of [this.#child, this.#wire, this.#child.stderr] as readonly (Partial<Holdable> | null)[]) {
+      if (working) handle?.ref?.();
+      else handle?.unref?.();
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.dead) return;
+    const { messages, fault } = this.#channel.push(chunk);
+    for (const message of messages) {
+      if (message.schemaId === say.hello) {
+        this.ready = message.payload['ready'] === true;
+        if (this.ready) this.#wake();
+      }
+      this.#events?.message(message);
+    }
+    if (fault !== undefined) this.#lose(fault);
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #lose(why: Failure): void {
+    if (this.dead) return;
+    this.dead = true;
+    this.kill();
+    this.#wake();
+    this.#events?.lost(why);
+  }
+}
+
+function firstLine(text: string): string {
+  return (text.split('\n').find((line) => line.trim() !== '') ?? '').slice(0, 300);
+}

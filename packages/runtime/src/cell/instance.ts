@@ -1,0 +1,206 @@
+/**
+ * One instance of a prepared component inside a cell: made ahead of its run, used for one run, thrown away.
+ *
+ * 1. Whatever the guest does, `handle` comes back as an outcome: answered, failed, trapped, out of fuel or of memory.
+ * 2. Log text and host calls are bounded here, before anything is sent; what is over is counted.
+ */
+import { fuelExport } from '../wasm/instrument.ts';
+import { hostFunctions } from './operations.ts';
+import { ExitRequested, type Imports, wasiImports } from './wasi.ts';
+
+export type CellOutcome =
+  | { readonly type: 'answered'; readonly answer: string }
+  | { readonly type: 'failed'; readonly reason: string; readonly retryable: boolean }
+  | { readonly type: 'refused'; readonly code: string; readonly reason: string };
+
+export type CellUsage = {
+  readonly fuel: number;
+  readonly memory_bytes: number;
+  readonly hostcalls: number;
+  readonly log_bytes: number;
+};
+
+export type RunContext = {
+  readonly info: string;
+  readonly seed: Uint8Array;
+  readonly acceptedMs: number;
+  readonly hostcallsMax: number;
+  readonly logBytesMax: number;
+  readonly logLineBytesMax: number;
+  readonly argsBytesMax: number;
+  readonly outputBytesMax: number;
+  readonly log: (stream: string, level: string, text: string) => void;
+  /** Resolves with the answer's JSON text, or throws what the binding makes a call-failure. */
+  readonly call: (index: number, op: string, args: string) => Promise<string>;
+};
+
+export type Prepared = {
+  readonly instantiate: (
+    getModule: (name: string) => WebAssembly.Module,
+    imports: Imports,
+    instantiateCore: (module: WebAssembly.Module, imports: WebAssembly.Imports) => WebAssembly.Instance,
+  ) => unknown;
+  readonly module: (name: string) => WebAssembly.Module;
+  readonly memoryBytesMax: number;
+  readonly fuel: bigint;
+};
+
+type Handle = (request: string) => Promise<string>;
+
+export interface AgentInstance {
+  run(request: string, context: RunContext): Promise<{ readonly outcome: CellOutcome; readonly usage: CellUsage }>;
+}
+
+export async function createInstance(prepared: Prepared): Promise<AgentInstance> {
+  const parts: WebAssembly.Instance[] = [];
+  const state: { context: RunContext; hostcalls: number; logBytes: number } = {
+    context: idle,
+    hostcalls: 0,
+    logBytes: 0,
+  };
+
+  const log = (stream: string, level: string, text: string): void => {
+    const { context } = state;
+    const left = Math.min(context.logBytesMax - state.logBytes, context.logLineBytesMax);
+    state.logBytes += text.length;
+    if (left > 0) context.log(stream, level, text.length > left ? `${text.slice(0, left)}…` : text);
+  };
+  const call = async (op: string, args: string): Promise<string> => {
+    const { context } = state;
+    state.hostcalls += 1;
+    if (state.hostcalls > context.hostcallsMax)
+      throw callFailure('LimitExceeded', `more than ${context.hostcallsMax} host calls`);
+    if (args.length > context.argsBytesMax)
+      throw callFailure('LimitExceeded', `arguments over ${context.argsBytesMax} bytes`);
+    return context.call(state.hostcalls - 1, op, args);
+  };
+  const text = new TextDecoder();
+  const imports: Imports = {
+    ...wasiImports(() => ({
+      seed: state.context.seed,
+      acceptedMs: state.context.acceptedMs,
+      write: (stream, bytes) => log(stream, 'info', text.decode(bytes)),
+    })),
+    'runloop:agent/log': { write: (level: string, line: string) => log('log', level, line) },
+    'runloop:agent/run': { info: () => state.context.info },
+    ...Object.fromEntries(
+      Object.entries(hostFunctions).map(([name, functions]) => [
+        name,
+        Object.fromEntries(Object.entries(functions).map(([member, op]) => [member, (args: string) => call(op, args)])),
+      ]),
+    ),
+  };
+  const exported = (await prepared.instantiate(prepared.module, imports, (module, given) => {
+    const part = new WebAssembly.Instance(module, given);
+    parts.push(part);
+    return part;
+  })) as { readonly handle?: Handle };
+  const { handle } = exported;
+  if (handle === undefined) throw new Error('the component does not export handle');
+
+  return {
+    async run(request, context) {
+      state.context = context;
+      const outcome = await invoke(handle, request, context, prepared.memoryBytesMax, () => measure(parts, prepared));
+      const used = measure(parts, prepared);
+      return {
+        outcome,
+        usage: {
+          fuel: used.fuel,
+          memory_bytes: used.memoryBytes,
+          hostcalls: state.hostcalls,
+          log_bytes: state.logBytes,
+        },
+      };
+    },
+  };
+}
+
+function callFailure(code: string, message: string): Error {
+  return Object.assign(new Error(message), { payload: { code, message, retryable: false } });
+}
+
+const idle: RunContext = {
+  info: '{}',
+  seed: new Uint8Array(32),
+  acceptedMs: 0,
+  hostcallsMax: 0,
+  logBytesMax: 0,
+  logLineBytesMax: 0,
+  argsBytesMax: 0,
+  outputBytesMax: 0,
+  log: () => {},
+  call: () =>
+    Promise.reject(callFailure('FailedPrecondition', 'the agent calls its host before it was asked anything')),
+};
+
+const memorySlackBytes = 4 * 2 ** 20;
+
+type Measured = { readonly fuel: number; readonly outOfFuel: boolean; readonly memoryBytes: number };
+
+function measure(parts: readonly WebAssembly.Instance[], prepared: Prepared): Measured {
+  let used = 0n;
+  let outOfFuel = false;
+  const memories = new Set<WebAssembly.Memory>();
+  for (const part of parts) {
+    for (const [name, value] of Object.entries(part.exports)) {
+      if (value instanceof WebAssembly.Memory) memories.add(value);
+      if (name === fuelExport && value instanceof WebAssembly.Global) {
+        const left = value.value as bigint;
+        used += prepared.fuel - left;
+        if (left < 0n) outOfFuel = true;
+      }
+    }
+  }
+  let memoryBytes = 0;
+  for (const memory of memories) memoryBytes += memory.buffer.byteLength;
+  return { fuel: Number(used), outOfFuel, memoryBytes };
+}
+
+async function invoke(
+  handle: Handle,
+  request: string,
+  context: RunContext,
+  memoryBytesMax: number,
+  now: () => Measured,
+): Promise<CellOutcome> {
+  try {
+    const answer = await handle(request);
+    if (answer.length > context.outputBytesMax) {
+      return {
+        type: 'refused',
+        code: 'OutputTooLarge',
+        reason: `the answer has more than ${context.outputBytesMax} bytes`,
+      };
+    }
+    return { type: 'answered', answer };
+  } catch (error) {
+    const { outOfFuel, memoryBytes } = now();
+    if (outOfFuel) return { type: 'refused', code: 'OutOfFuel', reason: 'the agent used up its CPU allowance' };
+    const failed = worldFailure(error);
+    const why = failed?.reason ?? (error instanceof Error ? error.message : String(error));
+    // QuickJS throws null where it has no room left for an error.
+    const full = why === 'null' && memoryBytes > memoryBytesMax - memorySlackBytes;
+    if (full || /out of memory|memory allocation|alloc.*fail/i.test(why)) {
+      return {
+        type: 'refused',
+        code: 'OutOfMemory',
+        reason: `out of memory at ${Math.ceil(memoryBytes / 2 ** 20)} MiB`,
+      };
+    }
+    if (failed !== undefined) return { type: 'failed', ...failed };
+    if (error instanceof ExitRequested) return { type: 'failed', reason: error.message, retryable: false };
+    if (why.includes('Maximum call stack')) return { type: 'refused', code: 'AgentTrapped', reason: 'stack overflow' };
+    return { type: 'refused', code: 'AgentTrapped', reason: `the agent trapped: ${why.slice(0, 500)}` };
+  }
+}
+
+/** The world's `failure` record, which the binding throws bare or as an error's payload. */
+function worldFailure(error: unknown): { readonly reason: string; readonly retryable: boolean } | undefined {
+  const payload = (error as { payload?: unknown } | null)?.payload ?? error;
+  if (typeof payload !== 'object' || payload === null) return undefined;
+  const { reason, retryable } = payload as { reason?: unknown; retryable?: unknown };
+  return typeof reason === 'string' && typeof retryable === 'boolean'
+    ? { reason: reason.slice(0, 4096), retryable }
+    : undefined;
+}

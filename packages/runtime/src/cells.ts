@@ -1,0 +1,219 @@
+/**
+ * The pool of cells: prepares components, keeps spares warm, runs attempts.
+ *
+ * 1. A cell serves one attempt at a time, and only attempts of the component that it was told (A7).
+ * 2. After a trap, a limit, a kill or a suspension a cell is thrown away; after an orderly end a trusted bundle's cell
+ *    makes a fresh instance and stands ready again, at most `cellRunsMax` times.
+ * 3. At most `cellsMax` processes are alive; more attempts wait. `close` leaves no process.
+ */
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { type Clock, type Failure, type Log, type Random, type Result, err, failure, ok } from '@runloop/core';
+import { type Attempt, runAttempt } from './attempt.ts';
+import type { Bundle } from './bundle.ts';
+import { CellProcess } from './cell-process.ts';
+import type { HostKey } from './keys.ts';
+import { type AgentLimits, cellRunsMax, cellsMax, sparesMax } from './limits.ts';
+import type { AgentRequest, AttemptFailureCode, AttemptOutcome, HostCalls, RunIdentity } from './outcome.ts';
+import { type PreparedComponent, createPreparedCache } from './prepared.ts';
+
+export type CellsDeps = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly hostKey: HostKey;
+};
+export type CellsOptions = {
+  readonly cacheDir: string;
+  /** Cells kept ready for each component that was used, besides those in use; 0 for none. */
+  readonly spares: number;
+  readonly cellsMax?: number;
+};
+
+export type Invocation = {
+  readonly bundle: Bundle;
+  readonly run: RunIdentity;
+  readonly request: AgentRequest;
+  /** Effective limits; those of the bundle's own capabilities where left out. */
+  readonly limits?: AgentLimits;
+};
+
+export interface Cells extends AsyncDisposable {
+  run(invocation: Invocation, host: HostCalls, signal: AbortSignal): Promise<AttemptOutcome>;
+  /** Prepares the component and has a cell stand ready. */
+  warm(bundle: Bundle, limits?: AgentLimits): Promise<Result<void, Failure>>;
+  stats(): { readonly alive: number; readonly spare: number; readonly waiting: number; readonly started: number };
+  close(): Promise<void>;
+}
+
+export function createCells(deps: CellsDeps, options: CellsOptions): Cells {
+  return new CellPool(deps, options);
+}
+
+const nothingUsed = {
+  wall_ms: 0,
+  fuel: 0,
+  memory_bytes: 0,
+  hostcalls: 0,
+  output_bytes: 0,
+  log_bytes_dropped: 0,
+} as const;
+
+class CellPool implements Cells {
+  readonly #deps: CellsDeps;
+  readonly #options: CellsOptions & { readonly cellsMax: number };
+  readonly #cache: ReturnType<typeof createPreparedCache>;
+  readonly #alive = new Set<CellProcess>();
+  /** Ready or becoming ready, oldest first. */
+  readonly #spares: CellProcess[] = [];
+  readonly #queue: (() => void)[] = [];
+  #program: string | undefined;
+  #started = 0;
+  #closed = false;
+
+  constructor(deps: CellsDeps, options: CellsOptions) {
+    this.#deps = deps;
+    this.#options = {
+      ...options,
+      cacheDir: resolve(options.cacheDir),
+      cellsMax: Math.min(options.cellsMax ?? cellsMax, cellsMax),
+    };
+    this.#cache = createPreparedCache(deps, this.#options.cacheDir);
+  }
+
+  async run(invocation: Invocation, host: HostCalls, signal: AbortSignal): Promise<AttemptOutcome> {
+    const { bundle } = invocation;
+    const limits = invocation.limits ?? bundle.caps.limits;
+    if (signal.aborted) return { type: 'cancelled', usage: nothingUsed };
+    const prepared = await this.#prepare(bundle, limits);
+    if (!prepared.ok) {
+      const { code, message } = prepared.error;
+      return { type: 'failed', code: preparationCode(code), reason: message, retryable: false, usage: nothingUsed };
+    }
+    const cell = await this.#acquire(prepared.value, signal);
+    if (cell === undefined) return { type: 'cancelled', usage: nothingUsed };
+    cell.runs += 1;
+    cell.hold(true);
+    const attempt: Attempt = { bundle, run: invocation.run, request: invocation.request, limits };
+    const { outcome, reusable } = await runAttempt(this.#deps.clock, cell, attempt, host, signal);
+    cell.hold(false);
+    this.#release(cell, reusable && bundle.trusted && cell.runs < cellRunsMax, prepared.value);
+    return outcome;
+  }
+
+  async warm(bundle: Bundle, limits: AgentLimits = bundle.caps.limits): Promise<Result<void, Failure>> {
+    const prepared = await this.#prepare(bundle, limits);
+    if (!prepared.ok) return prepared;
+    const cell = this.#spares.find((spare) => spare.key === prepared.value.key) ?? this.#spare(prepared.value);
+    cell?.hold(true);
+    await cell?.whenReady();
+    cell?.hold(false);
+    return cell?.dead === true ? err(failure('CellLost', 'the cell ended while it got ready')) : ok(undefined);
+  }
+
+  stats(): { readonly alive: number; readonly spare: number; readonly waiting: number; readonly started: number } {
+    return { alive: this.#alive.size, spare: this.#spares.length, waiting: this.#queue.length, started: this.#started };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const cell of this.#alive) {
+      cell.hold(true);
+      cell.kill();
+    }
+    for (const next of this.#queue.splice(0)) next();
+    await Promise.all([...this.#alive].map((cell) => cell.closed));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #prepare(bundle: Bundle, limits: AgentLimits): Promise<Result<PreparedComponent, Failure>> {
+    if (this.#program === undefined) {
+      await mkdir(this.#options.cacheDir, { recursive: true, mode: 0o700 });
+      const program = await this.#cache.cellProgram();
+      if (!program.ok) return program;
+      this.#program = program.value;
+    }
+    return this.#cache.get(bundle, limits);
+  }
+
+  /** A cell that holds `prepared`: a spare, or a new one as soon as there is room. */
+  async #acquire(prepared: PreparedComponent, signal: AbortSignal): Promise<CellProcess | undefined> {
+    for (;;) {
+      if (this.#closed || signal.aborted) return undefined;
+      const at = this.#spares.findIndex((spare) => spare.key === prepared.key && !spare.dead);
+      const spare = at < 0 ? undefined : this.#spares.splice(at, 1)[0];
+      if (spare !== undefined) {
+        spare.hold(true);
+        await spare.whenReady();
+        if (!spare.dead) return spare;
+        continue;
+      }
+      if (this.#alive.size >= this.#options.cellsMax) this.#evictSpare();
+      if (this.#alive.size < this.#options.cellsMax) return this.#start(prepared);
+      await this.#room(signal);
+    }
+  }
+
+  #start(prepared: PreparedComponent): CellProcess {
+    const cell = new CellProcess(this.#program ?? '', this.#options.cacheDir);
+    this.#started += 1;
+    this.#alive.add(cell);
+    cell.hold(false);
+    void cell.closed.then(() => {
+      this.#alive.delete(cell);
+      const at = this.#spares.indexOf(cell);
+      if (at >= 0) this.#spares.splice(at, 1);
+      this.#queue.shift()?.();
+    });
+    cell.init(prepared);
+    return cell;
+  }
+
+  #spare(prepared: PreparedComponent): CellProcess | undefined {
+    if (this.#closed) return undefined;
+    if (this.#spares.length >= sparesMax) this.#evictSpare();
+    if (this.#alive.size >= this.#options.cellsMax) return undefined;
+    const cell = this.#start(prepared);
+    this.#spares.push(cell);
+    return cell;
+  }
+
+  #evictSpare(): void {
+    this.#spares.shift()?.kill();
+  }
+
+  #release(cell: CellProcess, keep: boolean, prepared: PreparedComponent): void {
+    const ready = (): number => this.#spares.filter((spare) => spare.key === prepared.key).length;
+    if (
+      keep &&
+      !this.#closed &&
+      ready() < Math.max(1, this.#options.spares) &&
+      this.#spares.length < sparesMax &&
+      !cell.dead
+    ) {
+      this.#spares.push(cell);
+      this.#queue.shift()?.();
+    } else {
+      cell.kill();
+    }
+    if (ready() < this.#options.spares && this.#queue.length === 0) this.#spare(prepared);
+  }
+
+  #room(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const go = (): void => {
+        signal.removeEventListener('abort', go);
+        resolve();
+      };
+      signal.addEventListener('abort', go, { once: true });
+      this.#queue.push(go);
+    });
+  }
+}
+
+function preparationCode(code: Failure['code']): AttemptFailureCode {
+  return code === 'InvalidBundle' || code === 'DigestMismatch' ? code : 'Internal';
+}

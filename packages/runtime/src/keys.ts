@@ -1,0 +1,56 @@
+/**
+ * The host's Ed25519 key: made at first start, kept as PKCS#8 PEM in the state directory, readable by its owner alone.
+ */
+import { type KeyObject, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Failure, type Result, err, failure, ok } from '@runloop/core';
+
+export type HostKey = {
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+  /** The raw public key in hex: what trust policies name. */
+  readonly id: string;
+};
+
+/** The key in `stateDir`, made if there is none. Two first starts at once end with one key. */
+export async function hostKey(stateDir: string): Promise<Result<HostKey, Failure>> {
+  const path = join(stateDir, 'host.key');
+  try {
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    const kept = await readFile(path, 'utf8').catch(() => undefined);
+    if (kept !== undefined) return ok(keyOf(createPrivateKey(kept)));
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const fresh = `${path}.${process.pid}`;
+    await writeFile(fresh, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
+    await chmod(fresh, 0o600);
+    await link(fresh, path).catch(() => {});
+    await rm(fresh);
+    return ok(keyOf(createPrivateKey(await readFile(path, 'utf8'))));
+  } catch (error) {
+    return err(
+      failure(
+        'StorageFailed',
+        `the host key ${path} cannot be read or made: ${error instanceof Error ? error.message : String(error)}`,
+      ),
+    );
+  }
+}
+
+function keyOf(privateKey: KeyObject): HostKey {
+  const publicKey = createPublicKey(privateKey);
+  return { privateKey, publicKey, id: publicKeyId(publicKey) };
+}
+
+const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex');
+
+export function publicKeyId(key: KeyObject): string {
+  return key.export({ format: 'der', type: 'spki' }).subarray(spkiPrefix.length).toString('hex');
+}
+
+/** The key that an id names; a failure where the id is not 32 bytes of hex. */
+export function publicKeyOf(id: string): Result<KeyObject, Failure> {
+  if (!/^[0-9a-f]{64}$/.test(id))
+    return err(failure('InvalidConfig', `"${id}" is not an Ed25519 public key (64 hex digits)`));
+  return ok(createPublicKey({ key: Buffer.concat([spkiPrefix, Buffer.from(id, 'hex')]), format: 'der', type: 'spki' }));
+}

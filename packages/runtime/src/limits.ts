@@ -1,0 +1,74 @@
+/**
+ * The runtime's limits, each with its unit in its name. A test reaches each of them.
+ */
+import { bodyBytesMax } from '@runloop/core';
+
+/** A component larger than this is refused before it is parsed. */
+export const componentBytesMax: number = 50 * 1024 * 1024;
+/** Core modules and nested components of one component together. */
+export const componentPartsMax = 256;
+/** Length of an import or export name. */
+export const wasmNameBytesMax = 256;
+export const wasmPageBytes = 65_536;
+/** Entries of one table; QuickJS needs about 3 000. */
+export const tableEntriesMax = 100_000;
+/** Units of fuel (function entries and loop turns) that stand for a millisecond of CPU: about what QuickJS uses here. */
+export const fuelPerCpuMs = 400_000;
+/** A builder process that takes longer is killed. */
+export const builderMsMax = 60_000;
+/** What a builder process may say on its standard output and error together. */
+export const builderOutputBytesMax: number = 1024 * 1024;
+/** A frame of a cell; larger ends the cell. */
+export const channelBodyBytesMax: number = bodyBytesMax;
+/** Log text of one attempt that is passed on; the rest is counted. */
+export const logBytesMax: number = 256 * 1024;
+/** One log line; the rest of it is cut. */
+export const logLineBytesMax: number = 8 * 1024;
+/** Arguments of one host call as JSON text. */
+export const hostArgsBytesMax: number = 1024 * 1024;
+/** Runs that a trusted bundle's cell serves before it is thrown away. */
+export const cellRunsMax = 200;
+/** Cells that stand ready, of all bundles together. */
+export const sparesMax = 16;
+/** Cells alive at once; more wait. */
+export const cellsMax = 64;
+/** What a cell's V8 heap may hold, beside the guest's own memory. */
+export const cellHeapMib = 128;
+/** Prepared components kept on disk. */
+export const manifestBytesMax: number = 256 * 1024;
+/** Files of a bundle, and their bytes. */
+export const bundleFilesMax = 4096;
+export const bundleBytesMax: number = 256 * 1024 * 1024;
+/** Calls on one attempt's tape that the kernel looks through. */
+export const tapeCallsMax = 100_000;
+/** What a child of exec may print on each stream. */
+export const execOutputBytesMax: number = 256 * 1024;
+
+/** An agent's own limits, as policy.caps may set them, and their defaults. */
+export type AgentLimits = {
+  readonly memory_mib: number;
+  readonly cpu_ms: number;
+  readonly wall_ms: number;
+  readonly output_kib: number;
+  readonly files_open: number;
+  readonly hostcalls: number;
+};
+
+export const defaultAgentLimits: AgentLimits = {
+  memory_mib: 64,
+  cpu_ms: 5_000,
+  wall_ms: 30_000,
+  output_kib: 1_024,
+  files_open: 32,
+  hostcalls: 10_000,
+};
+
+/** What a bundle may ask for at most. */
+export const agentLimitsMax: AgentLimits = {
+  memory_mib: 1_024,
+  cpu_ms: 600_000,
+  wall_ms: 3_600_000,
+  output_kib: 4_096,
+  files_open: 256,
+  hostcalls: 100_000,
+};
