@@ -78,7 +78,7 @@ const domainOfKind: { readonly [prefix: string]: string } = {
   fact: 'facts',
   edge: 'edges',
   note: 'notes',
-  email: 'emails',
+  email: 'email',
 };
 
 /** The domain of a kind such as `contact` or `contact.upserted`. */
