@@ -19,3 +19,20 @@ export {
   type TypedValue,
 } from './outcome.ts';
 export { guardComponent } from './wasm/guard.ts';
+export {
+  type Kernel,
+  type KernelDoor,
+  type KernelPorts,
+  type KernelContext,
+  type CallContext,
+  type CallRecord,
+  type CallResult,
+  type RecordedCall,
+  type ApprovalRequest,
+  type CapAudit,
+  type Divergence,
+  createKernel,
+} from './kernel/kernel.ts';
+export { type RetryClass, type CapabilityKey, type Operation, operation, operationNames } from './kernel/operations.ts';
+export { type CallPlace, callId } from './kernel/call-id.ts';
+export { type ExecOptions, performExec } from './perform-exec.ts';

@@ -1,0 +1,165 @@
+/**
+ * Does what is granted cover this call?
+ *
+ * 1. Deny by default: an argument that is missing or of another shape is not covered.
+ * 2. Patterns have `*` alone and are matched in linear time; no regular expression comes from a bundle.
+ */
+import { type JsonObject, type JsonValue, isJsonObject } from '@runloop/core';
+import type { Caps, Domains, ExecGrant } from '../caps.ts';
+import type { CapabilityKey } from './operations.ts';
+
+/** What was asked for, and whether it is granted; `grant` is what policy.caps would have to say. */
+export type Verdict = { readonly allowed: boolean; readonly target: string; readonly grant: string };
+
+export function judge(caps: Caps, key: CapabilityKey | undefined, op: string, args: JsonValue): Verdict {
+  const given = isJsonObject(args) ? args : {};
+  switch (key) {
+    case undefined:
+      return { allowed: isJsonObject(args), target: '', grant: '' };
+    case 'model':
+      return model(caps, given);
+    case 'kb_read':
+      return domains(caps.kb_read, 'kb_read', op, given);
+    case 'kb_write':
+      return domains(caps.kb_write, 'kb_write', op, given);
+    case 'net':
+      return net(caps, given);
+    case 'exec':
+      return exec(caps, given);
+    case 'tools':
+      return listed(caps.tools, 'tools', given['tool']);
+    case 'secrets':
+      return listed(caps.secrets, 'secrets', given['id']);
+    case 'mailbox':
+      return listed(caps.mailbox, 'mailbox', given['to']);
+    case 'mail':
+      return mail(caps, given);
+    default:
+      return key satisfies never;
+  }
+}
+
+/** Glob of `*` alone, in time linear in both texts for one star. */
+export function matches(pattern: string, text: string): boolean {
+  const parts = pattern.split('*');
+  const first = parts[0] ?? '';
+  if (parts.length === 1) return pattern === text;
+  if (!text.startsWith(first)) return false;
+  let at = first.length;
+  for (const part of parts.slice(1, -1)) {
+    const found = text.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  const last = parts.at(-1) ?? '';
+  return text.length - at >= last.length && text.endsWith(last);
+}
+
+function text(value: JsonValue | undefined): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function listed(granted: readonly string[], key: string, value: JsonValue | undefined): Verdict {
+  const target = text(value);
+  return { allowed: target !== '' && granted.includes(target), target, grant: `${key} = ["${target}"]` };
+}
+
+function model(caps: Caps, given: JsonObject): Verdict {
+  const target = text(given['model']);
+  const allowed =
+    caps.model !== false && (target === '' || caps.model.allow.some((pattern) => matches(pattern, target)));
+  return { allowed, target, grant: target === '' ? 'model = true' : `model = { allow = ["${target}"] }` };
+}
+
+const domainOfKind: { readonly [prefix: string]: string } = {
+  contact: 'contacts',
+  account: 'accounts',
+  artifact: 'artifacts',
+  fact: 'facts',
+  edge: 'edges',
+  note: 'notes',
+  email: 'email',
+};
+
+/** The domain of a kind such as `contact` or `contact.upserted`. */
+function domainOf(kind: string): string {
+  const prefix = kind.split('.')[0] ?? '';
+  return Object.hasOwn(domainOfKind, prefix) ? (domainOfKind[prefix] ?? prefix) : prefix;
+}
+
+function domains(granted: Domains, key: string, op: string, given: JsonObject): Verdict {
+  const kinds = Array.isArray(given['kinds'])
+    ? (given['kinds'] as readonly JsonValue[]).map(text)
+    : [text(given['kind'])];
+  const entity = op === 'kb.why' ? text(given['entity']).split(':')[0] : undefined;
+  const asked = [...new Set((entity === undefined ? kinds : [entity]).map(domainOf))];
+  const allowed =
+    granted === true ||
+    (granted.length > 0 && asked.length > 0 && asked.every((one) => one !== '' && granted.includes(one)));
+  const target = asked.join(', ');
+  const grant =
+    target === ''
+      ? `${key} = true (or name the kinds that are asked for)`
+      : `${key} = [${asked.map((one) => `"${one}"`).join(', ')}]`;
+  return { allowed, target, grant };
+}
+
+function net(caps: Caps, given: JsonObject): Verdict {
+  const raw = text(given['url']);
+  if (!URL.canParse(raw)) return { allowed: false, target: raw.slice(0, 200), grant: 'net (for a valid absolute URL)' };
+  const { protocol, hostname, port, username, password } = new URL(raw);
+  const host = port === '' ? hostname : `${hostname}:${port}`;
+  const target = protocol === 'https:' ? host : `${protocol}//${host}`;
+  const covered = caps.net.some((pattern) =>
+    pattern.startsWith('*.') ? target.endsWith(pattern.slice(1)) && !target.includes('/') : pattern === target,
+  );
+  const sound = (protocol === 'https:' || protocol === 'http:') && username === '' && password === '';
+  return { allowed: covered && sound, target, grant: `net = ["${target}"]` };
+}
+
+function exec(caps: Caps, given: JsonObject): Verdict {
+  const command = text(given['command']);
+  const argv = argumentsOf(given);
+  const target = [command, ...(argv ?? [])].join(' ').slice(0, 200);
+  const allowed = argv !== undefined && caps.exec.some((grant) => covers(grant, command, argv));
+  return {
+    allowed,
+    target,
+    grant: `exec = [{ command = "${command}", argv = [${(argv ?? []).map((one) => JSON.stringify(one)).join(', ')}] }]`,
+  };
+}
+
+export function argumentsOf(given: JsonObject): readonly string[] | undefined {
+  const argv = given['argv'] ?? [];
+  if (!Array.isArray(argv) || !argv.every((one) => typeof one === 'string' && !one.includes('\0'))) return undefined;
+  return argv as readonly string[];
+}
+
+/** A `{name}` takes one whole argument that is neither empty nor an option; everything else is literal. */
+function covers(grant: ExecGrant, command: string, argv: readonly string[]): boolean {
+  return (
+    grant.command === command &&
+    grant.argv.length === argv.length &&
+    grant.argv.every((part, index) => {
+      const actual = argv[index] ?? '';
+      return /^\{[a-z][a-z0-9_]*\}$/.test(part) ? actual !== '' && !actual.startsWith('-') : part === actual;
+    })
+  );
+}
+
+function mail(caps: Caps, given: JsonObject): Verdict {
+  const to = Array.isArray(given['to']) ? (given['to'] as readonly JsonValue[]).map(text) : [text(given['to'])];
+  const from = text(given['from']);
+  const target = to.join(', ').slice(0, 200);
+  const { mail: granted } = caps;
+  const allowed =
+    granted !== undefined &&
+    (from === '' || from === granted.from) &&
+    to.length > 0 &&
+    to.every((one) => one !== '' && granted.to.some((pattern) => matches(pattern, one)));
+  return {
+    allowed,
+    target,
+    grant: `mail = { from = "${from === '' ? 'you@example.com' : from}", to = ["${target}"] }`,
+  };
+}

@@ -1,0 +1,257 @@
+/**
+ * The capability kernel: the one door between agents and everything else (A8).
+ *
+ * Each call goes through the same steps:
+ * 1. the table of operations says what it is; what the table does not know is refused;
+ * 2. the effective capabilities cover it, or it is refused, audited, and the error names the missing grant;
+ * 3. the tape answers it if it was recorded; another call in its place is a divergence;
+ * 4. an action that leaves is approved, or waits, or is denied;
+ * 5. its intent is durable, then it is performed, then its result is durable, and only then the agent sees it (A6).
+ *
+ * A `once` call that was begun and has no result is never begun again: the attempt is suspended as `unknown_outcome`.
+ * The kernel performs nothing itself and knows no socket, file or database: the daemon joins its ports.
+ */
+import { type Digest, type JsonValue, digestJson, canonicalJson } from '@runloop/core';
+import type { Caps } from '../caps.ts';
+import type { HostAnswer, HostCalls } from '../outcome.ts';
+import { callId } from './call-id.ts';
+import { judge } from './grants.ts';
+import { type Operation, type RetryClass, operation } from './operations.ts';
+
+export type CallResult =
+  | { readonly ok: true; readonly value: JsonValue }
+  | { readonly ok: false; readonly code: string; readonly message: string; readonly retryable: boolean };
+
+export type RecordedCall = {
+  readonly index: number;
+  readonly call: string;
+  readonly op: string;
+  readonly args_hash: string;
+  readonly cls: RetryClass;
+  readonly result?: CallResult;
+};
+
+export type CallContext = {
+  readonly agent: string;
+  readonly run_id: string;
+  readonly trace_id: string;
+  readonly node: string;
+  readonly attempt: number;
+  readonly caps: Caps;
+};
+
+export type KernelContext = CallContext & {
+  /** The calls that this attempt made before. */
+  readonly tape: readonly RecordedCall[];
+  /** `once` calls of earlier attempts of this node. */
+  readonly earlier?: readonly RecordedCall[];
+  readonly mode: 'live' | 'replay';
+};
+
+/** A call on its way: what is journalled before it is performed. */
+export type CallRecord = RecordedCall & { readonly args: JsonValue };
+
+export type ApprovalRequest = {
+  readonly call: string;
+  readonly op: string;
+  readonly args: JsonValue;
+  readonly args_hash: string;
+  readonly target: string;
+};
+
+export type CapAudit = {
+  readonly agent: string;
+  readonly cap: string;
+  readonly op: string;
+  readonly target: string;
+  readonly args_hash: string;
+  readonly decision: 'deny';
+  readonly reason: string;
+};
+
+export type KernelPorts = {
+  readonly journal: {
+    /** Resolves when the intent is durable. */
+    intent(record: CallRecord, ctx: CallContext): Promise<void>;
+    /** Resolves when the result is durable. */
+    result(record: CallRecord & { readonly result: CallResult }, ctx: CallContext): Promise<void>;
+    /** Recorded with the next durable event. */
+    note(record: CallRecord & { readonly result: CallResult }, ctx: CallContext): void;
+  };
+  readonly approvals: {
+    /** `pending` gives the cell up; the attempt is run again over its tape when there is a decision. */
+    ask(request: ApprovalRequest, ctx: CallContext): Promise<'approved' | 'denied' | 'pending'>;
+  };
+  perform(
+    op: string,
+    args: JsonValue,
+    ctx: CallContext & { readonly call: string },
+    signal: AbortSignal,
+  ): Promise<CallResult>;
+  audit(audit: CapAudit, ctx: CallContext): void;
+  line(stream: 'log' | 'stdout' | 'stderr', level: string, text: string, ctx: CallContext): void;
+};
+
+export type Divergence = {
+  readonly index: number;
+  readonly expected?: { readonly op: string; readonly args_hash: string };
+  readonly actual: { readonly op: string; readonly args_hash: string };
+};
+
+export type KernelDoor = HostCalls & { diverged(): Divergence | undefined };
+
+export interface Kernel {
+  open(ctx: KernelContext): KernelDoor;
+}
+
+export function createKernel(ports: KernelPorts): Kernel {
+  return { open: (ctx) => new Door(ports, ctx) };
+}
+
+class Door implements KernelDoor {
+  readonly #ports: KernelPorts;
+  readonly #ctx: KernelContext;
+  readonly #tape: ReadonlyMap<number, RecordedCall>;
+  readonly #earlier: ReadonlyMap<string, RecordedCall>;
+  readonly #equal = new Map<string, number>();
+  #next = 0;
+  #divergence: Divergence | undefined;
+
+  constructor(ports: KernelPorts, ctx: KernelContext) {
+    this.#ports = ports;
+    this.#ctx = ctx;
+    this.#tape = new Map(ctx.tape.map((call) => [call.index, call]));
+    this.#earlier = new Map((ctx.earlier ?? []).map((call) => [call.call, call]));
+  }
+
+  diverged(): Divergence | undefined {
+    return this.#divergence;
+  }
+
+  log(level: string, text: string): void {
+    this.#ports.line('log', level, text, this.#ctx);
+  }
+
+  stdout(text: string): void {
+    this.#ports.line('stdout', 'info', text, this.#ctx);
+  }
+
+  stderr(text: string): void {
+    this.#ports.line('stderr', 'info', text, this.#ctx);
+  }
+
+  async call(op: string, args: JsonValue, signal: AbortSignal): Promise<HostAnswer> {
+    const index = this.#next;
+    this.#next += 1;
+    const row = operation(op, args);
+    if (row === undefined) return refusal('InvalidParams', `there is no operation "${op.slice(0, 64)}"`);
+    const canonical = canonicalJson(args);
+    if (!canonical.ok) return refusal('InvalidParams', `${op}: ${canonical.error.path}: ${canonical.error.why}`);
+    const hash = digestJson(args);
+    const record = this.#record(index, op, args, hash, row);
+    if (this.#ctx.mode === 'replay') return this.#replay(record);
+    const verdict = judge(this.#ctx.caps, row.capability, op, args);
+    if (!verdict.allowed) return this.#refuse(record, row, verdict);
+    const recorded = this.#recorded(record);
+    if (recorded !== undefined) return recorded;
+    if (row.approval) {
+      const decision = await this.#ports.approvals.ask(
+        { call: record.call, op, args, args_hash: hash, target: verdict.target },
+        this.#ctx,
+      );
+      if (decision === 'pending') return { type: 'suspend', reason: 'approval' };
+      if (decision === 'denied')
+        return this.#noted(record, {
+          ok: false,
+          code: 'ApprovalDenied',
+          message: `${op} was not approved`,
+          retryable: false,
+        });
+    }
+    return this.#perform(record, row, signal);
+  }
+
+  #record(index: number, op: string, args: JsonValue, hash: Digest, row: Operation): CallRecord {
+    const { run_id, node, attempt } = this.#ctx;
+    const same = `${op} ${hash}`;
+    const equal = this.#equal.get(same) ?? 0;
+    this.#equal.set(same, equal + 1);
+    return {
+      index,
+      call: callId({ run_id, node, attempt, index, equal }, row.cls, op, hash),
+      op,
+      args_hash: hash,
+      cls: row.cls,
+      args,
+    };
+  }
+
+  /** What the record answers; undefined where the call has to be made. */
+  #recorded(record: CallRecord): HostAnswer | undefined {
+    const taped = this.#tape.get(record.index);
+    if (taped !== undefined && !sameCall(taped, record)) return this.#diverge(record, taped);
+    if (taped?.result !== undefined) return answerOf(taped.result);
+    const before = record.cls === 'once' ? (taped ?? this.#earlier.get(record.call)) : undefined;
+    if (before === undefined) return undefined;
+    if (before.result === undefined) return { type: 'suspend', reason: 'unknown_outcome' };
+    return this.#noted(record, before.result);
+  }
+
+  #replay(record: CallRecord): HostAnswer {
+    const taped = this.#tape.get(record.index);
+    if (taped?.result === undefined || !sameCall(taped, record)) return this.#diverge(record, taped);
+    return answerOf(taped.result);
+  }
+
+  #diverge(record: CallRecord, taped: RecordedCall | undefined): HostAnswer {
+    this.#divergence ??= {
+      index: record.index,
+      ...(taped === undefined ? {} : { expected: { op: taped.op, args_hash: taped.args_hash } }),
+      actual: { op: record.op, args_hash: record.args_hash },
+    };
+    return { type: 'suspend', reason: 'diverged' };
+  }
+
+  #refuse(
+    record: CallRecord,
+    row: Operation,
+    verdict: { readonly target: string; readonly grant: string },
+  ): HostAnswer {
+    const { agent } = this.#ctx;
+    const cap = row.capability ?? record.op;
+    const reason = `policy.caps does not grant it: ${verdict.grant}`;
+    this.#ports.audit(
+      { agent, cap, op: record.op, target: verdict.target, args_hash: record.args_hash, decision: 'deny', reason },
+      this.#ctx,
+    );
+    const message = `agent ${agent} may not use ${record.op}${verdict.target === '' ? '' : ` on ${verdict.target}`}; missing grant: ${verdict.grant}`;
+    return this.#noted(record, { ok: false, code: 'CapabilityDenied', message, retryable: false });
+  }
+
+  #noted(record: CallRecord, result: CallResult): HostAnswer {
+    if (!this.#tape.has(record.index)) this.#ports.journal.note({ ...record, result }, this.#ctx);
+    return answerOf(result);
+  }
+
+  async #perform(record: CallRecord, row: Operation, signal: AbortSignal): Promise<HostAnswer> {
+    if (row.cls !== 'pure' && !this.#tape.has(record.index)) await this.#ports.journal.intent(record, this.#ctx);
+    const result = await this.#ports.perform(record.op, record.args, { ...this.#ctx, call: record.call }, signal);
+    if (row.cls === 'pure') this.#ports.journal.note({ ...record, result }, this.#ctx);
+    else await this.#ports.journal.result({ ...record, result }, this.#ctx);
+    return answerOf(result);
+  }
+}
+
+function sameCall(taped: RecordedCall, record: RecordedCall): boolean {
+  return taped.op === record.op && taped.args_hash === record.args_hash;
+}
+
+function answerOf(result: CallResult): HostAnswer {
+  if (result.ok) return { type: 'value', value: result.value };
+  const { code, message, retryable } = result;
+  return { type: 'error', code, message, retryable };
+}
+
+function refusal(code: string, message: string): HostAnswer {
+  return { type: 'error', code, message, retryable: false };
+}

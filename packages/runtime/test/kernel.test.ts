@@ -1,0 +1,358 @@
+/** The kernel over ports that record what they were asked, in order. */
+import { describe, expect, test } from 'vitest';
+import { type JsonValue, digestJson, systemClock } from '@runloop/core';
+import {
+  type CallResult,
+  type Caps,
+  type KernelContext,
+  type KernelDoor,
+  type RecordedCall,
+  createKernel,
+  narrow,
+  noCaps,
+  operation,
+  operationNames,
+  parseCaps,
+  performExec,
+} from '../src/index.ts';
+import { matches } from '../src/kernel/grants.ts';
+
+const everything: Caps = {
+  ...noCaps,
+  net: ['api.example.com', '*.example.org', 'http://plain.test:8080'],
+  kb_read: true,
+  kb_write: true,
+  secrets: ['runloop/mail/smtp'],
+  model: { allow: ['local:*'] },
+  exec: [{ command: '/usr/bin/git', argv: ['log', '{path}'] }],
+  tools: ['weather'],
+  mail: { from: 'me@example.com', to: ['*@example.com'] },
+  mailbox: ['writer'],
+};
+
+/** One call of each operation that `everything` grants. */
+const granted: { readonly [op: string]: JsonValue } = {
+  'model.complete': { model: 'local:x', messages: [] },
+  'model.embed': { texts: [] },
+  'kb.query': { kind: 'contact' },
+  'kb.search': { text: 'john' },
+  'kb.why': { entity: 'contact:john' },
+  'kb.propose': { kind: 'contact.upserted' },
+  'http.fetch': { url: 'https://api.example.com/x', method: 'POST' },
+  'exec.run': { command: '/usr/bin/git', argv: ['log', 'src'] },
+  'tools.call': { tool: 'weather' },
+  'secrets.ref': { id: 'runloop/mail/smtp' },
+  'mailbox.receive': {},
+  'mailbox.send': { to: 'writer' },
+  'mail.send': { to: ['a@example.com'] },
+};
+
+type Options = {
+  readonly caps?: Caps;
+  readonly tape?: readonly RecordedCall[];
+  readonly earlier?: readonly RecordedCall[];
+  readonly mode?: 'live' | 'replay';
+  readonly decision?: 'approved' | 'denied' | 'pending';
+  readonly perform?: CallResult;
+};
+
+function open(options: Options = {}): {
+  readonly door: KernelDoor;
+  readonly trail: string[];
+  readonly records: RecordedCall[];
+} {
+  const trail: string[] = [];
+  const records: RecordedCall[] = [];
+  const step = async (what: string, record?: RecordedCall): Promise<void> => {
+    await Promise.resolve();
+    trail.push(what);
+    if (record !== undefined) records.push(record);
+  };
+  const kernel = createKernel({
+    journal: {
+      intent: (record) => step(`intent ${record.op}`),
+      result: (record) => step(`result ${record.op}`, record),
+      note: (record) => {
+        trail.push(`note ${record.op}`);
+        records.push(record);
+      },
+    },
+    approvals: {
+      ask: async (request) => {
+        trail.push(`ask ${request.op}`);
+        return options.decision ?? 'approved';
+      },
+    },
+    perform: async (op) => {
+      trail.push(`perform ${op}`);
+      return options.perform ?? { ok: true, value: { did: op } };
+    },
+    audit: (audit) => void trail.push(`audit ${audit.cap} ${audit.target}`),
+    line: () => {},
+  });
+  const ctx: KernelContext = {
+    agent: 'probe',
+    run_id: 'run_1',
+    trace_id: 'ab'.repeat(16),
+    node: 'n',
+    attempt: 1,
+    caps: options.caps ?? everything,
+    tape: options.tape ?? [],
+    ...(options.earlier === undefined ? {} : { earlier: options.earlier }),
+    mode: options.mode ?? 'live',
+  };
+  return { door: kernel.open(ctx), trail, records };
+}
+const signal = new AbortController().signal;
+
+describe('A8: every operation passes the one door', () => {
+  test('each operation of the table has a case here', () =>
+    expect(Object.keys(granted).sort()).toEqual([...operationNames].sort()));
+
+  test.each(operationNames)('%s: nothing granted, nothing performed, the refusal names the grant', async (op) => {
+    if (op === 'mailbox.receive') return;
+    const { door, trail } = open({ caps: noCaps });
+    expect(await door.call(op, granted[op] ?? {}, signal)).toMatchObject({
+      type: 'error',
+      code: 'CapabilityDenied',
+      message: expect.stringMatching(/missing grant: \w+/),
+    });
+    expect(trail.map((line) => line.split(' ')[0])).toEqual(['audit', 'note']);
+  });
+
+  test.each(operationNames)('A6: %s: intent before, result after, approval where the table says', async (op) => {
+    const { door, trail } = open();
+    const args = granted[op] ?? {};
+    expect(await door.call(op, args, signal)).toEqual({ type: 'value', value: { did: op } });
+    const row = operation(op, args);
+    const expected =
+      row?.cls === 'pure'
+        ? [`perform ${op}`, `note ${op}`]
+        : [...(row?.approval === true ? [`ask ${op}`] : []), `intent ${op}`, `perform ${op}`, `result ${op}`];
+    expect(trail).toEqual(expected);
+  });
+
+  test('every send, delete and spend asks', () => {
+    const asks = operationNames.filter((op) => operation(op, granted[op] ?? {})?.approval === true);
+    expect(asks.sort()).toEqual(['exec.run', 'http.fetch', 'mail.send', 'tools.call']);
+    for (const method of ['PUT', 'PATCH', 'DELETE', 'get', 'OPTIONS', 7])
+      expect(operation('http.fetch', { method })?.approval).toBe(true);
+    for (const method of ['GET', 'HEAD'])
+      expect(operation('http.fetch', { method })).toMatchObject({ cls: 'idempotent', approval: false });
+  });
+
+  test.each(['nothing', 'model.delete', '__proto__', 'constructor'])('there is no operation %s', async (op) => {
+    const { door, trail } = open();
+    expect(await door.call(op, {}, signal)).toMatchObject({ type: 'error', code: 'InvalidParams' });
+    expect(trail).toEqual([]);
+  });
+});
+
+describe('grants', () => {
+  const refused: readonly (readonly [string, JsonValue])[] = [
+    ['http.fetch', { url: 'http://api.example.com/' }],
+    ['http.fetch', { url: 'https://api.example.com:8443/' }],
+    ['http.fetch', { url: 'https://user:pw@api.example.com/' }],
+    ['http.fetch', { url: 'https://example.org/' }],
+    ['http.fetch', { url: 'https://evil.test/?.example.org' }],
+    ['http.fetch', { url: 'file:///etc/passwd' }],
+    ['http.fetch', { url: 7 }],
+    ['http.fetch', 'https://api.example.com/'],
+    ['exec.run', { command: '/usr/bin/git', argv: ['log', '--output=/x'] }],
+    ['exec.run', { command: '/usr/bin/git', argv: ['log', ''] }],
+    ['exec.run', { command: '/usr/bin/git', argv: ['log', 'a', 'b'] }],
+    ['exec.run', { command: '/usr/bin/git', argv: ['log', 'a\0b'] }],
+    ['exec.run', { command: '/bin/sh', argv: ['-c', 'id'] }],
+    ['mail.send', { to: ['a@example.com', 'b@evil.test'] }],
+    ['mail.send', { to: [] }],
+    ['mail.send', { from: 'you@example.com', to: ['a@example.com'] }],
+    ['model.complete', { model: 'cloud:big' }],
+    ['tools.call', { tool: 'other' }],
+    ['secrets.ref', { id: 'runloop/other' }],
+    ['mailbox.send', { to: 'mailer' }],
+  ];
+  test.each(refused)('%s %j is refused', async (op, args) => {
+    expect(await open().door.call(op, args, signal)).toMatchObject({ code: 'CapabilityDenied' });
+  });
+
+  test('domains of the knowledge base', async () => {
+    const caps: Caps = { ...noCaps, kb_read: ['contacts'] };
+    const ask = async (args: JsonValue): Promise<string> =>
+      (await open({ caps }).door.call('kb.search', args, signal)).type;
+    expect(await ask({ text: 'x', kinds: ['contact'] })).toBe('value');
+    expect(await ask({ text: 'x', kinds: ['contact', 'artifact'] })).toBe('error');
+    expect(await ask({ text: 'x' })).toBe('error');
+  });
+
+  test.each([
+    ['*', 'anything', true],
+    ['a*c', 'abc', true],
+    ['a*c', 'ac', true],
+    ['a*c', 'ab', false],
+    ['*@x.y', '@x.y', true],
+    ['ab*b', 'ab', false],
+    ['a*b*c', 'a1b2c', true],
+    ['a*b*c', 'acb', false],
+    ['a', 'ab', false],
+  ])('%s matches %s: %s', (pattern, text, expected) => expect(matches(pattern, text)).toBe(expected));
+
+  test('narrowing never grants more than either', () => {
+    const narrowed = narrow(everything, {
+      ...noCaps,
+      kb_read: ['contacts'],
+      model: { allow: ['*'], tokens_per_run: 5 },
+      net: ['api.example.com', 'other'],
+    });
+    expect(narrowed).toEqual({
+      ...noCaps,
+      kb_read: ['contacts'],
+      model: { allow: ['local:*'], tokens_per_run: 5 },
+      net: ['api.example.com'],
+    });
+  });
+
+  test.each([
+    ['modle = true', /did you mean "model"/],
+    ['fs = ["/tmp"]', /refused/],
+    ['model = 3', /true, false or a table/],
+    ['limits = { memory_mib = 100000 }', /more than 1024/],
+    ['limits = { memory_mib = 0 }', /1 or more/],
+    ['exec = [{ command = "git" }]', /absolute/],
+    ['= 3', /policy.caps/],
+  ])('policy.caps %s is an error', (text, expected) => {
+    const parsed = parseCaps(text);
+    expect(parsed.ok ? '' : parsed.error.message).toMatch(expected);
+  });
+});
+
+describe('the tape', () => {
+  const call = (
+    index: number,
+    op: string,
+    args: JsonValue,
+    cls: RecordedCall['cls'],
+    result?: CallResult,
+  ): RecordedCall => ({
+    index,
+    call: 'c',
+    op,
+    args_hash: digestJson(args),
+    cls,
+    ...(result === undefined ? {} : { result }),
+  });
+  const mail = { to: ['a@example.com'], subject: 's' };
+
+  test('a recorded call is answered from it, and the next goes on live', async () => {
+    const { door, trail } = open({ tape: [call(0, 'mail.send', mail, 'once', { ok: true, value: 'sent' })] });
+    expect(await door.call('mail.send', mail, signal)).toEqual({ type: 'value', value: 'sent' });
+    expect(trail).toEqual([]);
+    await door.call('kb.search', { text: 'x' }, signal);
+    expect(trail).toEqual(['perform kb.search', 'note kb.search']);
+  });
+
+  test('another call than was recorded suspends', async () => {
+    const { door, trail } = open({ tape: [call(0, 'mail.send', mail, 'once', { ok: true, value: 'sent' })] });
+    expect(await door.call('mail.send', { ...mail, subject: 't' }, signal)).toEqual({
+      type: 'suspend',
+      reason: 'diverged',
+    });
+    expect(door.diverged()).toMatchObject({ index: 0, expected: { op: 'mail.send' }, actual: { op: 'mail.send' } });
+    expect(trail).toEqual([]);
+  });
+
+  test('a once call that was begun is never begun again', async () => {
+    const { door, trail } = open({ tape: [call(0, 'mail.send', mail, 'once')] });
+    expect(await door.call('mail.send', mail, signal)).toEqual({ type: 'suspend', reason: 'unknown_outcome' });
+    expect(trail).toEqual([]);
+  });
+
+  test('an idempotent call that was begun is made again, its intent not', async () => {
+    const { door, trail } = open({ tape: [call(0, 'model.complete', {}, 'idempotent')] });
+    expect(await door.call('model.complete', {}, signal)).toMatchObject({ type: 'value' });
+    expect(trail).toEqual(['perform model.complete', 'result model.complete']);
+  });
+
+  test('a retried node is answered from its earlier attempt; equal calls count', async () => {
+    const first = open();
+    await first.door.call('mail.send', mail, signal);
+    const { door, trail } = open({ earlier: first.records });
+    await door.call('kb.search', { text: 'now something else comes first' }, signal);
+    expect(await door.call('mail.send', mail, signal)).toEqual({ type: 'value', value: { did: 'mail.send' } });
+    expect(trail.filter((line) => line.endsWith('mail.send'))).toEqual(['note mail.send']);
+    await door.call('mail.send', mail, signal);
+    expect(trail.filter((line) => line === 'perform mail.send')).toHaveLength(1);
+  });
+
+  test('replay performs nothing, and its end is a divergence', async () => {
+    const { door, trail } = open({
+      mode: 'replay',
+      caps: noCaps,
+      tape: [
+        call(0, 'model.complete', { a: 1 }, 'idempotent', {
+          ok: false,
+          code: 'ProviderUnavailable',
+          message: 'none',
+          retryable: true,
+        }),
+      ],
+    });
+    expect(await door.call('model.complete', { a: 1 }, signal)).toMatchObject({
+      type: 'error',
+      code: 'ProviderUnavailable',
+    });
+    expect(await door.call('kb.search', {}, signal)).toEqual({ type: 'suspend', reason: 'diverged' });
+    expect(door.diverged()).toEqual({ index: 1, actual: { op: 'kb.search', args_hash: digestJson({}) } });
+    expect(trail).toEqual([]);
+  });
+});
+
+describe('approvals', () => {
+  test('pending suspends before anything is begun', async () => {
+    const { door, trail } = open({ decision: 'pending' });
+    expect(await door.call('mail.send', granted['mail.send'] ?? {}, signal)).toEqual({
+      type: 'suspend',
+      reason: 'approval',
+    });
+    expect(trail).toEqual(['ask mail.send']);
+  });
+  test('denied is an answer', async () => {
+    const { door, trail } = open({ decision: 'denied' });
+    expect(await door.call('mail.send', granted['mail.send'] ?? {}, signal)).toMatchObject({
+      type: 'error',
+      code: 'ApprovalDenied',
+    });
+    expect(trail).toEqual(['ask mail.send', 'note mail.send']);
+  });
+});
+
+describe('exec runs in bubblewrap or not at all', () => {
+  const exec = (args: JsonValue, more: object = {}): Promise<CallResult> =>
+    performExec({ clock: systemClock }, args, { wallMsMax: 10_000, ...more }, signal);
+
+  test('without bubblewrap it is refused', async () => {
+    expect(await exec({ command: '/usr/bin/id' }, { bwrap: '/nonexistent/bwrap' })).toMatchObject({
+      ok: false,
+      code: 'CapabilityDenied',
+    });
+  });
+  test('a command sees no environment, no home, no network; A10: output is cut; the deadline kills', async (context) => {
+    const probe = await exec({ command: '/usr/bin/env' });
+    if (!probe.ok) return context.skip(`no bubblewrap here: ${probe.message}`);
+    expect(probe.value).toMatchObject({
+      exit_code: 0,
+      stdout: expect.stringMatching(/^(?:PWD=\/tmp\n)?$/),
+      truncated: false,
+    });
+    expect(await exec({ command: '/usr/bin/ls', argv: ['/'] })).toMatchObject({
+      value: { stdout: expect.not.stringMatching(/home|root|work|var|etc/) },
+    });
+    expect(await exec({ command: '/usr/bin/cat', argv: ['/proc/net/dev'] })).toMatchObject({
+      value: { stdout: expect.not.stringMatching(/eth0/) },
+    });
+    const flood = await exec({ command: '/usr/bin/head', argv: ['-c', '1000000', '/dev/zero'] });
+    expect(flood).toMatchObject({ ok: true, value: { truncated: true } });
+    expect(await exec({ command: '/usr/bin/sleep', argv: ['60'] }, { wallMsMax: 100 })).toMatchObject({
+      code: 'DeadlineExceeded',
+    });
+  });
+});
