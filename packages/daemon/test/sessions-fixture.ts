@@ -160,10 +160,10 @@ async function openRaw(path: string): Promise<Raw> {
   const frames: Frame[] = [];
   const decoder = createDecoder({ registry, nowMs: () => 0 });
   let wake: () => void = () => undefined;
-  let ended = false;
+  const state = { ended: false };
   const closed = new Promise<void>((resolve) => {
     socket.once('close', () => {
-      ended = true;
+      state.ended = true;
       wake();
       resolve();
     });
@@ -183,7 +183,7 @@ async function openRaw(path: string): Promise<Raw> {
     closed,
     send: (bytes) => void socket.write(bytes),
     async wait(count) {
-      while (frames.length < count && !ended) await new Promise<void>((resolve) => (wake = resolve));
+      while (frames.length < count && !state.ended) await new Promise<void>((resolve) => (wake = resolve));
     },
   };
 }

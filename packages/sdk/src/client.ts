@@ -72,151 +72,157 @@ export function createClient(
   closed: Promise<Failure>,
   inbound: (take: (frame: Frame) => void) => void,
 ): Client {
-  const patterns = new Map<MessageQueue<Message>, (topic: string) => boolean>();
-  const replies = new Map<number, (message: Message) => void>();
-  let lastSub = 0;
-  let isDraining = false;
-  let inbox: Promise<Result<Subscription, Failure>> | undefined;
-  const inboxTopic = `_inbox/${welcome.session}/replies`;
+  return new SessionClient(connection, welcome, closed, inbound);
+}
 
-  inbound((frame) => {
+class SessionClient implements Client {
+  readonly welcome: Welcome;
+  readonly closed: Promise<Failure>;
+  readonly #connection: Connection;
+  /** What each subscription takes. */
+  readonly #queues = new Map<MessageQueue<Message>, (topic: string) => boolean>();
+  readonly #replies = new Map<number, (message: Message) => void>();
+  readonly #inboxTopic: string;
+  #inbox: Promise<Result<Subscription, Failure>> | undefined;
+  #lastSub = 0;
+  #isDraining = false;
+
+  constructor(
+    connection: Connection,
+    welcome: Welcome,
+    closed: Promise<Failure>,
+    inbound: (take: (frame: Frame) => void) => void,
+  ) {
+    this.#connection = connection;
+    this.welcome = welcome;
+    this.closed = closed;
+    this.#inboxTopic = `_inbox/${welcome.session}/replies`;
+    inbound((frame) => this.#take(frame));
+    void closed.then(() => {
+      for (const queue of this.#queues.keys()) queue.end();
+    });
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  #take(frame: Frame): void {
     const topic = frame.meta?.['topic'];
     if (typeof topic !== 'string') {
-      if (frame.schemaId === schema.control && field(frame, 'op') === 'drain') isDraining = true;
+      if (frame.schemaId === schema.control && field(frame, 'op') === 'drain') this.#isDraining = true;
       return;
     }
     const message = messageOf(frame, topic);
-    if (topic === inboxTopic) {
+    if (topic === this.#inboxTopic) {
       const of = message.meta['in_reply_to'];
-      if (typeof of === 'number') replies.get(of)?.(message);
+      if (typeof of === 'number') this.#replies.get(of)?.(message);
       return;
     }
-    for (const [queue, takes] of patterns) if (takes(topic)) queue.put(message);
-  });
-  void closed.then(() => {
-    for (const queue of patterns.keys()) queue.end();
-  });
+    for (const [queue, takes] of this.#queues) if (takes(topic)) queue.put(message);
+  }
 
-  const subscribe: Client['subscribe'] = async (topic, options = {}) => {
-    lastSub += 1;
-    const sub = lastSub;
+  async call(op: string, args: unknown, options: CallOptions = {}): Promise<Result<JsonValue, Failure>> {
+    const { traceId, ...ask } = options;
+    const request = { schemaId: schema.ctrlRequest, payload: { v: 1, op, args }, meta: { topic: 'rlp/ctrl' } };
+    const answer = await this.#connection.ask(traceId === undefined ? request : { ...request, traceId }, ask);
+    if (!answer.ok) return answer;
+    return ok((field(answer.value, 'result') ?? null) as JsonValue);
+  }
+
+  async ping(options: AskOptions = {}): Promise<Result<void, Failure>> {
+    const answer = await this.#connection.ask({ schemaId: schema.control, payload: { v: 1, op: 'ping' } }, options);
+    return answer.ok ? ok(undefined) : answer;
+  }
+
+  async subscribe(topic: string, options: { readonly queue?: string } = {}): Promise<Result<Subscription, Failure>> {
+    const connection = this.#connection;
+    this.#lastSub += 1;
+    const sub = this.#lastSub;
     const queue = createMessageQueue<Message>(
       // Answers that somebody waits for come over the same socket: it must be read for them.
       () => void (connection.pending === 0 && connection.pause()),
       () => connection.resume(),
     );
-    patterns.set(queue, matcher(topic));
+    this.#queues.set(queue, matcher(topic));
     const payload = { v: 1, sub, topic, ...(options.queue === undefined ? {} : { queue: options.queue }) };
     const answer = await connection.ask({ schemaId: schema.subscribe, payload, meta: { ack: true } });
     if (!answer.ok) {
-      patterns.delete(queue);
+      this.#queues.delete(queue);
       return answer;
     }
-    return ok({
-      topic,
-      [Symbol.asyncIterator]: () => queue[Symbol.asyncIterator](),
-      async [Symbol.asyncDispose]() {
-        patterns.delete(queue);
-        queue.end();
-        connection.resume();
-        if (connection.closed === undefined) {
-          await connection.ask({ schemaId: schema.unsubscribe, payload: { v: 1, sub }, meta: { ack: true } });
-        }
-      },
-    });
-  };
+    const leave = async (): Promise<void> => {
+      this.#queues.delete(queue);
+      queue.end();
+      connection.resume();
+      if (connection.closed !== undefined) return;
+      await connection.ask({ schemaId: schema.unsubscribe, payload: { v: 1, sub }, meta: { ack: true } });
+    };
+    return ok({ topic, [Symbol.asyncIterator]: () => queue[Symbol.asyncIterator](), [Symbol.asyncDispose]: leave });
+  }
 
-  const publish: Client['publish'] = async (topic, { ack, ...message }) => {
+  async publish(topic: string, { ack, ...message }: Publication): Promise<Result<Published, Failure>> {
     const outgoing = { ...message, meta: { ...message.meta, topic, ...(ack === true ? { ack: true } : {}) } };
     if (ack === true) {
-      const answer = await connection.ask(outgoing);
+      const answer = await this.#connection.ask(outgoing);
       if (!answer.ok) return answer;
       const delivered = field(answer.value, 'delivered');
       return ok({ msgId: Number(field(answer.value, 'of')), delivered: typeof delivered === 'number' ? delivered : 0 });
     }
-    const sent = connection.send(outgoing);
+    const sent = this.#connection.send(outgoing);
     if (!sent.ok) return sent;
-    if (!sent.value.takesMore) await connection.drained();
+    if (!sent.value.takesMore) await this.#connection.drained();
     return ok({ msgId: sent.value.msgId });
-  };
+  }
 
-  const call: Client['call'] = async (op, args, options = {}) => {
-    connection.resume();
-    const { traceId, ...ask } = options;
-    const answer = await connection.ask(
-      {
-        schemaId: schema.ctrlRequest,
-        payload: { v: 1, op, args },
-        meta: { topic: 'rlp/ctrl' },
-        ...(traceId === undefined ? {} : { traceId }),
-      },
-      ask,
-    );
-    if (!answer.ok) return answer;
-    return ok((field(answer.value, 'result') ?? null) as JsonValue);
-  };
-
-  const request: Client['request'] = async (topic, message, options = {}) => {
-    connection.resume();
-    inbox ??= subscribe(inboxTopic);
-    const ready = await inbox;
+  async request(topic: string, message: Outgoing, options: AskOptions = {}): Promise<Result<Message, Failure>> {
+    this.#inbox ??= this.subscribe(this.#inboxTopic);
+    const ready = await this.#inbox;
     if (!ready.ok) {
-      inbox = undefined;
+      this.#inbox = undefined;
       return ready;
     }
-    const ttlMs = message.ttlMs ?? options.timeoutMs ?? callTimeoutMs;
-    const meta = { ...message.meta, topic, reply_to: inboxTopic, ack: true };
+    const timeoutMs = options.timeoutMs ?? callTimeoutMs;
+    const ttlMs = message.ttlMs ?? timeoutMs;
+    const meta = { ...message.meta, topic, reply_to: this.#inboxTopic, ack: true };
     const { promise, resolve } = Promise.withResolvers<Result<Message, Failure>>();
     let msgId = 0;
-    const timer = connection.after(ttlMs, () => {
-      resolve(err(failure('DeadlineExceeded', `nobody answered on ${topic} within ${ttlMs} ms`)));
-    });
-    const asked = connection.ask({ ...message, ttlMs, meta }, options, (id) => {
+    const acked = this.#connection.ask({ ...message, ttlMs, meta }, options, (id) => {
       msgId = id;
-      replies.set(id, (reply) =>
-        resolve(reply.schemaId === schema.errorReport ? err(failureOf(reply.frame)) : ok(reply)),
-      );
+      this.#replies.set(id, (reply) => {
+        resolve(reply.schemaId === schema.errorReport ? err(failureOf(reply.frame)) : ok(reply));
+      });
     });
-    void asked.then((ack) => {
+    // The ack says that somebody was asked; from then on it is the reply that is waited for.
+    void acked.then((ack) => {
       if (!ack.ok) resolve(ack);
-      else if (field(ack.value, 'delivered') === 0) {
-        resolve(err(failure('NotFound', `nobody is subscribed to ${topic}`)));
-      }
+      else if (field(ack.value, 'delivered') === 0) resolve(err(failure('NotFound', `nobody subscribes to ${topic}`)));
     });
+    void this.closed.then((reason) => resolve(err(reason)));
+    const late = (): void => resolve(err(failure('DeadlineExceeded', `no answer on ${topic} within ${timeoutMs} ms`)));
+    using _timer = this.#connection.after(timeoutMs, late);
     const onAbort = (): void => resolve(err(failure('Cancelled', 'cancelled while waiting for the answer')));
     options.signal?.addEventListener('abort', onAbort, { once: true });
-    try {
-      return await promise;
-    } finally {
-      replies.delete(msgId);
-      timer[Symbol.dispose]();
-      options.signal?.removeEventListener('abort', onAbort);
-    }
-  };
+    const answer = await promise;
+    options.signal?.removeEventListener('abort', onAbort);
+    this.#replies.delete(msgId);
+    return answer;
+  }
 
-  return {
-    welcome,
-    closed,
-    get isDraining() {
-      return isDraining;
-    },
-    call,
-    subscribe,
-    publish,
-    request,
-    async ping(options) {
-      const answer = await connection.ask({ schemaId: schema.control, payload: { v: 1, op: 'ping' } }, options);
-      return answer.ok ? ok(undefined) : answer;
-    },
-    async reply(to, message) {
-      const topic = to.meta['reply_to'];
-      if (typeof topic !== 'string') return err(failure('NotFound', 'this message asks for no reply'));
-      const of = to.msgId <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(to.msgId) : to.msgId;
-      return publish(topic, { ...message, traceId: to.traceId, meta: { ...message.meta, in_reply_to: of } });
-    },
-    follow: (traceId, options = {}) => follow(call, traceId, options),
-    [Symbol.asyncDispose]: () => connection.close(),
-  };
+  async reply(to: Message, message: Outgoing): Promise<Result<Published, Failure>> {
+    const topic = to.meta['reply_to'];
+    if (typeof topic !== 'string') return err(failure('NotFound', 'this message asks for no reply'));
+    const of = to.msgId <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(to.msgId) : to.msgId;
+    return this.publish(topic, { ...message, traceId: to.traceId, meta: { ...message.meta, in_reply_to: of } });
+  }
+
+  follow(traceId: TraceId, options: FollowOptions = {}): AsyncIterable<RunEvent> {
+    return follow((op, args, ask) => this.call(op, args, ask), traceId, options);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#connection.close();
+  }
 }
 
 async function* follow(call: Client['call'], traceId: TraceId, options: FollowOptions): AsyncGenerator<RunEvent> {

@@ -134,6 +134,8 @@ export class Connection {
     if (this.#pending.size >= pendingMax) {
       return Promise.resolve(err(failure('LimitExceeded', `${pendingMax} requests wait for an answer already`)));
     }
+    // The answer comes over a socket that a slow subscriber may have stopped.
+    this.resume();
     const timeoutMs = options.timeoutMs ?? callTimeoutMs;
     const sent = this.send({ ...message, ttlMs: message.ttlMs ?? timeoutMs });
     if (!sent.ok) return Promise.resolve(sent);
@@ -167,7 +169,8 @@ export class Connection {
   fail(reason: Failure): void {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
-    for (const finish of [...this.#pending.values()]) finish(err(reason));
+    // Each takes itself out of the map, which iterating allows.
+    for (const finish of this.#pending.values()) finish(err(reason));
     this.#deps.onClose(reason);
   }
 

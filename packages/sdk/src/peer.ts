@@ -4,6 +4,7 @@
  * Node has no call for it: koffi asks libc, with the descriptor that the socket keeps in a private field; a test pins that
  * field. koffi is loaded at the first question, for most of what uses this package never asks.
  */
+import type * as Koffi from 'koffi';
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
@@ -21,7 +22,7 @@ let loaded: GetSockOpt | undefined;
 
 function getSockOpt(): GetSockOpt {
   if (loaded === undefined) {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
     const declared = koffi.load('libc.so.6').func('int getsockopt(int, int, int, void *, void *)');
     loaded = declared as unknown as GetSockOpt;
   }

@@ -353,7 +353,7 @@ export class Session {
     }
   }
 
-  #recordRefusal(what: string, missing: string): void {
+  #recordRefusal(what: string, missing: unknown): void {
     const { uid, pid } = this.#peer;
     const principal = this.#principal?.id;
     this.#context.log.log('warn', 'refused', { session: this.id, principal, uid, pid, what, missing });
@@ -366,7 +366,7 @@ export class Session {
 
   #report(problem: Failure, origin: Origin | undefined): void {
     if (problem.code === 'Forbidden' && this.#seat !== undefined)
-      this.#recordRefusal(problem.message, String(problem.details?.['missing'] ?? ''));
+      this.#recordRefusal(problem.message, problem.details?.['missing']);
     const { code, message, hint, details } = problem;
     this.#send(schema.errorReport, { v: 1, code, message, hint, details }, origin);
   }

@@ -117,7 +117,7 @@ function createTokens(
       const saved = save([...clients.filter((client) => isGood(client)), { ...shown, sha256: sha256(token) }]);
       return saved.ok ? ok({ ...shown, token }) : saved;
     },
-    list: () => clients.filter(isGood).map(({ sha256: _, ...shown }) => shown),
+    list: () => clients.filter(isGood).map(shownOf),
     revoke(name) {
       const client = clients.find((one) => one.name === name);
       if (client === undefined)
@@ -125,8 +125,7 @@ function createTokens(
       const saved = save(clients.filter((one) => one !== client));
       if (!saved.ok) return saved;
       tell(holderOf(client).id);
-      const { sha256: _, ...shown } = client;
-      return ok(shown);
+      return ok(shownOf(client));
     },
     rotate() {
       const token = newToken(deps.random);
@@ -137,6 +136,10 @@ function createTokens(
       return ok({ path: operatorPath });
     },
   };
+}
+
+function shownOf({ name, grants, issued_ms, expires_ms }: Stored): ClientToken {
+  return { name, grants, issued_ms, ...(expires_ms === undefined ? {} : { expires_ms }) };
 }
 
 function holderOf(client: Stored): TokenHolder {
