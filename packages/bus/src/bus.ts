@@ -93,7 +93,7 @@ class MemoryBus implements Bus {
       this.publish(dropsTopic, { schemaId: schema.dropNotice, payload: notice, traceId: notice.trace_id });
       this.flush();
     });
-    this.#msgId = BigInt(deps.clock.nowMs()) << 20n;
+    this.#msgId = BigInt(deps.clock.nowMs()) * 1024n;
   }
 
   attach(

@@ -1,4 +1,27 @@
 /**
  * runloopd: sockets, sessions, control, runs, supervision.
  */
-export {};
+export {
+  type ControlPort,
+  type ControlRequest,
+  type Peer,
+  type PeerPort,
+  type RunOwners,
+  type SessionLimits,
+  type SessionServer,
+  type SessionServerDeps,
+  type SessionServerStats,
+  type TokenHolder,
+  type TokenPort,
+  changesSomething,
+  createSessionServer,
+  defaultSessionLimits,
+} from './sessions/index.ts';
+export {
+  type ClientToken,
+  type Tokens,
+  type TokensDeps,
+  clientTokensMax,
+  openTokens,
+  operatorTokenFile,
+} from './tokens/index.ts';
