@@ -56,3 +56,4 @@ export {
 export { bodyBytesMax, inlineBytesMax, socketPathBytesMax, mainThreadBytesMax } from './limits.ts';
 export { type Config, type KeyRow, configKeys } from './config/schema.ts';
 export { type Layer, type Resolved, environmentLayer, resolveConfig } from './config/layers.ts';
+export { type ConfigSources, loadConfig } from './config/load.ts';

@@ -25,3 +25,6 @@ export {
   openTokens,
   operatorTokenFile,
 } from './tokens/index.ts';
+export { type Daemon, type DaemonDeps, type DaemonOptions, openDaemon } from './daemon.ts';
+export { type Home, checkoutRoot, homeAt, searchDirs } from './home/home.ts';
+export { version } from './version.ts';

@@ -78,7 +78,7 @@ export class Args {
   }
 
   /** The operation's result, unless an argument did not fit. */
-  async check<T>(run: () => Promise<Result<T, Failure>>): Promise<Result<T, Failure>> {
+  async check(run: () => Promise<Result<unknown, Failure>>): Promise<Result<unknown, Failure>> {
     return this.problem === undefined ? run() : err(this.problem);
   }
 

@@ -9,7 +9,8 @@
 import { type Clock, type Failure, isStreamedKind, type Log, type Result, err, ok, type RunEvent } from '@runloop/core';
 import { type Effect, finalPhases, type RunState, type Signal, step } from '@runloop/openings';
 import { Actions } from './actions.ts';
-import type { LedgerDraft, RunDraft, RunLedger, RunPublisher } from './ports.ts';
+import type { EventDraft } from '@runloop/kb';
+import type { RunDraft, RunLedger, RunPublisher } from './ports.ts';
 import type { Slots } from './slots.ts';
 
 export type RunIdentity = { readonly traceId: string; readonly runId: string; readonly openingId: string; readonly actor: string; readonly priority: number };
@@ -46,7 +47,7 @@ export class RunDriver {
   #stopped = false;
   /** Slots this run holds. */
   #held = 0;
-  #batch: { draft: LedgerDraft; event: RunEvent }[] = [];
+  #batch: { draft: EventDraft; event: RunEvent }[] = [];
   #after: Effect[] = [];
 
   constructor(deps: DriverDeps, identity: RunIdentity, state: RunState, performer: Performer) {

@@ -4,7 +4,7 @@
  * R1. An attempt that was interrupted, by a crash or for a person, runs again over its recorded calls.
  * R2. What an attempt gives is stored before it is told; a failure's reason is a value too (the `err` port).
  */
-import { type Failure, failure, type JsonObject, type JsonValue, newActionId, type Random, showLine } from '@runloop/core';
+import { type Failure, failure, type JsonObject, type JsonValue, newActionId, ok, type Random, type Result, showLine } from '@runloop/core';
 import { errPort, inputsOf, type Outcome, type Outputs, type RunState, type Usage } from '@runloop/openings';
 import type { AttemptOutcome, Bundle, CallContext, Cells, Kernel, RecordedCall } from '@runloop/runtime';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
@@ -124,12 +124,12 @@ export class Run implements Performer {
     if (!bundle.ok) return refuse(bundle.error);
     entry.bundle = bundle.value;
     const inputs = await this.#inputs(index);
-    if ('code' in inputs) return refuse(inputs);
+    if (!inputs.ok) return refuse(inputs.error);
     const tape = await loadCalls(this.#tape.get(tapeKey(node, attempt)) ?? [], this.#deps.values);
     if (!tape.ok) return refuse(tape.error);
     const earlier = await loadCalls(this.#earlier(node, attempt), this.#deps.values);
     if (!earlier.ok) return refuse(earlier.error);
-    const outcome = await this.#invoke(entry, bundle.value, { with: spec.with, inputs }, tape.value, earlier.value, spec.timeout_ms);
+    const outcome = await this.#invoke(entry, bundle.value, { with: spec.with, inputs: inputs.value }, tape.value, earlier.value, spec.timeout_ms);
     await this.#settle(entry, bundle.value, outcome);
   }
 
@@ -219,18 +219,18 @@ export class Run implements Performer {
     this.driver.releaseSlot();
   }
 
-  async #inputs(index: number): Promise<{ [port: string]: JsonValue[] } | Failure> {
+  async #inputs(index: number): Promise<Result<{ [port: string]: JsonValue[] }, Failure>> {
     const inputs: { [port: string]: JsonValue[] } = {};
     for (const [port, refs] of Object.entries(inputsOf(this.state, index))) {
       const list: JsonValue[] = [];
       for (const ref of refs) {
         const value = await this.#deps.values.get(ref.digest);
-        if (!value.ok) return value.error;
+        if (!value.ok) return value;
         list.push(value.value);
       }
       inputs[port] = list;
     }
-    return inputs;
+    return ok(inputs);
   }
 
   #earlier(node: string, attempt: number): TapedCall[] {
