@@ -1,0 +1,146 @@
+/** Bundles on disk: what loads, what is refused and why; the host's key. */
+import { appendFile, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { unwrap } from '@runloop/core';
+import type { Failure } from '@runloop/core';
+import { type Bundle, buildAgent, hostKey, loadBundle, parseManifest, signBundle } from '../src/index.ts';
+import { type Bench, buildTestAgent, deps, run, tableHost, workbench } from './fixture.ts';
+
+let bench: Bench;
+let bundle: Bundle;
+let kept: ReadonlyMap<string, Buffer>;
+const names = [
+  'manifest.toml',
+  'policy.caps',
+  'bin/plain.wasm',
+  'bin/manifest.json',
+  'SIGNATURES/manifest.sig',
+  'src/agent.ts',
+];
+const anchors = (): { anchors: { name: string; key: string }[] } => ({
+  anchors: [{ name: 'host', key: bench.key.id }],
+});
+
+beforeAll(async () => {
+  bench = await workbench();
+  bundle = await buildTestAgent(bench, 'plain', { body: 'return {};' });
+  kept = new Map(await Promise.all(names.map(async (name) => [name, await readFile(join(bundle.dir, name))] as const)));
+});
+beforeEach(async () => {
+  for (const [name, bytes] of kept) await writeFile(join(bundle.dir, name), bytes);
+});
+afterAll(() => bench[Symbol.asyncDispose]());
+
+async function refusal(): Promise<Failure | undefined> {
+  const loaded = await loadBundle(bundle.dir, anchors());
+  return loaded.ok ? undefined : loaded.error;
+}
+
+describe('A12: a bundle loads only as it was signed', () => {
+  test('as built', async () => {
+    const loaded = unwrap(await loadBundle(bundle.dir, anchors()), 'it loads');
+    expect(loaded).toEqual(bundle);
+    expect(loaded).toMatchObject({
+      name: 'plain',
+      version: '0.1.0',
+      kind: 'component',
+      signer: 'host',
+      ports: { in: { in: ['*'] }, out: { out: ['*'] } },
+    });
+  });
+  test.each(['manifest.toml', 'policy.caps', 'bin/plain.wasm', 'src/agent.ts'])('a changed %s', async (name) => {
+    await appendFile(join(bundle.dir, name), '\n');
+    expect(await refusal()).toMatchObject({ code: 'DigestMismatch', message: expect.stringContaining(name) });
+  });
+  test('a changed list', async () => {
+    await appendFile(join(bundle.dir, 'bin/manifest.json'), '\n');
+    expect(await refusal()).toMatchObject({ code: 'SignatureInvalid' });
+  });
+  test('a signature by a key that nobody trusts', async () => {
+    const other = unwrap(await hostKey(join(bench.dir, 'other')), 'another key');
+    unwrap(await signBundle(bundle.dir, other), 'it signs');
+    expect(await refusal()).toMatchObject({ code: 'SignatureInvalid' });
+  });
+  test('a file that is not listed', async () => {
+    await writeFile(join(bundle.dir, 'extra.txt'), 'x');
+    expect(await refusal()).toMatchObject({
+      code: 'InvalidBundle',
+      message: expect.stringMatching(/extra.txt is not listed/),
+    });
+    await rm(join(bundle.dir, 'extra.txt'));
+  });
+  test('a link', async () => {
+    await symlink('/etc/passwd', join(bundle.dir, 'link'));
+    expect(await refusal()).toMatchObject({
+      code: 'InvalidBundle',
+      message: expect.stringMatching(/neither a regular file/),
+    });
+    await rm(join(bundle.dir, 'link'));
+  });
+  test('no signature', async () => {
+    await rm(join(bundle.dir, 'SIGNATURES/manifest.sig'));
+    expect(await refusal()).toMatchObject({ code: 'InvalidBundle', hint: expect.stringMatching(/build/) });
+  });
+  test('a component that is none is refused when it is run', async () => {
+    await writeFile(join(bundle.dir, 'bin/plain.wasm'), 'no component');
+    unwrap(await signBundle(bundle.dir, bench.key), 'it signs');
+    const broken = unwrap(await loadBundle(bundle.dir, anchors()), 'it loads');
+    expect(await run(bench, broken, { host: tableHost() })).toMatchObject({ type: 'failed', code: 'InvalidBundle' });
+  });
+  test('a component that the guard passes and the transpiler does not', async () => {
+    await writeFile(join(bundle.dir, 'bin/plain.wasm'), Buffer.from('0061736d0d000100', 'hex'));
+    unwrap(await signBundle(bundle.dir, bench.key), 'it signs');
+    const empty = unwrap(await loadBundle(bundle.dir, anchors()), 'it loads');
+    expect(await run(bench, empty)).toMatchObject({ type: 'failed' });
+  });
+});
+
+test('the host key is made once, for its owner alone', async () => {
+  const dir = join(bench.dir, 'keys');
+  const [first, second] = await Promise.all([hostKey(dir), hostKey(dir)]);
+  expect(unwrap(first, 'a key').id).toBe(unwrap(second, 'a key').id);
+  expect((await stat(join(dir, 'host.key'))).mode & 0o777).toBe(0o600);
+});
+
+describe('a manifest', () => {
+  const agent = '[agent]\nname = "a"\nversion = "1.0.0"\n';
+  test.each([
+    ['= 1', /manifest.toml/],
+    ['', /agent.name/],
+    ['[agent]\nname = "A"\nversion = "1.0.0"', /agent.name/],
+    ['[agent]\nname = "a"\nversion = "one"', /agent.version/],
+    [`${agent}kind = "command"`, /not supported/],
+    [`${agent}entry_wasm = "../x.wasm"`, /inside the bundle/],
+    [`${agent}entry_wasm = "/x.wasm"`, /inside the bundle/],
+    [`${agent}[ports]\nout = { Out = ["*"] }`, /ports.out.Out/],
+    [`${agent}[ports]\nout = { out = ["Email"] }`, /type strings/],
+    [`${agent}[ports]\nout = { out = [] }`, /type strings/],
+  ])('%j is refused', (text, expected) => {
+    const parsed = parseManifest(text);
+    expect(parsed.ok ? '' : parsed.error.message).toMatch(expected);
+  });
+  test('A9: keys of a newer version are passed over', () =>
+    expect(parseManifest(`${agent}novel = 1\n[future]\nx = 2`)).toMatchObject({
+      ok: true,
+      value: { name: 'a', entry: 'bin/a.wasm' },
+    }));
+});
+
+describe('a build that cannot be', () => {
+  test.each([
+    [
+      'node',
+      `import { readFileSync } from 'node:fs';\nexport default { handle: () => readFileSync('/etc/passwd') };`,
+      /cannot import "node:fs"/,
+    ],
+    ['syntax', `export default {`, /./],
+  ])('%s', async (_what, source, expected) => {
+    await writeFile(join(bundle.dir, 'src/agent.ts'), source);
+    const built = await buildAgent(deps, bundle.dir, { signWith: bench.key });
+    expect(built).toMatchObject({
+      ok: false,
+      error: { code: 'BuildFailed', message: expect.stringMatching(expected) },
+    });
+  });
+});
