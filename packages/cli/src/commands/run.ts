@@ -1,0 +1,139 @@
+/**
+ * rlp run, rlp attach: starts an opening and shows what happens, live on a terminal, as NDJSON to a program.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { errorTable, failure, type Failure, isJsonObject, type JsonObject, type JsonValue, newTraceId, parseJson, parseTraceId, type Result, err, ok, systemRandom, type TraceId } from '@runloop/core';
+import type { Client } from '@runloop/sdk';
+import { type Arguments, type Command, flag, text, texts, type Tools } from '../command.ts';
+import { follow } from '../follow.ts';
+import { showDiagnostics } from '../show-diagnostics.ts';
+
+const watching = {
+  ndjson: { type: 'boolean', about: 'one event a line, as when the output is no terminal' },
+  pretty: { type: 'boolean', about: 'the view for people, even into a pipe' },
+  'trace-out': { type: 'string', about: 'also write the events to this file' },
+} as const;
+
+export const commands: readonly Command[] = [
+  {
+    usage: 'run <opening>',
+    about: 'run an opening: a file, or the name of one that is installed',
+    options: {
+      params: { type: 'string', about: 'parameters as JSON, or @file' },
+      p: { type: 'array', about: 'one parameter, name=value' },
+      'on-confirm': { type: 'string', about: 'what an unanswered question means', choices: ['wait', 'deny'], default: 'wait' },
+      detach: { type: 'boolean', about: 'print the trace id and leave' },
+      local: { type: 'boolean', about: 'a daemon of its own for this one command' },
+      priority: { type: 'number', about: '0 to 9, higher goes first', default: 0 },
+      ...watching,
+    },
+    examples: [
+      ['rlp run hello', 'an opening by name'],
+      ["rlp run compose_email.yaml -p recipient=john --ndjson", 'a file, one parameter, events as JSON'],
+      ['rlp run hello --detach', 'leave at once; follow later with rlp attach'],
+    ],
+    run,
+  },
+  {
+    usage: 'attach <trace>',
+    about: 'follow a run: its history first, then live',
+    options: watching,
+    examples: [['rlp attach 4f2c…', 'the trace id that rlp run --detach printed']],
+    async run(args, tools) {
+      const traceId = parseTraceId(text(args, 'trace') ?? '');
+      if (!traceId.ok) return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
+      const client = await tools.connect();
+      if (!client.ok) return tools.fail(client.error);
+      const known = await client.value.call('run.show', { trace_id: traceId.value });
+      if (!known.ok) return tools.fail(known.error);
+      return watch(client.value, traceId.value, args, tools);
+    },
+  },
+];
+
+async function run(args: Arguments, tools: Tools): Promise<number> {
+  const params = readParams(args);
+  if (!params.ok) return tools.fail(params.error);
+  const source = readSource(text(args, 'opening') ?? '', tools.environment.cwd);
+  if (!source.ok) return tools.fail(source.error);
+  if (flag(args, 'local')) {
+    const { runLocal } = await import('../local.ts');
+    return runLocal(tools, (client) => submit(client, source.value, params.value, args, tools));
+  }
+  const client = await tools.connect();
+  if (!client.ok) return tools.fail(client.error);
+  return submit(client.value, source.value, params.value, args, tools);
+}
+
+async function submit(client: Client, source: JsonObject, params: JsonObject, args: Arguments, tools: Tools): Promise<number> {
+  const traceId = newTraceId(systemRandom);
+  const submitted = await client.call('run.submit', { ...source, params, on_confirm: text(args, 'on-confirm') ?? 'wait', priority: args['priority'] ?? 0 }, { traceId, timeoutMs: 120_000 });
+  if (!submitted.ok) return refuse(submitted.error, tools);
+  if (flag(args, 'detach')) {
+    if (tools.json) tools.screen.json(submitted.value);
+    else tools.screen.line(traceId);
+    return 0;
+  }
+  return watch(client, traceId, args, tools);
+}
+
+function refuse(problem: Failure, tools: Tools): number {
+  if (!showDiagnostics(problem, tools)) return tools.fail(problem);
+  return errorTable[problem.code].exit;
+}
+
+async function watch(client: Client, traceId: TraceId, args: Arguments, tools: Tools): Promise<number> {
+  const isTerminal = tools.environment.streams.out.isTTY === true;
+  const ndjson = flag(args, 'ndjson') || tools.json || (!isTerminal && !flag(args, 'pretty'));
+  const events: string[] | undefined = text(args, 'trace-out') === undefined ? undefined : [];
+  const code = await follow({ client, traceId, tools, ndjson, keep: events });
+  if (events !== undefined) await writeFile(resolve(tools.environment.cwd, text(args, 'trace-out') ?? ''), events.join(''));
+  return code;
+}
+
+/** A file where there is one, or something that looks like one; otherwise a name. */
+export function readSource(opening: string, cwd: string): Result<JsonObject, Failure> {
+  const path = resolve(cwd, opening);
+  const looksLikeFile = /[/.]/.test(opening);
+  if (!looksLikeFile && !existsSync(path)) return ok({ name: opening });
+  try {
+    return ok({ file: opening, text: readFileSync(path, 'utf8') });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return err(failure('NotFound', `there is no file ${opening}`, { hint: 'openings by name: rlp opening list' }));
+    return err(failure('NotFound', `${opening} cannot be read: ${code ?? String(error)}`));
+  }
+}
+
+export function readParams(args: Arguments): Result<JsonObject, Failure> {
+  const given = text(args, 'params');
+  let params: JsonObject = {};
+  if (given !== undefined) {
+    let source = given;
+    if (given.startsWith('@')) {
+      try {
+        source = readFileSync(given.slice(1), 'utf8');
+      } catch {
+        return err(failure('NotFound', `there is no file ${given.slice(1)} for --params`));
+      }
+    }
+    const parsed = parseJson(source);
+    if (!parsed.ok) return err(failure('InvalidParams', `--params is not JSON: ${parsed.error}`, { hint: `for example: --params '{"topic":"Q4 plan"}'` }));
+    if (!isJsonObject(parsed.value)) return err(failure('InvalidParams', '--params must be a JSON map', { hint: `for example: --params '{"topic":"Q4 plan"}'` }));
+    params = parsed.value;
+  }
+  for (const pair of texts(args, 'p')) {
+    const at = pair.indexOf('=');
+    if (at < 1) return err(failure('Usage', `-p takes name=value, this is "${pair}"`));
+    params = { ...params, [pair.slice(0, at)]: valueOf(pair.slice(at + 1)) };
+  }
+  return ok(params);
+}
+
+/** Numbers, booleans, lists and maps as JSON; anything else is text. */
+function valueOf(textValue: string): JsonValue {
+  const parsed = parseJson(textValue);
+  return parsed.ok ? parsed.value : textValue;
+}

@@ -1,0 +1,74 @@
+/**
+ * Writes to the terminal or the pipe: colours where they belong, tables that fit, failures that help.
+ *
+ * Text from outside passes `showLine` or `showText` before it gets here; colours are added after.
+ */
+import { type Failure, showLine, showText } from '@runloop/core';
+import type { Environment } from './environment.ts';
+
+const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const;
+export type Colour = keyof typeof codes;
+
+export class Screen {
+  readonly #environment: Environment;
+
+  constructor(environment: Environment) {
+    this.#environment = environment;
+  }
+
+  get width(): number {
+    return this.#environment.width;
+  }
+
+  paint(colour: Colour, text: string): string {
+    return this.#environment.colour ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text;
+  }
+
+  line(text = ''): void {
+    this.#environment.streams.out.write(`${text}\n`);
+  }
+
+  /** To standard error: progress and notes that are no part of the result. */
+  note(text: string): void {
+    this.#environment.streams.err.write(`${text}\n`);
+  }
+
+  json(value: unknown): void {
+    this.line(JSON.stringify(value));
+  }
+
+  failure({ message, hint }: Failure): void {
+    this.note(`${this.paintError('rlp:')} ${showText(message)}`);
+    if (hint !== undefined) this.note(`     ${showText(hint)}`);
+  }
+
+  /** Columns as wide as their widest cell; the last one is cut at the terminal's edge. */
+  table(head: readonly string[], rows: readonly (readonly string[])[]): void {
+    const all = [head, ...rows].map((row) => row.map(showLine));
+    const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+    all.forEach((row, index) => {
+      const text = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join('  ').trimEnd();
+      const cut = this.#environment.streams.out.isTTY === true && text.length > this.width ? `${text.slice(0, this.width - 1)}…` : text;
+      this.line(index === 0 ? this.paint('dim', cut) : cut);
+    });
+  }
+
+  private paintError(text: string): string {
+    return this.#environment.colour && this.#environment.streams.err.isTTY === true ? `\u001b[31m${text}\u001b[0m` : text;
+  }
+}
+
+/** 1 234 ms, 12.3 s, 2 m 05 s. */
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${Math.floor(ms / 60_000)} m ${String(Math.floor((ms % 60_000) / 1000)).padStart(2, '0')} s`;
+}
+
+export function dollars(nano: number): string {
+  return `$${(nano / 1e9).toFixed(4)}`;
+}
+
+export function time(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
+}
