@@ -16,7 +16,7 @@ import type { BenchRow } from './rmp.ts';
 const payload = Buffer.alloc(1024);
 const requests = 4000;
 const warmup = 1000;
-const flowMessages = 100_000;
+const flowMessages = 400_000;
 
 type Child = { readonly process: ChildProcess; next(): Promise<string> };
 
@@ -33,7 +33,8 @@ function start(role: string, path: string, every = 0): Child {
 }
 
 async function opened(path: string): Promise<Socket> {
-  const socket = connect(path);
+  const where = { path, highWaterMark: 1024 * 1024 };
+  const socket = connect(where);
   await new Promise((resolve) => socket.once('connect', resolve));
   return socket;
 }
