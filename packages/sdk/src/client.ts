@@ -81,7 +81,7 @@ class SessionClient implements Client {
   readonly #connection: Connection;
   /** What each subscription takes. */
   readonly #queues = new Map<MessageQueue<Message>, (topic: string) => boolean>();
-  readonly #replies = new Map<number, (message: Message) => void>();
+  readonly #replies = new Map<number, (answer: Result<Message, Failure>) => void>();
   readonly #inboxTopic: string;
   #inbox: Promise<Result<Subscription, Failure>> | undefined;
   #lastSub = 0;
@@ -98,8 +98,9 @@ class SessionClient implements Client {
     this.closed = closed;
     this.#inboxTopic = `_inbox/${welcome.session}/replies`;
     inbound((frame) => this.#take(frame));
-    void closed.then(() => {
+    void closed.then((reason) => {
       for (const queue of this.#queues.keys()) queue.end();
+      for (const answer of this.#replies.values()) answer(err(reason));
     });
   }
 
@@ -116,7 +117,8 @@ class SessionClient implements Client {
     const message = messageOf(frame, topic);
     if (topic === this.#inboxTopic) {
       const of = message.meta['in_reply_to'];
-      if (typeof of === 'number') this.#replies.get(of)?.(message);
+      if (typeof of === 'number')
+        this.#replies.get(of)?.(message.schemaId === schema.errorReport ? err(failureOf(frame)) : ok(message));
       return;
     }
     for (const [queue, takes] of this.#queues) if (takes(topic)) queue.put(message);
@@ -189,16 +191,13 @@ class SessionClient implements Client {
     let msgId = 0;
     const acked = this.#connection.ask({ ...message, ttlMs, meta }, options, (id) => {
       msgId = id;
-      this.#replies.set(id, (reply) => {
-        resolve(reply.schemaId === schema.errorReport ? err(failureOf(reply.frame)) : ok(reply));
-      });
+      this.#replies.set(id, resolve);
     });
     // The ack says that somebody was asked; from then on it is the reply that is waited for.
     void acked.then((ack) => {
       if (!ack.ok) resolve(ack);
       else if (field(ack.value, 'delivered') === 0) resolve(err(failure('NotFound', `nobody subscribes to ${topic}`)));
     });
-    void this.closed.then((reason) => resolve(err(reason)));
     const late = (): void => resolve(err(failure('DeadlineExceeded', `no answer on ${topic} within ${timeoutMs} ms`)));
     using _timer = this.#connection.after(timeoutMs, late);
     const onAbort = (): void => resolve(err(failure('Cancelled', 'cancelled while waiting for the answer')));
