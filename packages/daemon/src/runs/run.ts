@@ -236,7 +236,7 @@ export class Run implements Performer {
   #earlier(node: string, attempt: number): TapedCall[] {
     const calls: TapedCall[] = [];
     for (let before = 1; before < attempt; before += 1) calls.push(...(this.#tape.get(tapeKey(node, before)) ?? []));
-    return calls.filter((call) => call.cls === 'once');
+    return calls.filter((call) => call.class === 'once');
   }
 
   /** Ports of a node whose values a predicate or condition reads. */

@@ -9,11 +9,19 @@ import type { CallResult, RecordedCall } from '@runloop/runtime';
 import type { RunDraft, RunLedger } from './ports.ts';
 import type { Stored, Values } from './values.ts';
 
-export type TapedCall = Omit<RecordedCall, 'result'> & {
+/** The `meta` of effect.intent and effect.result; `ok` stands only in the latter. */
+export type TapedCall = {
   readonly node: string;
   readonly attempt: number;
+  readonly index: number;
+  readonly call: string;
+  readonly op: string;
+  readonly class: RecordedCall['cls'];
+  readonly args_hash: string;
   readonly args: Stored;
-  readonly result?: { readonly ok: true; readonly value: Stored } | { readonly ok: false; readonly code: string; readonly message: string; readonly retryable: boolean };
+  readonly ok?: boolean;
+  readonly value?: Stored;
+  readonly error?: { readonly code: string; readonly message: string; readonly retryable: boolean };
 };
 
 /** Rows of one page when a run is read back. */
@@ -59,12 +67,12 @@ export function tapeKey(node: string, attempt: number): string {
 /** The calls as the kernel takes them, values loaded. */
 export async function loadCalls(calls: readonly TapedCall[], values: Values): Promise<Result<RecordedCall[], Failure>> {
   const loaded: RecordedCall[] = [];
-  for (const { index, call, op, args_hash, cls, result } of calls) {
+  for (const { index, call, op, args_hash, class: cls, error, value: stored } of calls) {
     const base = { index, call, op, args_hash, cls };
-    if (result === undefined) loaded.push(base);
-    else if (!result.ok) loaded.push({ ...base, result });
+    if (error !== undefined) loaded.push({ ...base, result: { ok: false, ...error } });
+    else if (stored === undefined) loaded.push(base);
     else {
-      const value = await values.load(result.value);
+      const value = await values.load(stored);
       if (!value.ok) return value;
       loaded.push({ ...base, result: { ok: true, value: value.value } });
     }
@@ -82,7 +90,7 @@ export async function intentDraft(record: Record, { node, attempt }: Place, valu
   const args = await values.store(record.args, alwaysBlob(record.op));
   if (!args.ok) return args;
   const { index, call, op, cls, args_hash } = record;
-  const meta = { node, attempt, index, call, op, cls, args_hash, args: args.value };
+  const meta = { node, attempt, index, call, op, class: cls, args_hash, args: args.value };
   return ok({ kind: 'effect.intent', level: 'debug', message: `${node} is about to ${op}.`, meta });
 }
 
@@ -92,7 +100,7 @@ export async function resultDraft(record: Record, result: CallResult, { node, at
   const value = result.ok ? await values.store(result.value, alwaysBlob(record.op)) : undefined;
   if (value !== undefined && !value.ok) return value;
   const { index, call, op, cls, args_hash } = record;
-  const kept = result.ok ? { ok: true as const, value: value?.value ?? { json: null } } : result;
-  const meta = { node, attempt, index, call, op, cls, args_hash, args: args.value, result: kept };
+  const answer = result.ok ? { ok: true, value: value?.value ?? { json: null } } : { ok: false, error: { code: result.code, message: result.message, retryable: result.retryable } };
+  const meta = { node, attempt, index, call, op, class: cls, args_hash, args: args.value, ...answer };
   return ok({ kind: 'effect.result', level: 'debug', message: `${node}: ${op} ${result.ok ? 'succeeded' : `failed: ${result.message}`}.`, meta });
 }

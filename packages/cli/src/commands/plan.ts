@@ -1,0 +1,106 @@
+/**
+ * rlp plan, rlp lint, rlp opening list: what an opening would do, without doing it.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorTable, type Failure } from '@runloop/core';
+import { parseOpening, type Plan, renderDiagnostic } from '@runloop/openings';
+import { type Command, text, type Tools } from '../command.ts';
+import { duration } from '../screen.ts';
+import { showDiagnostics } from '../show-diagnostics.ts';
+import { readParams, readSource } from './run.ts';
+
+const parameters = {
+  params: { type: 'string', about: 'parameters as JSON, or @file' },
+  p: { type: 'array', about: 'one parameter, name=value' },
+} as const;
+
+export const commands: readonly Command[] = [
+  {
+    usage: 'plan <opening>',
+    about: 'check an opening and show its order, its waits and its worst case; runs nothing',
+    options: parameters,
+    examples: [['rlp plan compose_email', 'the order of its nodes']],
+    run: (args, tools) => check(args, tools, true),
+  },
+  {
+    usage: 'lint <opening>',
+    about: 'check an opening; every mistake at once, with its place',
+    options: parameters,
+    examples: [['rlp lint my_opening.yaml', 'silent and 0 when it is right']],
+    run: (args, tools) => check(args, tools, false),
+  },
+  {
+    usage: 'opening list',
+    about: 'openings that can be run by name',
+    examples: [['rlp opening list', 'their names and goals']],
+    run: list,
+  },
+];
+
+async function check(args: Parameters<Command['run']>[0], tools: Tools, show: boolean): Promise<number> {
+  const params = readParams(args);
+  if (!params.ok) return tools.fail(params.error);
+  const source = readSource(text(args, 'opening') ?? '', tools.environment.cwd);
+  if (!source.ok) return tools.fail(source.error);
+  const client = await tools.connect();
+  if (!client.ok) return tools.fail(client.error);
+  const planned = await client.value.call('run.plan', { ...source.value, params: params.value }, { timeoutMs: 120_000 });
+  if (!planned.ok) return refuse(planned.error, tools);
+  if (tools.json) tools.screen.json(planned.value);
+  else if (show) print(planned.value as unknown as Plan, tools);
+  return 0;
+}
+
+function refuse(problem: Failure, tools: Tools): number {
+  return showDiagnostics(problem, tools) ? errorTable[problem.code].exit : tools.fail(problem);
+}
+
+function print(plan: Plan, { screen }: Tools): void {
+  screen.line(screen.paint('bold', plan.name));
+  for (const goal of plan.goals) screen.line(screen.paint('dim', `  ${goal}`));
+  screen.line();
+  screen.table(
+    ['wave', 'node', 'agent', 'after', 'tries', 'limit', 'tokens'],
+    plan.nodes.map((node) => [
+      String(node.wave + 1),
+      node.id,
+      node.agent,
+      node.after.join(', ') || '-',
+      String(node.attempts_max),
+      node.timeout_ms === undefined ? '-' : duration(node.timeout_ms),
+      node.tokens_max === undefined ? '-' : String(node.tokens_max),
+    ]),
+  );
+  screen.line();
+  for (const { from, to, when } of plan.edges) screen.line(`  ${from} → ${to}${when === undefined ? '' : `  when ${when}`}`);
+  const caps = [
+    ...(plan.tokens_max === undefined ? [] : [`${plan.tokens_max} tokens`]),
+    ...(plan.usd_max === undefined ? [] : [`$${plan.usd_max}`]),
+    ...(plan.timeout_ms === undefined ? [] : [duration(plan.timeout_ms)]),
+  ];
+  screen.line();
+  screen.line(`at most ${caps.length === 0 ? 'nothing is capped' : caps.join(', ')}; nodes of one wave run side by side`);
+}
+
+async function list(_args: unknown, tools: Tools): Promise<number> {
+  const config = await tools.config();
+  if (!config.ok) return tools.fail(config.error);
+  const { checkoutRoot, searchDirs } = await import('@runloop/daemon');
+  const dirs = searchDirs(config.value.config.openings.search_dirs, tools.environment.root, checkoutRoot(import.meta.dirname));
+  const rows: { name: string; goal: string; file: string; error?: string }[] = [];
+  for (const dir of dirs) {
+    for (const entry of (await readdir(dir).catch(() => [])).sort()) {
+      const name = entry.replace(/\.yaml$/, '');
+      if (name === entry || rows.some((row) => row.name === name)) continue;
+      const file = join(dir, entry);
+      const { opening, diagnostics } = parseOpening(file, await readFile(file, 'utf8'));
+      const [first] = diagnostics.list;
+      rows.push({ name, file, goal: opening?.goals[0] ?? '', ...(opening === undefined && first !== undefined ? { error: renderDiagnostic(first).split('\n')[0] ?? '' } : {}) });
+    }
+  }
+  if (tools.json) tools.screen.json({ openings: rows });
+  else if (rows.length === 0) tools.screen.note(`no openings in: ${dirs.join(', ')}`);
+  else tools.screen.table(['name', 'goal'], rows.map((row) => [row.name, row.error ?? row.goal]));
+  return 0;
+}
