@@ -1,4 +1,23 @@
 /**
- * Model providers, routes, budgets, cache and prices.
+ * The one door of the model broker: providers, routes, budgets, cache, prices.
  */
-export {};
+export { type Broker, type BrokerDeps, type ModelRow, createBroker } from './broker.ts';
+export { type BrokerConfig, type ProviderConfig, type RouteConfig, parseBrokerConfig } from './config.ts';
+export { type LevelState, type Spending } from './budgets.ts';
+export { type BookedCall } from './levels.ts';
+export { type Http, type HttpAnswer, undiciHttp } from './http.ts';
+export {
+  type Amounts,
+  type CallContext,
+  type Completion,
+  type CompletionRequest,
+  type EmbedRequest,
+  type Embedding,
+  type Message,
+  type ModelCalled,
+  type Part,
+  type Tool,
+  type ToolCall,
+  type Usage,
+} from './request.ts';
+export { answerBytesMax } from './limits.ts';

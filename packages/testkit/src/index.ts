@@ -8,3 +8,4 @@ export { type LogLine, type MemoryLog, memoryLog } from './log.ts';
 export { type TransportEnd, memoryTransport } from './transport.ts';
 export { type Leaks, openResources, leakedSince } from './leaks.ts';
 export { testRandom } from './random.ts';
+export { type FakeProvider, type FakeReply, type FakeRequest, startFakeProvider } from './fake-provider.ts';

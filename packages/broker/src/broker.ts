@@ -1,0 +1,274 @@
+/**
+ * The model broker: every model call of every agent, through budget, cache, provider and meter.
+ *
+ * 1. Each attempt reserves its upper bound at every level before it starts, and settles when it ends (budgets.ts).
+ * 2. With no provider the call fails with `ProviderUnavailable` at once; nothing pretends to be a model.
+ * 3. A failure at one provider leads to the next of the route; each that was left is named in the answer.
+ * The tape (effect.intent, effect.result, model.called) is written by the caller, from what the answer carries.
+ */
+import {
+  type Clock,
+  type Failure,
+  type Log,
+  type Random,
+  type Result,
+  digestJson,
+  err,
+  failure,
+  ok,
+} from '@runloop/core';
+import { type LevelState, createBudgets } from './budgets.ts';
+import { type Cache, createCache } from './cache.ts';
+import type { BrokerConfig } from './config.ts';
+import { createEchoProvider } from './echo-provider.ts';
+import { promptTokensMax } from './estimate.ts';
+import { type GateState, createGate } from './gate.ts';
+import type { Http } from './http.ts';
+import { createHttpProvider } from './http-provider.ts';
+import { type BookedCall, dayKey, levelsOf } from './levels.ts';
+import { answerTokensDefault, embedTextsMax, requestBytesMax } from './limits.ts';
+import type { Embedded } from './openai.ts';
+import { type Operation, type Paid, type PaidCall, type Station, createPaidCall, createPriceOf } from './paid-call.ts';
+import { type Price, readPriceTable } from './prices.ts';
+import type {
+  Answer,
+  CacheState,
+  CallContext,
+  Completion,
+  CompletionRequest,
+  EmbedRequest,
+  Embedding,
+  ModelCalled,
+} from './request.ts';
+import { type Target, route } from './route.ts';
+
+export type BrokerDeps = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly http: Http;
+  readonly secrets: { resolve(id: string): Promise<string | undefined> };
+};
+
+export type ModelRow = {
+  readonly pattern: string;
+  readonly provider: string;
+  readonly model: string;
+  readonly kind: string;
+  readonly clearance: string;
+  readonly state: GateState;
+  readonly input_usd_per_million?: number;
+  readonly output_usd_per_million?: number;
+};
+
+export interface Broker extends AsyncDisposable {
+  complete(request: CompletionRequest, ctx: CallContext, signal: AbortSignal): Promise<Result<Completion, Failure>>;
+  embed(request: EmbedRequest, ctx: CallContext, signal: AbortSignal): Promise<Result<Embedding, Failure>>;
+  models(): { readonly prices_date: string; readonly rows: readonly ModelRow[] };
+  /** What was spent and reserved: of today, and of a run. */
+  spending(run?: string): { readonly day?: LevelState; readonly run?: LevelState };
+  /** Books what the ledger says was spent before a restart. */
+  restore(calls: readonly BookedCall[]): void;
+  /** Forgets the budgets of a run that has ended. */
+  endRun(run: string): void;
+  close(): Promise<void>;
+}
+
+export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
+  const { clock } = deps;
+  const table = readPriceTable();
+  const budgets = createBudgets();
+  const stations = new Map<string, Station>();
+  for (const one of config.providers) {
+    const provider = one.kind === 'echo' ? createEchoProvider(one.id) : createHttpProvider(deps, one);
+    stations.set(one.id, { provider, gate: createGate(clock, one.id, one.concurrency) });
+  }
+  const closing = new AbortController();
+  const priceOf = createPriceOf(config, table.prices);
+  const call = createRoutedCall({
+    clock,
+    config,
+    cache: createCache<Paid<unknown>>(clock, config.cache),
+    paidCall: createPaidCall({ ...deps, budgets, stations }, config, priceOf),
+    closing: closing.signal,
+  });
+  const close = async (): Promise<void> => {
+    closing.abort();
+    await deps.http[Symbol.asyncDispose]();
+  };
+  return {
+    async complete(request, ctx, signal) {
+      const wrong = wrongRequest(request.messages.length, JSON.stringify([request.messages, request.tools]).length);
+      if (wrong !== undefined) return err(wrong);
+      const op = completion(config, request, ctx);
+      const { model, cache, stream: _stream, ...rest } = request;
+      const key = { ...rest, max_tokens: op.maxTokens };
+      const keep = cache ?? request.temperature === 0;
+      const answered = await call({ kind: 'complete', model, key, keep, op, ctx, signal });
+      if (!answered.ok) return answered;
+      const { paid, called } = answered.value;
+      const { queue_ms, first_token_ms } = paid;
+      return ok({ ...paid.value, called, latency: { queue_ms, first_token_ms, total_ms: called.latency_ms } });
+    },
+    async embed(request, ctx, signal) {
+      const wrong = wrongRequest(request.texts.length, JSON.stringify(request.texts).length, embedTextsMax);
+      if (wrong !== undefined) return err(wrong);
+      const op = embedding(request);
+      const answered = await call({
+        kind: 'embed',
+        model: request.model,
+        key: request.texts,
+        keep: true,
+        op,
+        ctx,
+        signal,
+      });
+      if (!answered.ok) return answered;
+      const { paid, called } = answered.value;
+      return ok({ vectors: paid.value.vectors, dimension: paid.value.vectors[0]?.length ?? 0, called });
+    },
+    models: () => ({ prices_date: table.date, rows: modelRows(config, stations, priceOf) }),
+    spending(run) {
+      const day = budgets.state(dayKey(clock.nowMs()));
+      const ofRun = run === undefined ? undefined : budgets.state(`run:${run}`);
+      return { ...(day === undefined ? {} : { day }), ...(ofRun === undefined ? {} : { run: ofRun }) };
+    },
+    restore(calls) {
+      for (const one of calls) {
+        budgets.book(levelsOf(config, one, one.ts_ms), { tokens: one.tokens, usd_nano: one.usd_nano, calls: 1 });
+      }
+    },
+    endRun(run) {
+      for (const prefix of [`node:${run}/`, `agent:${run}/`]) budgets.drop(prefix);
+      budgets.drop(`run:${run}`);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+type Routed<T> = { readonly paid: Paid<T>; readonly called: ModelCalled };
+type Asked<T> = {
+  readonly kind: 'complete' | 'embed';
+  readonly model: string | undefined;
+  /** What the answer depends on, beside route and owner. */
+  readonly key: unknown;
+  readonly keep: boolean;
+  readonly op: Operation<T>;
+  readonly ctx: CallContext;
+  readonly signal: AbortSignal;
+};
+type RoutedCall = <T>(asked: Asked<T>) => Promise<Result<Routed<T>, Failure>>;
+type RoutedDeps = {
+  readonly clock: Clock;
+  readonly config: BrokerConfig;
+  readonly cache: Cache<Paid<unknown>>;
+  readonly paidCall: PaidCall;
+  readonly closing: AbortSignal;
+};
+
+/** Routes, looks into the cache, calls; then says what it cost this caller. */
+function createRoutedCall({ clock, config, cache, paidCall, closing }: RoutedDeps): RoutedCall {
+  return async <T>({ kind, model, key, keep, op, ctx, signal }: Asked<T>) => {
+    const began = clock.monotonicMs();
+    const name = model ?? config.defaultModel;
+    const targets = route(config, name);
+    if (targets.length === 0) return err(noProvider(config, name));
+    const digest = digestJson({
+      kind,
+      owner: ctx.owner ?? '',
+      secrecy: ctx.secrecy ?? 'private',
+      targets: targets.map((target) => [target.provider.id, target.model]),
+      key,
+    });
+    const { result, cache: state } = await cache.get(
+      digest,
+      keep,
+      (flight) => paidCall(targets, op, ctx, AbortSignal.any([flight, closing])),
+      AbortSignal.any([signal, closing]),
+    );
+    if (!result.ok) return result;
+    // The digest names the kind of call, so that what was stored under it is of this type.
+    const paid = result.value as Paid<T>;
+    return ok({ paid, called: calledOf(paid, state, clock.monotonicMs() - began) });
+  };
+}
+
+function noProvider(config: BrokerConfig, name: string): Failure {
+  const why =
+    config.providers.length === 0
+      ? 'no model provider is configured'
+      : `no route leads from the model "${name}" to a provider`;
+  return failure('ProviderUnavailable', why, {
+    hint: 'Configure models.broker.providers and models.broker.route; see docs/broker.md.',
+  });
+}
+
+function completion(config: BrokerConfig, request: CompletionRequest, ctx: CallContext): Operation<Answer> {
+  const promptTokens = promptTokensMax(request);
+  const cap = Math.min(config.budgets.callTokens ?? Infinity, ctx.budgets?.call?.tokens ?? Infinity);
+  return {
+    promptTokens,
+    maxTokens: request.max_tokens ?? Math.max(1, Math.min(answerTokensDefault, cap - promptTokens)),
+    onDelta: (text) => ctx.onDelta?.(text),
+    perform: (provider, attempt) => provider.complete(request, attempt),
+    usage: ({ usage }) => usage,
+  };
+}
+
+function embedding(request: EmbedRequest): Operation<Embedded> {
+  return {
+    promptTokens: request.texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 2, 0),
+    maxTokens: 0,
+    onDelta: () => undefined,
+    perform: (provider, attempt) => provider.embed(request, attempt),
+    usage: ({ tokens_in }) => ({ tokens_in, tokens_out: 0 }),
+  };
+}
+
+function modelRows(
+  config: BrokerConfig,
+  stations: ReadonlyMap<string, Station>,
+  priceOf: (target: Target) => Price | undefined,
+): readonly ModelRow[] {
+  const patterns = new Set([config.defaultModel, ...config.routes.map(({ pattern }) => pattern)]);
+  patterns.delete('');
+  return [...patterns].flatMap((pattern) =>
+    route(config, pattern).map((target): ModelRow => {
+      const price = priceOf(target);
+      return {
+        pattern,
+        provider: target.provider.id,
+        model: target.model,
+        kind: target.provider.kind,
+        clearance: target.provider.clearance,
+        state: stations.get(target.provider.id)?.gate.state() ?? 'closed',
+        ...(price === undefined ? {} : { input_usd_per_million: price.input, output_usd_per_million: price.output }),
+      };
+    }),
+  );
+}
+
+function calledOf(paid: Paid<unknown>, cache: CacheState, latencyMs: number): ModelCalled {
+  const own = cache === 'miss';
+  return {
+    model: paid.model,
+    provider: paid.provider,
+    tokens_in: own ? paid.usage.tokens_in : 0,
+    tokens_out: own ? paid.usage.tokens_out : 0,
+    usd_nano: own ? paid.usd_nano : 0,
+    cache,
+    latency_ms: latencyMs,
+    fallback_from: paid.fallback_from,
+    saved_usd_nano: own ? 0 : paid.usd_nano,
+  };
+}
+
+function wrongRequest(parts: number, bytes: number, partsMax = Infinity): Failure | undefined {
+  if (parts === 0) return failure('Usage', 'the model was asked nothing: the request has no content');
+  if (parts > partsMax)
+    return failure('LimitExceeded', `${parts} texts are over the ${partsMax} that one call may have`);
+  if (bytes > requestBytesMax)
+    return failure('LimitExceeded', `the request has ${bytes} characters, the limit is ${requestBytesMax}`);
+  return undefined;
+}

@@ -1,0 +1,85 @@
+/**
+ * Exact answers again: an LRU with a time to live, and one flight for calls that ask the same at the same time.
+ *
+ * 1. Only successes are kept. 2. One caller's cancelling never stops the others; the flight is aborted when nobody waits.
+ */
+import { type Clock, type Failure, type Result, err, failure } from '@runloop/core';
+import type { CacheState } from './request.ts';
+
+export type Cached<T> = { readonly result: Result<T, Failure>; readonly cache: CacheState };
+
+export interface Cache<T> {
+  /** Answers from the cache, from a flight of the same key, or by `call`. `keep` says whether the answer is stored. */
+  get(
+    key: string,
+    keep: boolean,
+    call: (signal: AbortSignal) => Promise<Result<T, Failure>>,
+    signal: AbortSignal,
+  ): Promise<Cached<T>>;
+  size(): number;
+}
+
+type Flight<T> = { readonly answer: Promise<Result<T, Failure>>; readonly abort: AbortController; waiting: number };
+
+export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; readonly capacity: number }): Cache<T> {
+  const kept = new Map<string, { readonly result: Result<T, Failure>; readonly untilMs: number }>();
+  const flights = new Map<string, Flight<T>>();
+  const store = (key: string, result: Result<T, Failure>): void => {
+    kept.delete(key);
+    kept.set(key, { result, untilMs: clock.monotonicMs() + options.ttlMs });
+    if (kept.size <= options.capacity) return;
+    const oldest = kept.keys().next();
+    if (oldest.done !== true) kept.delete(oldest.value);
+  };
+  const launch = (
+    key: string,
+    keep: boolean,
+    call: (signal: AbortSignal) => Promise<Result<T, Failure>>,
+  ): Flight<T> => {
+    const abort = new AbortController();
+    const answer = call(abort.signal)
+      .then((result) => {
+        if (keep && result.ok) store(key, result);
+        return result;
+      })
+      .finally(() => {
+        if (flights.get(key) === flight) flights.delete(key);
+      });
+    const flight: Flight<T> = { answer, abort, waiting: 0 };
+    if (keep) flights.set(key, flight);
+    return flight;
+  };
+  return {
+    async get(key, keep, call, signal) {
+      const hit = keep ? kept.get(key) : undefined;
+      if (hit !== undefined && hit.untilMs > clock.monotonicMs()) {
+        kept.delete(key);
+        kept.set(key, hit);
+        return { result: hit.result, cache: 'hit' };
+      }
+      const known = keep ? flights.get(key) : undefined;
+      const flight = known ?? launch(key, keep, call);
+      flight.waiting += 1;
+      try {
+        return { result: await orAborted(flight.answer, signal), cache: known === undefined ? 'miss' : 'shared' };
+      } finally {
+        flight.waiting -= 1;
+        if (flight.waiting === 0 && signal.aborted) {
+          if (flights.get(key) === flight) flights.delete(key);
+          flight.abort.abort();
+        }
+      }
+    },
+    size: () => kept.size,
+  };
+}
+
+function orAborted<T>(answer: Promise<Result<T, Failure>>, signal: AbortSignal): Promise<Result<T, Failure>> {
+  const cancelled = (): Result<T, Failure> => err(failure('Cancelled', 'the call was cancelled'));
+  if (signal.aborted) return Promise.resolve(cancelled());
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve(cancelled());
+    signal.addEventListener('abort', onAbort, { once: true });
+    void answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

@@ -1,0 +1,145 @@
+/**
+ * The broker's part of the configuration (`models.*`), parsed once into types that cannot be wrong.
+ */
+import {
+  type Failure,
+  type JsonObject,
+  type JsonValue,
+  type Result,
+  err,
+  failure,
+  isJsonObject,
+  ok,
+} from '@runloop/core';
+import { cacheEntriesDefault, cacheTtlMsDefault, concurrencyDefault, timeoutMsDefault } from './limits.ts';
+import type { Price } from './prices.ts';
+
+export type ProviderConfig = {
+  readonly id: string;
+  readonly kind: 'http' | 'echo';
+  readonly baseUrl: string;
+  readonly secretId?: string;
+  readonly clearance: 'public' | 'private';
+  readonly timeoutMs: number;
+  readonly concurrency: number;
+};
+export type RouteConfig = {
+  readonly pattern: string;
+  readonly provider: string;
+  readonly targetModel?: string;
+  readonly fallback: readonly string[];
+};
+export type BrokerConfig = {
+  readonly defaultModel: string;
+  readonly providers: readonly ProviderConfig[];
+  readonly routes: readonly RouteConfig[];
+  readonly cache: { readonly ttlMs: number; readonly capacity: number };
+  readonly budgets: {
+    readonly runTokens?: number;
+    readonly callTokens?: number;
+    readonly runUsdNano?: number;
+    readonly dayUsdNano?: number;
+  };
+  /** Prices that come before those of the package. */
+  readonly prices: readonly Price[];
+};
+
+const invalid = (where: string, why: string): Result<never, Failure> =>
+  err(failure('InvalidConfig', `${where} ${why}`, { hint: 'See docs/broker.md.' }));
+
+/** Takes the value of `models` as YAML gives it. Provider kinds that this version does not know are refused by name. */
+export function parseBrokerConfig(models: JsonObject): Result<BrokerConfig, Failure> {
+  const broker = isJsonObject(models['broker']) ? models['broker'] : {};
+  const providers: ProviderConfig[] = [];
+  for (const [i, one] of list(broker['providers']).entries()) {
+    const parsed = parseProvider(one, `models.broker.providers[${i}]`);
+    if (!parsed.ok) return parsed;
+    if (providers.some(({ id }) => id === parsed.value.id))
+      return invalid(`models.broker.providers[${i}].id`, `"${parsed.value.id}" is there twice`);
+    providers.push(parsed.value);
+  }
+  const routes: RouteConfig[] = [];
+  for (const [i, one] of list(broker['route']).entries()) {
+    const where = `models.broker.route[${i}]`;
+    if (!isJsonObject(one) || typeof one['pattern'] !== 'string' || typeof one['provider'] !== 'string')
+      return invalid(where, 'needs pattern and provider');
+    const fallback = list(one['fallback']).filter((id) => typeof id === 'string');
+    const unknown = [one['provider'], ...fallback].find((id) => !providers.some((provider) => provider.id === id));
+    if (unknown !== undefined) return invalid(where, `names the provider "${unknown}", which is not configured`);
+    const target = one['target_model'];
+    routes.push({
+      pattern: one['pattern'],
+      provider: one['provider'],
+      fallback,
+      ...(typeof target === 'string' ? { targetModel: target } : {}),
+    });
+  }
+  const cache = isJsonObject(broker['cache']) ? broker['cache'] : {};
+  const budgets = isJsonObject(broker['budgets']) ? broker['budgets'] : {};
+  const numbers: { [name: string]: number } = {};
+  for (const name of ['default_tokens', 'per_request_tokens_cap', 'hard_cap_usd', 'day_usd']) {
+    const value = budgets[name];
+    if (value === undefined) continue;
+    if (typeof value !== 'number' || !(value >= 0))
+      return invalid(`models.broker.budgets.${name}`, 'is not a number from 0');
+    numbers[name] = value;
+  }
+  const cap = <K extends string>(key: K, name: string, factor = 1): { readonly [k in K]?: number } => {
+    const value = numbers[name];
+    return (value === undefined ? {} : { [key]: Math.floor(value * factor) }) as { readonly [k in K]?: number };
+  };
+  return ok({
+    defaultModel: typeof models['default'] === 'string' ? models['default'] : '',
+    providers,
+    routes,
+    cache: {
+      ttlMs: positive(cache['ttl_ms'], cacheTtlMsDefault),
+      capacity: positive(cache['capacity'], cacheEntriesDefault),
+    },
+    budgets: {
+      ...cap('runTokens', 'default_tokens'),
+      ...cap('callTokens', 'per_request_tokens_cap'),
+      ...cap('runUsdNano', 'hard_cap_usd', 1e9),
+      ...cap('dayUsdNano', 'day_usd', 1e9),
+    },
+    prices: list(broker['prices']).filter(isPrice),
+  });
+}
+
+function parseProvider(one: JsonValue, where: string): Result<ProviderConfig, Failure> {
+  if (!isJsonObject(one) || typeof one['id'] !== 'string' || !/^[a-z][a-z0-9_-]{0,63}$/.test(one['id']))
+    return invalid(where, 'needs an id of a-z, 0-9, _ and -');
+  const kind = one['kind'];
+  if (kind !== 'http' && kind !== 'echo')
+    return invalid(`${where}.kind`, `is ${JSON.stringify(kind)}; this version knows "http" and "echo"`);
+  const baseUrl = typeof one['base_url'] === 'string' ? one['base_url'].replace(/\/+$/, '') : '';
+  if (kind === 'http' && !(URL.canParse(baseUrl) && /^https?:$/.test(new URL(baseUrl).protocol)))
+    return invalid(`${where}.base_url`, 'is not an http or https address');
+  const local = kind === 'echo' || isLoopback(new URL(baseUrl).hostname);
+  const clearance = one['clearance'] ?? (local ? 'private' : 'public');
+  if (clearance !== 'public' && clearance !== 'private')
+    return invalid(`${where}.clearance`, 'is neither "public" nor "private"');
+  return ok({
+    id: one['id'],
+    kind,
+    baseUrl,
+    clearance,
+    timeoutMs: positive(one['timeout_ms'], timeoutMsDefault),
+    concurrency: positive(one['concurrency'], concurrencyDefault),
+    ...(typeof one['secret_id'] === 'string' ? { secretId: one['secret_id'] } : {}),
+  });
+}
+
+/** Whether the host is this machine: such providers cost nothing and may see private data unless configured otherwise. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}
+
+const list = (value: JsonValue | undefined): readonly JsonValue[] => (Array.isArray(value) ? value : []);
+const positive = (value: JsonValue | undefined, otherwise: number): number =>
+  typeof value === 'number' && value > 0 ? Math.floor(value) : otherwise;
+const isPrice = (value: unknown): value is Price =>
+  isJsonObject(value) &&
+  typeof value['pattern'] === 'string' &&
+  typeof value['input'] === 'number' &&
+  typeof value['output'] === 'number';

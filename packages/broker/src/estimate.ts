@@ -1,0 +1,23 @@
+/**
+ * An upper bound of a prompt's tokens, for reserving: no byte-level tokenizer makes more tokens than there are bytes.
+ *
+ * To the bytes come a share for what a provider's template adds to each message and tool, and a flat one for each image.
+ */
+import type { CompletionRequest } from './request.ts';
+
+const messageTokens = 16;
+const imageTokens = 2_048;
+
+export function promptTokensMax(request: CompletionRequest): number {
+  let tokens = 16;
+  for (const { content, tool_calls } of request.messages) {
+    tokens += messageTokens;
+    for (const part of typeof content === 'string' ? [{ type: 'text' as const, text: content }] : content) {
+      tokens += part.type === 'image' ? imageTokens : Buffer.byteLength(part.text);
+    }
+    if (tool_calls !== undefined) tokens += Buffer.byteLength(JSON.stringify(tool_calls));
+  }
+  for (const tool of request.tools ?? []) tokens += messageTokens + Buffer.byteLength(JSON.stringify(tool));
+  if (request.response_format !== undefined) tokens += Buffer.byteLength(JSON.stringify(request.response_format));
+  return tokens;
+}

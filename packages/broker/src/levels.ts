@@ -1,0 +1,50 @@
+/**
+ * The levels that one call counts on, and their caps: the configuration's, narrowed by those of the caller.
+ */
+import type { Level } from './budgets.ts';
+import type { BrokerConfig } from './config.ts';
+import type { Amounts, CallContext } from './request.ts';
+
+/** A call of the past, as the ledger knows it. */
+export type BookedCall = Pick<CallContext, 'run' | 'node' | 'agent'> & {
+  readonly ts_ms: number;
+  readonly tokens: number;
+  readonly usd_nano: number;
+};
+
+/** Days are UTC. */
+export function dayKey(ms: number): string {
+  return `day:${Math.floor(ms / 86_400_000)}`;
+}
+
+export function levelsOf(
+  { budgets }: BrokerConfig,
+  ctx: Pick<CallContext, 'run' | 'node' | 'agent' | 'budgets'>,
+  nowMs: number,
+): readonly Level[] {
+  const own = ctx.budgets ?? {};
+  return [
+    { name: 'day', key: dayKey(nowMs), caps: { usd_nano: budgets.dayUsdNano } },
+    {
+      name: 'run',
+      key: `run:${ctx.run}`,
+      caps: narrower(
+        { tokens: own.run?.tokens === undefined ? budgets.runTokens : undefined, usd_nano: budgets.runUsdNano },
+        own.run,
+      ),
+    },
+    { name: 'node', key: `node:${ctx.run}/${ctx.node}`, caps: own.node ?? {} },
+    { name: 'agent', key: `agent:${ctx.run}/${ctx.agent}`, caps: own.agent ?? {} },
+    { name: 'call', key: 'call', caps: narrower({ tokens: budgets.callTokens }, own.call) },
+  ];
+}
+
+function narrower(a: Amounts, b: Amounts | undefined): Amounts {
+  const least = (one: number | undefined, other: number | undefined): number | undefined =>
+    one === undefined ? other : other === undefined ? one : Math.min(one, other);
+  return {
+    tokens: least(a.tokens, b?.tokens),
+    usd_nano: least(a.usd_nano, b?.usd_nano),
+    calls: least(a.calls, b?.calls),
+  };
+}

@@ -1,0 +1,29 @@
+/** Every limit of the broker, with what happens when it is reached. */
+
+/** Bytes of one answer; a longer one is cut off and is a failure, never half an answer. */
+export const answerBytesMax: number = 4 * 1024 * 1024;
+/** Bytes of one request's messages, tools and schema. */
+export const requestBytesMax: number = 4 * 1024 * 1024;
+/** Texts of one `embed`. */
+export const embedTextsMax = 2_048;
+/** Calls under way at one provider, unless its configuration says less. */
+export const concurrencyDefault = 8;
+/** Calls that wait for one provider; beyond it they fail with `Busy`. */
+export const queueMax = 1_024;
+/** Attempts at one provider before the next one is tried. */
+export const attemptsMax = 3;
+/** The longest wait between attempts; a provider that asks for more is given up. */
+export const retryMsMax = 30_000;
+/** Time for connecting, and for the whole of a call unless configured. */
+export const connectMsMax = 5_000;
+export const timeoutMsDefault = 60_000;
+/** Failures in a row that open a provider's breaker, and how long it stays open. */
+export const breakerFailures = 5;
+export const breakerOpenMs = 10_000;
+/** Answers in the cache, and how long they live, unless configured. */
+export const cacheEntriesDefault = 1_024;
+export const cacheTtlMsDefault = 600_000;
+/** Budget levels that are held at once; beyond it calls fail with `Busy` until runs end. */
+export const levelsMax = 100_000;
+/** Tokens that an answer may have when the request does not say. */
+export const answerTokensDefault = 1_024;

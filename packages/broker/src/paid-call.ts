@@ -1,0 +1,170 @@
+/**
+ * The paid part of a call: along the route, provider by provider, each attempt reserved before and settled after.
+ *
+ * A failure that another provider cannot mend (a refused budget, a wrong request, a cancelled call) ends the route.
+ */
+import { type Clock, type Failure, type Log, type Random, type Result, err, failure, ok } from '@runloop/core';
+import { attemptAt } from './attempt.ts';
+import type { Budgets, Spending } from './budgets.ts';
+import { type BrokerConfig, isLoopback } from './config.ts';
+import type { Gate } from './gate.ts';
+import { levelsOf } from './levels.ts';
+import { type Price, costNano, findPrice, freePrice } from './prices.ts';
+import type { Attempt, AttemptFailure, Provider } from './provider.ts';
+import type { CallContext, Usage } from './request.ts';
+import type { Target } from './route.ts';
+
+/** What a provider answered, before it is known who asked. */
+export type Paid<T> = {
+  readonly value: T;
+  readonly usage: Usage;
+  readonly usd_nano: number;
+  readonly provider: string;
+  readonly model: string;
+  readonly fallback_from: readonly string[];
+  readonly queue_ms: number;
+  readonly first_token_ms: number;
+};
+
+/** One kind of call: how it bounds its tokens, how it is performed, what it used. */
+export type Operation<T> = {
+  readonly promptTokens: number;
+  readonly maxTokens: number;
+  readonly onDelta: (text: string) => void;
+  readonly perform: (provider: Provider, attempt: Attempt) => Promise<Result<T, AttemptFailure>>;
+  readonly usage: (value: T) => Usage;
+};
+
+export type Station = { readonly provider: Provider; readonly gate: Gate };
+export type PaidDeps = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly budgets: Budgets;
+  readonly stations: ReadonlyMap<string, Station>;
+};
+export type PaidCall = <T>(
+  targets: readonly Target[],
+  op: Operation<T>,
+  ctx: CallContext,
+  signal: AbortSignal,
+) => Promise<Result<Paid<T>, Failure>>;
+
+const none: Spending = { tokens: 0, usd_nano: 0, calls: 0 };
+
+/** The operator's price, nothing for this machine's own models, else the package's table. */
+export function createPriceOf(config: BrokerConfig, packaged: readonly Price[]): (target: Target) => Price | undefined {
+  return ({ provider, model }) =>
+    findPrice(config.prices, model) ??
+    (provider.kind === 'echo' || isLoopback(new URL(provider.baseUrl).hostname)
+      ? freePrice
+      : findPrice(packaged, model));
+}
+
+type TargetCall = <T>(
+  target: Target,
+  op: Operation<T>,
+  ctx: CallContext,
+  signal: AbortSignal,
+) => Promise<Result<Paid<T>, AttemptFailure>>;
+
+/** A call at one provider. */
+function createTargetCall(
+  deps: PaidDeps,
+  config: BrokerConfig,
+  priceOf: (target: Target) => Price | undefined,
+): TargetCall {
+  const { clock, budgets, stations } = deps;
+  return async <T>(
+    target: Target,
+    op: Operation<T>,
+    ctx: CallContext,
+    signal: AbortSignal,
+  ): Promise<Result<Paid<T>, AttemptFailure>> => {
+    const station = stations.get(target.provider.id);
+    if (station === undefined) throw new Error(`assumed a station for ${target.provider.id}`);
+    const levels = levelsOf(config, ctx, clock.nowMs());
+    const price = priceOf(target);
+    if (price === undefined && levels.some(({ caps }) => caps.usd_nano !== undefined)) {
+      const unknown = failure(
+        'UnknownPrice',
+        `there is no price for "${target.model}", and a cap in dollars is in force`,
+        { hint: 'Add it under models.broker.prices.' },
+      );
+      return err({ failure: unknown, verdict: 'next', spent: false });
+    }
+    const bound: Usage = { tokens_in: op.promptTokens, tokens_out: op.maxTokens };
+    const amount = (usage: Usage): Spending => ({
+      tokens: usage.tokens_in + usage.tokens_out,
+      usd_nano: costNano(price ?? freePrice, usage),
+      calls: 1,
+    });
+    let firstMs = 0;
+    const attempted = await attemptAt(deps, station.gate, signal, async () => {
+      const reservation = budgets.reserve(levels, amount(bound));
+      if (!reservation.ok)
+        return err({ failure: reservation.error, verdict: 'stop', spent: false } satisfies AttemptFailure);
+      const began = clock.monotonicMs();
+      firstMs = 0;
+      const onFirst = (): void => {
+        firstMs ||= clock.monotonicMs() - began;
+      };
+      const result = await op.perform(station.provider, {
+        model: target.model,
+        maxTokens: op.maxTokens,
+        bound,
+        signal,
+        onFirst,
+        onDelta: op.onDelta,
+      });
+      const froze = reservation.value.settle(
+        result.ok ? amount(op.usage(result.value)) : result.error.spent ? amount(bound) : none,
+      );
+      if (froze)
+        deps.log.log('error', 'a provider used more than was reserved; the budget is frozen', {
+          provider: target.provider.id,
+          model: target.model,
+          run: ctx.run,
+        });
+      return result;
+    });
+    const { result, queueMs } = attempted;
+    if (!result.ok) return result;
+    const usage = op.usage(result.value);
+    return ok({
+      value: result.value,
+      usage,
+      usd_nano: amount(usage).usd_nano,
+      provider: target.provider.id,
+      model: target.model,
+      fallback_from: [],
+      queue_ms: queueMs,
+      first_token_ms: firstMs,
+    });
+  };
+}
+
+export function createPaidCall(
+  deps: PaidDeps,
+  config: BrokerConfig,
+  priceOf: (target: Target) => Price | undefined,
+): PaidCall {
+  const oneTarget = createTargetCall(deps, config, priceOf);
+  return async <T>(
+    targets: readonly Target[],
+    op: Operation<T>,
+    ctx: CallContext,
+    signal: AbortSignal,
+  ): Promise<Result<Paid<T>, Failure>> => {
+    const left: string[] = [];
+    let last: Failure | undefined;
+    for (const target of targets) {
+      const result = await oneTarget(target, op, ctx, signal);
+      if (result.ok) return ok({ ...result.value, fallback_from: left });
+      last = result.error.failure;
+      if (result.error.verdict === 'stop') break;
+      left.push(`${target.provider.id}:${last.code}`);
+    }
+    return err(last ?? failure('ProviderUnavailable', 'no provider'));
+  };
+}

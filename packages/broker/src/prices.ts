@@ -1,0 +1,25 @@
+/**
+ * What tokens cost: a dated table in the package (prices.json), after the operator's own. Nano-dollars, integers, rounded up.
+ */
+import { readFileSync } from 'node:fs';
+import type { Usage } from './request.ts';
+import { matches } from './pattern.ts';
+
+/** US dollars for a million tokens. */
+export type Price = { readonly pattern: string; readonly input: number; readonly output: number };
+export type PriceTable = { readonly date: string; readonly prices: readonly Price[] };
+
+export function readPriceTable(): PriceTable {
+  return JSON.parse(readFileSync(new URL('../prices.json', import.meta.url), 'utf8')) as PriceTable;
+}
+
+export const freePrice: Price = { pattern: '*', input: 0, output: 0 };
+
+export function findPrice(prices: readonly Price[], model: string): Price | undefined {
+  return prices.find(({ pattern }) => matches(pattern, model));
+}
+
+/** One dollar for a million tokens is a thousand nano-dollars a token. */
+export function costNano(price: Price, usage: Usage): number {
+  return Math.ceil(price.input * 1_000 * usage.tokens_in) + Math.ceil(price.output * 1_000 * usage.tokens_out);
+}

@@ -1,0 +1,98 @@
+/**
+ * What agents ask of models, and what they get: the shapes on the broker's door. Wire names are snake_case.
+ */
+import type { JsonObject, JsonValue } from '@runloop/core';
+
+export type Part =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'image'; readonly media_type: string; readonly data_base64: string };
+export type ToolCall = { readonly id: string; readonly name: string; readonly arguments: string };
+export type Message = {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
+  readonly content: string | readonly Part[];
+  readonly tool_calls?: readonly ToolCall[] | undefined;
+  readonly tool_call_id?: string | undefined;
+};
+export type Tool = {
+  readonly name: string;
+  readonly description?: string | undefined;
+  readonly parameters: JsonObject;
+};
+
+export type CompletionRequest = {
+  /** A model name that the routes know; without it, the configured default. */
+  readonly model?: string | undefined;
+  readonly messages: readonly Message[];
+  readonly tools?: readonly Tool[] | undefined;
+  readonly response_format?: JsonObject | undefined;
+  readonly temperature?: number | undefined;
+  readonly top_p?: number | undefined;
+  readonly seed?: number | undefined;
+  readonly stop?: readonly string[] | undefined;
+  readonly max_tokens?: number | undefined;
+  readonly stream?: boolean | undefined;
+  /** Caches although the temperature is not 0. */
+  readonly cache?: boolean | undefined;
+};
+
+export type EmbedRequest = { readonly model?: string | undefined; readonly texts: readonly string[] };
+
+/** An amount of what budgets count; a level without a member has no cap on it, 0 means nothing may be spent. */
+export type Amounts = {
+  readonly tokens?: number | undefined;
+  readonly usd_nano?: number | undefined;
+  readonly calls?: number | undefined;
+};
+
+export type CallContext = {
+  readonly run: string;
+  readonly node: string;
+  readonly agent: string;
+  /** Who owns the cache entry, and the secrecy label of what is asked. */
+  readonly owner?: string | undefined;
+  readonly secrecy?: 'public' | 'private' | undefined;
+  readonly budgets?:
+    | {
+        readonly run?: Amounts | undefined;
+        readonly node?: Amounts | undefined;
+        readonly agent?: Amounts | undefined;
+        readonly call?: Amounts | undefined;
+      }
+    | undefined;
+  /** Called with each piece of a streamed answer. */
+  readonly onDelta?: ((text: string) => void) | undefined;
+};
+
+export type Usage = { readonly tokens_in: number; readonly tokens_out: number };
+export type CacheState = 'hit' | 'miss' | 'shared';
+export type Latency = { readonly queue_ms: number; readonly first_token_ms: number; readonly total_ms: number };
+
+/** What the run event `model.called` says of the call. */
+export type ModelCalled = {
+  readonly model: string;
+  readonly provider: string;
+  readonly tokens_in: number;
+  readonly tokens_out: number;
+  readonly usd_nano: number;
+  readonly cache: CacheState;
+  readonly latency_ms: number;
+  /** Providers that were tried before and failed, with their codes. */
+  readonly fallback_from: readonly string[];
+  /** What a cache hit would have cost. */
+  readonly saved_usd_nano: number;
+};
+
+export type Answer = {
+  readonly text: string;
+  readonly tool_calls: readonly ToolCall[];
+  readonly finish_reason: string;
+  readonly usage: Usage;
+  readonly model_version: string;
+};
+export type Completion = Answer & { readonly called: ModelCalled; readonly latency: Latency };
+export type Embedding = {
+  readonly vectors: readonly (readonly number[])[];
+  readonly dimension: number;
+  readonly called: ModelCalled;
+};
+export type { JsonValue };
