@@ -6,7 +6,14 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom, unwrap } from '../packages/core/src/index.ts';
-import { type Bundle, type Cells, type HostCalls, buildAgent, createCells, hostKey } from '../packages/runtime/src/index.ts';
+import {
+  type Bundle,
+  type Cells,
+  type HostCalls,
+  buildAgent,
+  createCells,
+  hostKey,
+} from '../packages/runtime/src/index.ts';
 
 export type BenchRow = {
   readonly name: string;
@@ -38,8 +45,20 @@ async function median(count: number, work: () => Promise<void>): Promise<number>
 }
 
 async function once(cells: Cells, bundle: Bundle, given: { readonly [key: string]: string }): Promise<void> {
-  const run = { trace_id: 'ab'.repeat(16), run_id: 'run_1', node: 'n', attempt: 1, seed: '00', accepted_ms: 0, deadline_ms: 20_000 };
-  const outcome = await cells.run({ bundle, run, request: { with: given, inputs: {} } }, host, new AbortController().signal);
+  const run = {
+    trace_id: 'ab'.repeat(16),
+    run_id: 'run_1',
+    node: 'n',
+    attempt: 1,
+    seed: '00',
+    accepted_ms: 0,
+    deadline_ms: 20_000,
+  };
+  const outcome = await cells.run(
+    { bundle, run, request: { with: given, inputs: {} } },
+    host,
+    new AbortController().signal,
+  );
   if (outcome.type !== 'succeeded') throw new Error(JSON.stringify(outcome));
 }
 
@@ -52,9 +71,14 @@ function bareNode(): Promise<void> {
 }
 
 async function childMemory(): Promise<number> {
-  const children = (await readFile(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')).trim().split(' ').filter(Boolean);
+  const children = (await readFile(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8'))
+    .trim()
+    .split(' ')
+    .filter(Boolean);
   const sizes = await Promise.all(
-    children.map(async (pid) => Number(/^Pss:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0)),
+    children.map(async (pid) =>
+      Number(/^Pss:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0),
+    ),
   );
   return sizes.reduce((sum, size) => sum + size, 0) / 1024 / Math.max(1, sizes.length);
 }
@@ -65,7 +89,10 @@ export async function rows(): Promise<BenchRow[]> {
     const signWith = unwrap(await hostKey(join(dir, 'state')), 'a host key');
     const sdkDir = join(root, 'packages/agent-sdk');
     const build = async (name: string): Promise<Bundle> =>
-      unwrap(await buildAgent(deps, join(root, 'agents', name), { outDir: join(dir, name), signWith, sdkDir }), `${name} builds`);
+      unwrap(
+        await buildAgent(deps, join(root, 'agents', name), { outDir: join(dir, name), signWith, sdkDir }),
+        `${name} builds`,
+      );
     const greeter = await build('greeter');
     const resolver = await build('contact_resolver');
     const options = { cacheDir: join(dir, 'cache'), spares: 0 };
@@ -91,7 +118,14 @@ export async function rows(): Promise<BenchRow[]> {
       { name: 'agent, warm cell of its own, p50', value: warm, unit: 'ms', goal: '≤ 8 ms' },
       { name: 'agent, first run of a spare, p50', value: spare, unit: 'ms', goal: '≤ 20 ms' },
       { name: 'agent with two host calls, warm, p50', value: calling, unit: 'ms' },
-      { name: 'agent, cold, build cached, p50', value: cold, unit: 'ms', floor, ratio: cold / floor, goal: '≤ 1.8 × node -e 0' },
+      {
+        name: 'agent, cold, build cached, p50',
+        value: cold,
+        unit: 'ms',
+        floor,
+        ratio: cold / floor,
+        goal: '≤ 1.8 × node -e 0',
+      },
       { name: 'memory of a cell (proportional set)', value: memory, unit: 'MiB' },
     ];
   } finally {

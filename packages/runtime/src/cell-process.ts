@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { type Failure, failure } from '@runloop/core';
 import { type Channel, type Message, createChannel, say } from './channel.ts';
+import { cellEngineFlags } from './builder.ts';
 import { cellHeapMib, channelBodyBytesMax } from './limits.ts';
 import type { PreparedComponent } from './prepared.ts';
 
@@ -38,7 +39,13 @@ export class CellProcess {
 
   constructor(programPath: string, cacheDir: string) {
     const permissions = ['--permission', `--allow-fs-read=${programPath}`, `--allow-fs-read=${cacheDir}/prepared/*`];
-    const guards = ['--disable-sigusr1', '--no-warnings', '--no-deprecation', `--max-old-space-size=${cellHeapMib}`];
+    const guards = [
+      '--disable-sigusr1',
+      '--no-warnings',
+      '--no-deprecation',
+      ...cellEngineFlags,
+      `--max-old-space-size=${cellHeapMib}`,
+    ];
     this.#child = spawn(process.execPath, [...permissions, ...guards, programPath], {
       env: {},
       cwd: '/',
