@@ -54,3 +54,6 @@ export {
   isStreamedKind,
 } from './run-event.ts';
 export { bodyBytesMax, inlineBytesMax, socketPathBytesMax, mainThreadBytesMax } from './limits.ts';
+export { type Config, type KeyRow, configKeys } from './config/schema.ts';
+export { type Layer, type Resolved, environmentLayer, resolveConfig } from './config/layers.ts';
+export { type ConfigSources, loadConfig } from './config/load.ts';

@@ -1,4 +1,30 @@
 /**
  * runloopd: sockets, sessions, control, runs, supervision.
  */
-export {};
+export {
+  type ControlPort,
+  type ControlRequest,
+  type Peer,
+  type PeerPort,
+  type RunOwners,
+  type SessionLimits,
+  type SessionServer,
+  type SessionServerDeps,
+  type SessionServerStats,
+  type TokenHolder,
+  type TokenPort,
+  changesSomething,
+  createSessionServer,
+  defaultSessionLimits,
+} from './sessions/index.ts';
+export {
+  type ClientToken,
+  type Tokens,
+  type TokensDeps,
+  clientTokensMax,
+  openTokens,
+  operatorTokenFile,
+} from './tokens/index.ts';
+export { type Daemon, type DaemonDeps, type DaemonOptions, openDaemon } from './daemon.ts';
+export { type Home, checkoutRoot, homeAt, searchDirs } from './home/home.ts';
+export { version } from './version.ts';

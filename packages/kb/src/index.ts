@@ -1,4 +1,35 @@
 /**
- * The ledger, its projections, search and why, with their writer thread.
+ * The one door of the ledger and its knowledge base.
+ *
+ * One ledger is the only truth; everything that is read (runs, bills, contacts, approvals, hits) is a projection of it.
  */
-export {};
+export {
+  type Kb,
+  type KbDeps,
+  type KbOptions,
+  type KbStats,
+  type Rebuilt,
+  type Proposal,
+  type Asked,
+  openKb,
+} from './kb.ts';
+export { type EventDraft, type AppendedEvent, type StoredEvent } from './event.ts';
+export { type StateDelta } from './propose.ts';
+export {
+  type Row,
+  type RunEventsQuery,
+  type RunsQuery,
+  type ArtifactsQuery,
+  type ApprovalsQuery,
+  type FindQuery,
+  type EntityKind,
+  type SearchQuery,
+  type SearchHit,
+  type RunWithNodes,
+} from './reads.ts';
+export { type QueryRows } from './query.ts';
+export { type Verified } from './verify.ts';
+export { type ViewHashes } from './views.ts';
+export { type Why, type WhyStep, type Blame } from './why.ts';
+export { redactText } from './redact.ts';
+export { kindSchemas, type KindSchema } from './schemas.ts';

@@ -1,4 +1,35 @@
 /**
- * YAML to IR, validation with positions, plan, the engine step, replay comparison. Pure.
+ * The one door of openings: text to IR, validation, plan, and the engine. Pure: no I/O, no clock.
  */
-export {};
+export { type Diagnostic, type Span, Diagnostics, renderDiagnostic } from './diagnostic.ts';
+export {
+  type AgentInterface,
+  type Condition,
+  type EdgeSpec,
+  type NodeSpec,
+  type Opening,
+  type Policy,
+  type PortRef,
+  type Predicate,
+  type Retry,
+  errPort,
+  showRef,
+} from './ir.ts';
+export { type Parsed, type Places, parseOpening } from './parse.ts';
+export { type Agents, validateOpening } from './validate.ts';
+export { type Plan, type PlannedNode, planOf } from './plan.ts';
+export { type Graph, graphOf } from './graph.ts';
+export { step } from './engine/step.ts';
+export {
+  type NodePhase,
+  type NodeState,
+  type Outputs,
+  type PortValue,
+  type RunPhase,
+  type RunState,
+  finalPhases,
+  inputsOf,
+  newState,
+} from './engine/state.ts';
+export { type Effect, type EngineEvent, type Fact, type Outcome, type Signal, type Usage } from './engine/event.ts';
+export { openingBytesMax, nodesMax, edgesMax } from './limits.ts';

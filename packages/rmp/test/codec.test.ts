@@ -4,7 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { decode as referenceDecode, encode as referenceEncode } from '@msgpack/msgpack';
 import type { TraceId } from '@runloop/core';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type Decoded,
@@ -142,8 +142,9 @@ describe('the envelope', () => {
   const type = text('type') + text('observation.generic.v1');
   const payload = text('payload');
   const meta = text('meta');
-  const check = (name: string, hex: string, expected: 'ok' | 'BodyDecodeError'): void =>
-    void test(name, () => expect(body(hex)).toBe(expected));
+  const check = (name: string, hex: string, expected: 'ok' | 'BodyDecodeError'): void => {
+    test(name, () => expect(body(hex)).toBe(expected));
+  };
 
   check('type and payload', `82 ${type} ${payload} c0`, 'ok');
   check('keys in another order', `83 ${meta} 80 ${payload} 01 ${type}`, 'ok');
@@ -214,9 +215,9 @@ describe('the envelope', () => {
 });
 
 describe('the registry', () => {
-  const check = (id: number, type: string, expected: boolean): void =>
-    void test(`register ${id} ${type.slice(0, 40)}`, () =>
-      expect(createRegistry().register(id, type).ok).toBe(expected));
+  const check = (id: number, type: string, expected: boolean): void => {
+    test(`register ${id} ${type.slice(0, 40)}`, () => expect(createRegistry().register(id, type).ok).toBe(expected));
+  };
   check(128, 'intent.mine.v1', true);
   check(1023, 'artifact.a.b.c.v12', true);
   check(4096, 'observation.acme.v1', true);

@@ -1,0 +1,65 @@
+/**
+ * kb.*: the knowledge base for people and their clients.
+ */
+import { isJsonObject, ok } from '@runloop/core';
+import type { Kb } from '@runloop/kb';
+import type { Operations } from './operation.ts';
+
+export function kbOperations(kb: Kb): Operations {
+  return {
+    'kb.query': (args) => {
+      const sql = args.text('sql');
+      return args.check(() => kb.query(sql));
+    },
+    'kb.search': (args) => {
+      const text = args.text('text');
+      const max = args.number('max', 10, 200);
+      const kinds = args.list('kinds').filter((kind): kind is string => typeof kind === 'string');
+      return args.check(async () => {
+        const hits = await kb.search({ text, max, raw: true, ...(kinds.length === 0 ? {} : { kinds }) });
+        return hits.ok ? ok({ hits: hits.value }) : hits;
+      });
+    },
+    'kb.why': (args) => {
+      const entity = args.text('entity');
+      return args.check(() => kb.why(entity, true));
+    },
+    'kb.blame': (args) => {
+      const entity = args.text('entity');
+      const field = args.text('field');
+      return args.check(() => kb.blame(entity, field, true));
+    },
+    'kb.propose': (args, caller) => {
+      const kind = args.text('kind');
+      const payload = args.object('payload');
+      const evidence = args.list('evidence').filter((id): id is number => typeof id === 'number');
+      const key = args.optionalText('dedupe_key');
+      if (!isJsonObject(payload)) args.refuse('payload must be a map');
+      return args.check(() =>
+        kb.propose(
+          { kind, payload, evidence, ...(key === undefined ? {} : { dedupe_key: key }) },
+          { actor: caller.principal.id, scope: 'operator', kb_write: true, provenance: { by: caller.principal.name, uid: caller.principal.uid } },
+        ),
+      );
+    },
+    'kb.stats': (args) => args.check(() => kb.stats()),
+    'kb.verify': (args) => args.check(() => kb.verify()),
+    'kb.rebuild': (args) => args.check(() => kb.rebuild()),
+    'kb.artifacts': (args) => {
+      const traceId = args.optionalText('trace_id');
+      const digest = args.optionalText('digest');
+      const max = args.number('max', 50, 1000);
+      return args.check(async () => {
+        const rows = await kb.artifacts({ max, traceId, digest });
+        return rows.ok ? ok({ artifacts: rows.value }) : rows;
+      });
+    },
+    'kb.blob': (args) => {
+      const digest = args.text('digest');
+      return args.check(async () => {
+        const bytes = await kb.getBlob(digest);
+        return bytes.ok ? ok({ digest, bytes: bytes.value.length, base64: Buffer.from(bytes.value).toString('base64') }) : bytes;
+      });
+    },
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * run.*: submit, list, show, events, and the orders that a run takes.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { err, failure, type Failure, isName, type JsonObject, nearest, ok, type Result } from '@runloop/core';
+import type { Kb } from '@runloop/kb';
+import { planOf } from '@runloop/openings';
+import type { EventFeed } from '../runs/feed.ts';
+import type { Runs } from '../runs/runs.ts';
+import { metaOf } from '../runs/tape.ts';
+import type { Args, Operations } from './operation.ts';
+import { openingNames } from './opening-names.ts';
+
+export type RunOperationDeps = { readonly kb: Kb; readonly runs: Runs; readonly feed: EventFeed; readonly openingDirs: readonly string[] };
+
+export function runOperations(deps: RunOperationDeps): Operations {
+  const { kb, runs, feed } = deps;
+  return {
+    'run.submit': (args, caller) => {
+      const onConfirm = args.optionalText('on_confirm') ?? 'wait';
+      if (onConfirm !== 'wait' && onConfirm !== 'deny') args.refuse('on_confirm must be wait or deny');
+      const params = args.object('params');
+      const priority = args.number('priority', 0, 9);
+      return args.check(async () => {
+        const source = await sourceOf(args, deps.openingDirs);
+        if (!source.ok) return source;
+        return runs.submit({
+          traceId: caller.traceId,
+          ...source.value,
+          params,
+          priority,
+          onConfirm: onConfirm as 'wait' | 'deny',
+          actor: caller.principal.id,
+        });
+      });
+    },
+    'run.plan': (args) => {
+      const params = args.object('params');
+      return args.check(async () => {
+        const source = await sourceOf(args, deps.openingDirs);
+        if (!source.ok) return source;
+        const opening = await runs.check(source.value.file, source.value.text, params);
+        return opening.ok ? ok(planOf(opening.value)) : opening;
+      });
+    },
+    'run.list': (args) => {
+      const state = args.optionalText('state');
+      const max = args.number('max', 50, 1000);
+      const before = args.optionalNumber('before');
+      return args.check(async () => {
+        const rows = await kb.runs({ max, state, before });
+        return rows.ok ? ok({ runs: rows.value }) : rows;
+      });
+    },
+    'run.show': (args) => {
+      const traceId = args.traceId('trace_id');
+      return args.check(async () => {
+        const found = await kb.run(traceId);
+        if (!found.ok) return found;
+        return ok({ ...found.value.run, trace_id: traceId, nodes: await nodesOf(kb, traceId, found.value) });
+      });
+    },
+    'run.events': (args, caller) => {
+      const q = { traceId: args.traceId('trace_id'), afterSeq: args.number('after_seq', 0, Number.MAX_SAFE_INTEGER), max: args.number('max', 500, 1000), waitMs: args.number('wait_ms', 0, 30_000) };
+      return args.check(() => feed.read(q, caller.signal));
+    },
+    'run.pause': (args, caller) => order(args, runs, (run) => run.driver.send({ type: 'pause', by: caller.principal.name })),
+    'run.resume': (args, caller) => order(args, runs, (run) => run.driver.send({ type: 'resume', by: caller.principal.name })),
+    'run.step': (args, caller) => order(args, runs, (run) => run.driver.send({ type: 'step', by: caller.principal.name })),
+    'run.cancel': (args, caller) => {
+      const reason = args.optionalText('reason') ?? `cancelled by ${caller.principal.name}`;
+      return order(args, runs, (run) => run.driver.send({ type: 'cancel', by: caller.principal.name, reason }));
+    },
+  };
+}
+
+function order(args: Args, runs: Runs, give: (run: NonNullable<ReturnType<Runs['get']>>) => void): Promise<Result<unknown, Failure>> {
+  const traceId = args.traceId('trace_id');
+  return args.check(() => {
+    const run = runs.get(traceId);
+    if (run === undefined) return Promise.resolve(err(failure('NotFound', `no run ${traceId} is under way`, { hint: 'see: rlp runs' })));
+    give(run);
+    return Promise.resolve(ok({ trace_id: traceId }));
+  });
+}
+
+/** Nodes in the order of the file; those that no event has named yet are pending. */
+async function nodesOf(kb: Kb, traceId: string, found: { nodes: readonly { readonly [column: string]: unknown }[] }): Promise<JsonObject[]> {
+  const known = new Map(found.nodes.map((node) => [String(node['node']), node]));
+  const first = await kb.runEvents({ traceId, max: 1 });
+  const accepted = first.ok && first.value.events[0] !== undefined ? metaOf(first.value.events[0]) : {};
+  const opening = accepted['opening'] as { nodes?: readonly { id: string; use: { name: string } }[] } | undefined;
+  return (opening?.nodes ?? []).map(({ id, use }) => {
+    const { node: _, trace_id: __, attempt, ...rest } = (known.get(id) ?? {}) as JsonObject;
+    return { id, agent: use.name, state: 'pending', attempts: attempt ?? 0, ...rest } as JsonObject;
+  });
+}
+
+async function sourceOf(args: Args, dirs: readonly string[]): Promise<Result<{ file: string; text: string }, Failure>> {
+  const text = args.optionalText('text');
+  const file = args.optionalText('file') ?? 'opening.yaml';
+  if (text !== undefined) return ok({ file, text });
+  const name = args.text('name');
+  if (!isName(name)) return err(failure('Usage', `"${name.slice(0, 80)}" is neither a file nor the name of an opening`));
+  for (const dir of dirs) {
+    const path = join(dir, `${name}.yaml`);
+    const found = await readFile(path, 'utf8').catch(() => undefined);
+    if (found !== undefined) return ok({ file: path, text: found });
+  }
+  const near = nearest(name, await openingNames(dirs));
+  return err(failure('NotFound', `there is no opening "${name}"`, { hint: near === undefined ? `looked in: ${dirs.join(', ')}` : `did you mean "${near}"?` }));
+}
+

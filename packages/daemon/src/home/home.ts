@@ -1,0 +1,78 @@
+/**
+ * The state directory: where each thing lives, and the lock that keeps a second daemon out.
+ *
+ * No state lies outside of it (A11), but for the socket where the configuration moves it.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { type Config, err, type Failure, failure, ok, type Result } from '@runloop/core';
+
+export type Home = {
+  readonly root: string;
+  readonly configFile: string;
+  readonly socket: string;
+  readonly kb: string;
+  readonly keys: string;
+  /** What can be made again: prepared components, agents built from the checkout. */
+  readonly cache: string;
+  /** Bundles by digest, for as long as a tape names them. */
+  readonly store: string;
+  readonly logFile: string;
+};
+
+export function homeAt(root: string, config: Config): Home {
+  const under = (path: string): string => expand(path, root);
+  const { socket_path: path, sockets_dir: dir } = config.runtime;
+  return {
+    root,
+    configFile: join(root, 'config.yaml'),
+    socket: path !== '' ? under(path) : dir !== '' ? join(under(dir), 'rmp.sock') : join(root, 'sock', 'rmp.sock'),
+    kb: under(config.kb.root_dir),
+    keys: join(root, 'keys'),
+    cache: join(root, 'cache'),
+    store: join(root, 'store'),
+    logFile: config.logging.file === '' ? join(root, 'logs', 'daemon.log') : under(config.logging.file),
+  };
+}
+
+/** `~/.runloop` means the state directory wherever it lies; relative paths count from it. */
+export function expand(path: string, root: string): string {
+  if (path === '~/.runloop') return root;
+  if (path.startsWith('~/.runloop/')) return join(root, path.slice('~/.runloop/'.length));
+  if (path.startsWith('~/')) return join(dirname(root), path.slice(2));
+  return isAbsolute(path) ? path : resolve(root, path);
+}
+
+/** Makes the directory, private; says what stands in the way. */
+export async function makeHome(root: string): Promise<Result<void, Failure>> {
+  try {
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    if (!(await stat(root)).isDirectory()) return err(failure('StorageFailed', `${root} is not a directory`));
+    return ok(undefined);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const readOnly = code === 'EROFS' || code === 'EACCES' || code === 'EPERM';
+    const hint = 'set RUNLOOP_HOME to a directory that you may write to';
+    return err(failure(readOnly ? 'StorageReadOnly' : 'StorageFailed', `the state directory ${root} cannot be made: ${code ?? String(error)}`, { hint }));
+  }
+}
+
+/** The checkout that this code runs from, if it does: its agents and examples are built in. */
+export function checkoutRoot(from: string): string | undefined {
+  for (let dir = from; dir !== dirname(dir); dir = dirname(dir)) {
+    const manifest = join(dir, 'package.json');
+    if (!existsSync(manifest) || !existsSync(join(dir, 'agents'))) continue;
+    const { name } = JSON.parse(readFileSync(manifest, 'utf8')) as { name?: string };
+    if (name === 'runloop') return dir;
+  }
+  return undefined;
+}
+
+/** Search directories as absolute paths; the built-in relative ones count from the checkout, others from the state directory. */
+export function searchDirs(dirs: readonly string[], root: string, checkout: string | undefined): readonly string[] {
+  return dirs.flatMap((dir) => {
+    if (dir === './agents' || dir === './examples/openings') return checkout === undefined ? [] : [join(checkout, dir)];
+    return [expand(dir, root)];
+  });
+}

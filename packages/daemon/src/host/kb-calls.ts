@@ -1,0 +1,75 @@
+/**
+ * The knowledge base as agents see it: parameterised reads, redacted unless granted, and proposals.
+ */
+import { failure, type Failure, isJsonObject, type JsonObject, type JsonValue } from '@runloop/core';
+import type { Kb } from '@runloop/kb';
+import type { CallScope, Performed } from '../runs/ports.ts';
+
+/** Rows that one read answers at most. */
+export const agentRowsMax = 200;
+
+type KbPort = Pick<Kb, 'find' | 'search' | 'why' | 'propose'>;
+
+export async function performKb(kb: KbPort, op: string, args: JsonObject, scope: CallScope): Promise<Performed> {
+  const raw = seesAddresses(scope);
+  const max = Math.min(typeof args['max'] === 'number' ? args['max'] : 20, agentRowsMax);
+  switch (op) {
+    case 'kb.query': {
+      const kind = args['kind'];
+      if (kind !== 'contact' && kind !== 'fact' && kind !== 'edge' && kind !== 'note' && kind !== 'artifact') {
+        return refused(failure('InvalidParams', 'kb.query: kind must be contact, fact, edge, note or artifact'));
+      }
+      const found = await kb.find({ kind, max, raw, key: text(args['key']), text: text(args['text']) });
+      return found.ok ? answered({ rows: found.value as unknown as JsonValue }) : refused(found.error);
+    }
+    case 'kb.search': {
+      const kinds = Array.isArray(args['kinds']) ? args['kinds'].filter((kind): kind is string => typeof kind === 'string') : undefined;
+      const found = await kb.search({ text: text(args['text']) ?? '', max, raw, ...(kinds === undefined ? {} : { kinds }) });
+      return found.ok ? answered({ hits: found.value as unknown as JsonValue }) : refused(found.error);
+    }
+    case 'kb.why': {
+      const found = await kb.why(text(args['entity']) ?? '', raw);
+      return found.ok ? answered(found.value as unknown as JsonValue) : refused(found.error);
+    }
+    default:
+      return propose(kb, args, scope);
+  }
+}
+
+async function propose(kb: KbPort, args: JsonObject, scope: CallScope): Promise<Performed> {
+  const { payload, evidence } = args;
+  if (!isJsonObject(payload)) return refused(failure('InvalidDelta', 'kb.propose: payload must be a map'));
+  const ids = Array.isArray(evidence) ? evidence.filter((id): id is number => typeof id === 'number') : [];
+  const proposed = await kb.propose(
+    { kind: text(args['kind']) ?? '', payload, evidence: ids, dedupe_key: `call/${scope.callId}` },
+    {
+      actor: `agent:${scope.bundle.name}`,
+      scope: `run/${scope.traceId}`,
+      kb_write: scope.bundle.caps.kb_write,
+      trace_id: scope.traceId,
+      provenance: provenanceOf(scope),
+    },
+  );
+  return proposed.ok ? answered({ event_id: proposed.value.event_id }) : refused(proposed.error);
+}
+
+export function provenanceOf(scope: CallScope): JsonObject {
+  return { run: scope.traceId, node: scope.node, attempt: scope.attempt, agent: scope.bundle.name, agent_digest: scope.bundle.digest, by: scope.actor };
+}
+
+export function answered(value: JsonValue): Performed {
+  return { result: { ok: true, value } };
+}
+
+export function refused(fault: Failure, retryable = false): Performed {
+  return { result: { ok: false, code: fault.code, message: fault.message, retryable } };
+}
+
+function seesAddresses(scope: CallScope): boolean {
+  const domains = scope.bundle.caps.kb_read;
+  return Array.isArray(domains) && domains.includes('contacts_raw');
+}
+
+function text(value: JsonValue | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}

@@ -1,0 +1,70 @@
+/**
+ * Joins the capability kernel to the runs: its journal is the run's driver, its questions are the run's actions.
+ *
+ * A journal entry that cannot be made durable throws: the call is not answered, and the attempt ends with its cell.
+ */
+import type { Failure, Result } from '@runloop/core';
+import type { KernelPorts, CallContext } from '@runloop/runtime';
+import type { HostPerformer, RunDraft } from './ports.ts';
+import type { Run } from './run.ts';
+import { intentDraft, resultDraft, type TapedCall } from './tape.ts';
+import type { Values } from './values.ts';
+
+export type KernelJoin = {
+  readonly runOf: (traceId: string) => Run | undefined;
+  readonly values: Values;
+  readonly performer: HostPerformer;
+  readonly log: (ctx: CallContext, stream: 'log' | 'stdout' | 'stderr', level: string, text: string) => void;
+};
+
+export function kernelPorts({ runOf, values, performer, log }: KernelJoin): KernelPorts {
+  const runFor = (ctx: CallContext): Run => {
+    const run = runOf(ctx.trace_id);
+    if (run === undefined) throw new Error(`run ${ctx.trace_id} is not under way`);
+    return run;
+  };
+  const durable = async (run: Run, draft: Result<RunDraft, Failure>, more: readonly RunDraft[] = []): Promise<void> => {
+    if (!draft.ok) throw new Error(draft.error.message);
+    const recorded = await run.driver.record([...more, draft.value]);
+    if (!recorded.ok) throw new Error(recorded.error.message);
+    run.remember(draft.value.meta as unknown as TapedCall);
+  };
+  /** Events that tell of a call, held until its result is written with them. */
+  const telling = new Map<string, readonly RunDraft[]>();
+  return {
+    journal: {
+      intent: async (record, ctx) => durable(runFor(ctx), await intentDraft(record, ctx, values)),
+      result: async (record, ctx) => {
+        const more = telling.get(record.call) ?? [];
+        telling.delete(record.call);
+        await durable(runFor(ctx), await resultDraft(record, record.result, ctx, values), more);
+      },
+      note: (record, ctx) => {
+        const run = runFor(ctx);
+        const more = telling.get(record.call) ?? [];
+        telling.delete(record.call);
+        const noting = resultDraft(record, record.result, ctx, values).then((draft) => {
+          if (!draft.ok) return;
+          run.driver.note([...more, draft.value]);
+          run.remember(draft.value.meta as unknown as TapedCall);
+        });
+        run.hold(ctx.node, ctx.attempt, noting);
+      },
+    },
+    approvals: {
+      ask: (request, ctx) => runFor(ctx).ask(ctx.node, ctx.attempt, request),
+    },
+    async perform(op, args, ctx, signal) {
+      const run = runFor(ctx);
+      const scope = run.scopeOf(ctx);
+      const { result, events } = await performer.perform(op, args, scope, signal);
+      if (events !== undefined && events.length > 0) telling.set(ctx.call, events);
+      return result;
+    },
+    audit(audit, ctx) {
+      const message = `${audit.agent} was refused ${audit.op}: ${audit.reason}`;
+      runFor(ctx).driver.note([{ kind: 'cap.audit', level: 'warn', message, meta: { ...audit, node: ctx.node } }]);
+    },
+    line: (stream, level, text, ctx) => log(ctx, stream, level, text),
+  };
+}

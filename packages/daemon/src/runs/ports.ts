@@ -1,0 +1,58 @@
+/**
+ * What runs need from their neighbours, in their own words; joined in daemon.ts.
+ */
+import type { Failure, JsonObject, JsonValue, Result, RunEvent, RunEventKind } from '@runloop/core';
+import type { Kb } from '@runloop/kb';
+import type { AgentInterface } from '@runloop/openings';
+import type { Bundle } from '@runloop/runtime';
+
+/** The ledger as runs see it: an append is answered only when it is durable. */
+export type RunLedger = Pick<Kb, 'append' | 'putBlob' | 'getBlob' | 'runEvents' | 'openRuns'>;
+
+/** Agents by name for a new run, by digest for one that was accepted before. */
+export interface AgentSource {
+  /** The interfaces of those of `names` that exist. */
+  interfaces(names: readonly string[]): Promise<Result<ReadonlyMap<string, AgentInterface>, Failure>>;
+  /** Pins the agent of this name: its bundle is kept for as long as a tape names it. */
+  pin(name: string): Promise<Result<Bundle, Failure>>;
+  pinned(name: string, digest: string): Promise<Result<Bundle, Failure>>;
+}
+
+export type CallScope = {
+  readonly traceId: string;
+  readonly runId: string;
+  readonly opening: string;
+  readonly node: string;
+  readonly attempt: number;
+  readonly bundle: Bundle;
+  readonly actor: string;
+  readonly callId: string;
+  readonly budgets: { readonly runTokens?: number; readonly nodeTokens?: number; readonly runUsd?: number };
+};
+
+/** What came of a host call that the kernel had let through, and the events that tell of it. */
+export type Performed = {
+  readonly result:
+    | { readonly ok: true; readonly value: JsonValue }
+    | { readonly ok: false; readonly code: string; readonly message: string; readonly retryable: boolean };
+  readonly events?: readonly RunDraft[];
+};
+
+/** Performs host calls: one implementation for each operation, joined in host/. */
+export interface HostPerformer {
+  perform(op: string, args: JsonValue, scope: CallScope, signal: AbortSignal): Promise<Performed>;
+}
+
+/** An event of a run before it has a sequence number and a time. */
+export type RunDraft = {
+  readonly kind: RunEventKind;
+  readonly level: RunEvent['level'];
+  readonly message: string;
+  readonly meta: JsonObject;
+};
+
+/** Tells the world that something new stands on the ledger, or was said in passing. */
+export interface RunPublisher {
+  published(event: RunEvent): void;
+  lossy(event: RunEvent): void;
+}

@@ -1,0 +1,332 @@
+/**
+ * One live run: its driver, the attempts that are under way, its deadline and its approvals.
+ *
+ * R1. An attempt that was interrupted, by a crash or for a person, runs again over its recorded calls.
+ * R2. What an attempt gives is stored before it is told; a failure's reason is a value too (the `err` port).
+ */
+import { type Failure, failure, type JsonObject, type JsonValue, newActionId, ok, type Random, type Result, showLine } from '@runloop/core';
+import { errPort, inputsOf, type Outcome, type Outputs, type RunState, type Usage } from '@runloop/openings';
+import type { AttemptOutcome, Bundle, CallContext, Cells, Kernel, RecordedCall } from '@runloop/runtime';
+import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
+import type { AgentSource, CallScope, RunDraft } from './ports.ts';
+import { loadCalls, type TapedCall, tapeKey } from './tape.ts';
+import type { Values } from './values.ts';
+
+export type RunDeps = DriverDeps & {
+  readonly random: Random;
+  readonly values: Values;
+  readonly agents: AgentSource;
+  readonly cells: Cells;
+  readonly kernel: Kernel;
+};
+
+export type RunOptions = {
+  readonly onConfirm: 'wait' | 'deny';
+  readonly acceptedMs: number;
+  /** Digest of each agent's bundle, pinned when the run was accepted. */
+  readonly pins: { readonly [agent: string]: string };
+  readonly ended: (run: Run, fault: Failure | undefined) => void;
+};
+
+/** How long a question waits for an answer. */
+export const approvalMs: number = 24 * 3600 * 1000;
+/** Questions that one agent may have open. */
+export const pendingActionsMax = 20;
+
+type Attempt = { bundle?: Bundle; readonly held: Promise<unknown>[]; readonly node: string; readonly attempt: number; readonly abort: AbortController; waits?: { for: 'approval' | 'operator'; action?: string } };
+
+export class Run implements Performer {
+  readonly driver: RunDriver;
+  readonly options: RunOptions;
+  readonly #deps: RunDeps;
+  readonly #attempts = new Map<string, Attempt>();
+  #tape: Map<string, TapedCall[]>;
+  #deadline: Disposable | undefined;
+
+  constructor(deps: RunDeps, identity: RunIdentity, state: RunState, options: RunOptions, tape: Map<string, TapedCall[]> = new Map()) {
+    this.#deps = deps;
+    this.options = options;
+    this.#tape = tape;
+    this.driver = new RunDriver(deps, identity, state, this);
+  }
+
+  get state(): RunState {
+    return this.driver.state;
+  }
+
+  /** Remembers a call, so that an attempt that is suspended can run over it again. */
+  remember(call: TapedCall): void {
+    const key = tapeKey(call.node, call.attempt);
+    const list = this.#tape.get(key) ?? [];
+    list[call.index] = { ...list[call.index], ...call };
+    this.#tape.set(key, list);
+  }
+
+  /** Keeps the attempt from ending before what it did has been noted. */
+  hold(node: string, attempt: number, noting: Promise<unknown>): void {
+    this.#attempts.get(tapeKey(node, attempt))?.held.push(noting);
+  }
+
+  /** What a host call may know of where it comes from. */
+  scopeOf(ctx: CallContext & { readonly call: string }): CallScope {
+    const { traceId, runId, actor } = this.driver.identity;
+    const bundle = this.#attempts.get(tapeKey(ctx.node, ctx.attempt))?.bundle;
+    if (bundle === undefined) throw new Error(`attempt ${ctx.attempt} of ${ctx.node} is not under way`);
+    const { opening } = this.state;
+    const { budget_tokens: runTokens, budget_usd: runUsd } = opening.policy;
+    const nodeTokens = opening.nodes[this.state.graph.indexOf.get(ctx.node) ?? -1]?.budget_tokens;
+    const budgets = { ...(runTokens === undefined ? {} : { runTokens }), ...(runUsd === undefined ? {} : { runUsd }), ...(nodeTokens === undefined ? {} : { nodeTokens }) };
+    return { traceId, runId, opening: opening.name, node: ctx.node, attempt: ctx.attempt, bundle, actor, callId: ctx.call, budgets };
+  }
+
+  start(node: string, index: number, attempt: number): void {
+    this.#armDeadline();
+    const entry: Attempt = { node, attempt, abort: new AbortController(), held: [] };
+    this.#attempts.set(tapeKey(node, attempt), entry);
+    void this.#attempt(entry, index).catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#deps.log.log('error', 'an attempt failed inside the daemon', { node, reason });
+      return this.#end(entry, { state: 'failed', code: 'Internal', reason, retryable: false, error: '' }, nothingUsed);
+    });
+  }
+
+  stop(node: string, attempt: number): void {
+    this.#attempts.get(tapeKey(node, attempt))?.abort.abort();
+  }
+
+  finished(): void {
+    this.#deadline?.[Symbol.dispose]();
+    this.options.ended(this, undefined);
+  }
+
+  faulted(fault: Failure): void {
+    this.close();
+    this.options.ended(this, fault);
+  }
+
+  /** Ends everything under way without ending the run: it goes on at the next start. */
+  close(): void {
+    this.#deadline?.[Symbol.dispose]();
+    this.driver.stop();
+    for (const entry of this.#attempts.values()) entry.abort.abort();
+  }
+
+  get underWay(): number {
+    return this.#attempts.size;
+  }
+
+  async #attempt(entry: Attempt, index: number): Promise<void> {
+    const { node, attempt } = entry;
+    const spec = this.state.opening.nodes[index];
+    if (spec === undefined) throw new Error(`no node ${node}`);
+    const refuse = (fault: Failure): Promise<void> => this.#fail(entry, fault.code, fault.message, false, nothingUsed);
+    const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
+    if (!bundle.ok) return refuse(bundle.error);
+    entry.bundle = bundle.value;
+    const inputs = await this.#inputs(index);
+    if (!inputs.ok) return refuse(inputs.error);
+    const tape = await loadCalls(this.#tape.get(tapeKey(node, attempt)) ?? [], this.#deps.values);
+    if (!tape.ok) return refuse(tape.error);
+    const earlier = await loadCalls(this.#earlier(node, attempt), this.#deps.values);
+    if (!earlier.ok) return refuse(earlier.error);
+    const outcome = await this.#invoke(entry, bundle.value, { with: spec.with, inputs: inputs.value }, tape.value, earlier.value, spec.timeout_ms);
+    await this.#settle(entry, bundle.value, outcome);
+  }
+
+  #invoke(
+    entry: Attempt,
+    bundle: Bundle,
+    request: { with: JsonObject; inputs: { [port: string]: JsonValue[] } },
+    tape: readonly RecordedCall[],
+    earlier: readonly RecordedCall[],
+    timeoutMs: number | undefined,
+  ): Promise<AttemptOutcome> {
+    const { node, attempt } = entry;
+    const { traceId, runId } = this.driver.identity;
+    const door = this.#deps.kernel.open({ agent: bundle.name, run_id: runId, trace_id: traceId, node, attempt, caps: bundle.caps, tape, earlier, mode: 'live' });
+    const deadlineMs = Math.max(1, Math.min(timeoutMs ?? Infinity, this.#runLeftMs(), bundle.caps.limits.wall_ms));
+    const tokensLeft = this.state.opening.policy.budget_tokens;
+    const run = {
+      trace_id: traceId,
+      run_id: runId,
+      node,
+      attempt,
+      seed: seedText(this.state.seed),
+      accepted_ms: this.options.acceptedMs,
+      deadline_ms: deadlineMs,
+      ...(tokensLeft === undefined ? {} : { tokens_left: Math.max(0, tokensLeft - this.state.tokens) }),
+    };
+    return this.#deps.cells.run({ bundle, run, request }, door, entry.abort.signal);
+  }
+
+  async #settle(entry: Attempt, bundle: Bundle, outcome: AttemptOutcome): Promise<void> {
+    const usage: Usage = { duration_ms: Math.round(outcome.usage.wall_ms), fuel: outcome.usage.fuel, memory_bytes: outcome.usage.memory_bytes, tokens: 0, usd_nano: 0 };
+    await Promise.all(entry.held);
+    switch (outcome.type) {
+      case 'succeeded':
+        return this.#succeed(entry, bundle, outcome.outputs, usage);
+      case 'failed':
+        return this.#fail(entry, outcome.code, outcome.reason, outcome.retryable, usage);
+      case 'cancelled':
+        return this.#end(entry, { state: 'cancelled', reason: 'it was stopped' }, usage);
+      case 'suspended':
+        this.#release(entry);
+        this.driver.send({ type: 'suspended', node: entry.node, attempt: entry.attempt, ...(entry.waits ?? { for: 'operator' }) });
+        this.#wakeIfDecided(entry);
+        return;
+    }
+    outcome satisfies never;
+  }
+
+  async #succeed(entry: Attempt, bundle: Bundle, given: { readonly [port: string]: readonly { type: string; value: JsonValue }[] }, usage: Usage): Promise<void> {
+    const outputs: { [port: string]: { type: string; digest: string; value?: JsonValue }[] } = {};
+    const artifacts: RunDraft[] = [];
+    const read = this.#portsRead(entry.node);
+    for (const [port, items] of Object.entries(given)) {
+      const declared = bundle.ports.out[port];
+      if (declared === undefined) return this.#fail(entry, 'AgentFailed', `it gave a value on the port "${port}", which its manifest does not declare`, false, usage);
+      for (const { type, value } of items) {
+        if (!declared.includes(type) && !declared.includes('*')) {
+          return this.#fail(entry, 'AgentFailed', `it gave a ${type} on the port "${port}", which its manifest declares as ${declared.join(' or ')}`, false, usage);
+        }
+        const digest = await this.#deps.values.put(value);
+        if (!digest.ok) return this.#fail(entry, digest.error.code, digest.error.message, false, usage);
+        (outputs[port] ??= []).push({ type, digest: digest.value, ...(read.has(port) && isScalar(value) ? { value } : {}) });
+        if (this.state.opening.artifacts.save.some((ref) => ref.node === entry.node && ref.port === port)) {
+          const bytes = Buffer.byteLength(JSON.stringify(value));
+          const meta = { node: entry.node, port, type, digest: digest.value, bytes };
+          artifacts.push({ kind: 'artifact.created', level: 'info', message: `${entry.node} made an artifact (${type}, ${bytes} bytes).`, meta });
+        }
+      }
+    }
+    this.driver.note(artifacts);
+    return this.#end(entry, { state: 'succeeded', outputs: outputs as Outputs }, usage);
+  }
+
+  async #fail(entry: Attempt, code: string, reason: string, retryable: boolean, usage: Usage): Promise<void> {
+    const shown = showLine(reason).slice(0, 2000);
+    const error = await this.#deps.values.put({ reason: shown, retryable });
+    return this.#end(entry, { state: 'failed', code, reason: shown, retryable, error: error.ok ? error.value : '' }, usage);
+  }
+
+  #end(entry: Attempt, outcome: Outcome, usage: Usage): void {
+    this.#release(entry);
+    this.driver.send({ type: 'outcome', node: entry.node, attempt: entry.attempt, outcome, usage });
+  }
+
+  #release(entry: Attempt): void {
+    this.#attempts.delete(tapeKey(entry.node, entry.attempt));
+    this.driver.releaseSlot();
+  }
+
+  async #inputs(index: number): Promise<Result<{ [port: string]: JsonValue[] }, Failure>> {
+    const inputs: { [port: string]: JsonValue[] } = {};
+    for (const [port, refs] of Object.entries(inputsOf(this.state, index))) {
+      const list: JsonValue[] = [];
+      for (const ref of refs) {
+        const value = await this.#deps.values.get(ref.digest);
+        if (!value.ok) return value;
+        list.push(value.value);
+      }
+      inputs[port] = list;
+    }
+    return ok(inputs);
+  }
+
+  #earlier(node: string, attempt: number): TapedCall[] {
+    const calls: TapedCall[] = [];
+    for (let before = 1; before < attempt; before += 1) calls.push(...(this.#tape.get(tapeKey(node, before)) ?? []));
+    return calls.filter((call) => call.cls === 'once');
+  }
+
+  /** Ports of a node whose values a predicate or condition reads. */
+  #portsRead(node: string): Set<string> {
+    const { edges, success } = this.state.opening;
+    const ports = edges.filter((edge) => edge.from.node === node && edge.when !== undefined).map((edge) => edge.from.port);
+    const conditions = (success?.conditions ?? []).filter((condition) => condition.port.node === node).map((condition) => condition.port.port);
+    return new Set([...ports, ...conditions].filter((port) => port !== errPort));
+  }
+
+  /** Asks for an action once; answers what has been decided, or that somebody must. */
+  async ask(node: string, attempt: number, request: { call: string; op: string; args: JsonValue; args_hash: string; target: string }): Promise<'approved' | 'denied' | 'pending'> {
+    const known = this.driver.actions.ofCall(request.call);
+    if (known?.decision !== undefined) return known.decision === 'approve' ? 'approved' : 'denied';
+    const action = known?.id ?? newActionId(this.#deps.random);
+    if (known === undefined) {
+      const asked = await this.#request(action, node, request);
+      if (asked === 'denied') return 'denied';
+    }
+    const entry = this.#attempts.get(tapeKey(node, attempt));
+    if (entry !== undefined) entry.waits = { for: 'approval', action };
+    return 'pending';
+  }
+
+  async #request(action: string, node: string, request: { call: string; op: string; args: JsonValue; args_hash: string; target: string }): Promise<'asked' | 'denied'> {
+    const agent = this.state.opening.nodes[this.state.graph.indexOf.get(node) ?? -1]?.use.name ?? '';
+    if (this.driver.actions.pending().length >= pendingActionsMax) return 'denied';
+    const expiresMs = this.#deps.clock.nowMs() + approvalMs;
+    const meta = { action, node, agent, op: request.op, call: request.call, hash: request.args_hash, what: `${request.op}${request.target === '' ? '' : ` → ${request.target}`}`, target: request.target, args: request.args, expires_ms: expiresMs };
+    const drafts: RunDraft[] = [{ kind: 'action.requested', level: 'warn', message: `${node} asks to ${showLine(meta.what)}.`, meta }];
+    if (this.options.onConfirm === 'deny') drafts.push(decidedDraft(action, request.args_hash, 'deny', 'on_confirm'));
+    const recorded = await this.driver.record(drafts);
+    if (!recorded.ok) throw new Error(recorded.error.message);
+    if (this.options.onConfirm === 'deny') return 'denied';
+    this.expireLater(action, request.args_hash, expiresMs);
+    return 'asked';
+  }
+
+  expireLater(action: string, hash: string, expiresMs: number): void {
+    this.driver.later(Math.max(0, expiresMs - this.#deps.clock.nowMs()), () => {
+      if (this.driver.actions.get(action)?.decision === undefined) void this.decide(action, hash, 'expired', 'expiry');
+    });
+  }
+
+  /** Records a decision and wakes the node; the caller has checked that the question is open and the hash the one asked about. */
+  async decide(id: string, hash: string, decision: 'approve' | 'deny' | 'expired', by: string): Promise<Failure | undefined> {
+    const action = this.driver.actions.get(id);
+    if (action === undefined) return failure('NotFound', `there is no request ${id}`);
+    const recorded = await this.driver.record([decidedDraft(id, hash, decision, by)]);
+    if (!recorded.ok) return recorded.error;
+    this.driver.send({ type: 'decided', node: action.node });
+    return undefined;
+  }
+
+  /** A decision may arrive before the waiting that it ends. */
+  #wakeIfDecided(entry: Attempt): void {
+    const { waits } = entry;
+    if (waits?.action !== undefined && this.driver.actions.get(waits.action)?.decision !== undefined) this.driver.send({ type: 'decided', node: entry.node });
+  }
+
+  #runLeftMs(): number {
+    const limit = this.state.opening.policy.timeout_ms;
+    if (limit === undefined) return Infinity;
+    const sinceLast = this.state.phase === 'running' ? Math.max(0, this.#deps.clock.nowMs() - this.state.lastTsMs) : 0;
+    return Math.max(1, limit - this.state.activeMs - sinceLast);
+  }
+
+  #armDeadline(): void {
+    const left = this.#runLeftMs();
+    this.#deadline?.[Symbol.dispose]();
+    if (left === Infinity) return;
+    this.#deadline = this.#deps.clock.after(left, () => {
+      if (this.state.phase !== 'running') return;
+      if (this.#runLeftMs() > 1) this.#armDeadline();
+      else this.driver.send({ type: 'deadline' });
+    });
+  }
+}
+
+const nothingUsed: Usage = { duration_ms: 0, fuel: 0, memory_bytes: 0, tokens: 0, usd_nano: 0 };
+
+export function decidedDraft(action: string, hash: string, decision: string, by: string): RunDraft {
+  const words = decision === 'approve' ? 'approved' : decision === 'deny' ? 'denied' : 'expired';
+  return { kind: 'action.decided', level: 'info', message: `Request ${action} was ${words} (${by}).`, meta: { action, decision, hash, by } };
+}
+
+function isScalar(value: JsonValue): boolean {
+  return typeof value === 'boolean' || typeof value === 'number' || (typeof value === 'string' && value.length <= 1024);
+}
+
+function seedText(seed: Uint8Array): string {
+  return Buffer.from(seed).toString('hex');
+}

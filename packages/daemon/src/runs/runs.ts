@@ -1,0 +1,246 @@
+/**
+ * All runs of this daemon: submit, find, recover.
+ *
+ * 1. A run is accepted when its `run.accepted` is durable; from then on it goes to its end, whatever happens to the daemon.
+ * 2. At start every run that was accepted and has not finished is folded from the ledger and goes on by itself.
+ * 3. A run whose ledger refused an append is put away and recovered from disk until that succeeds.
+ */
+import {
+  digestJson,
+  type Failure,
+  failure,
+  fromHex,
+  isJsonObject,
+  type JsonObject,
+  newRunId,
+  type Result,
+  err,
+  ok,
+  toHex,
+} from '@runloop/core';
+import type { StoredEvent } from '@runloop/kb';
+import { type Diagnostic, newState, type Opening, parseOpening, step, validateOpening } from '@runloop/openings';
+import type { RunIdentity } from './driver.ts';
+import { type RunDraft } from './ports.ts';
+import { Run, type RunDeps } from './run.ts';
+import { metaOf, readRun, tapeOf } from './tape.ts';
+
+/** How long to wait before a run whose ledger refused is recovered again. */
+export const recoveryMs = 5000;
+/** Version of the engine's rules, pinned in each run. */
+export const engineVersion = '1';
+
+export type Submission = {
+  readonly traceId: string;
+  readonly file: string;
+  readonly text: string;
+  readonly params: JsonObject;
+  readonly onConfirm: 'wait' | 'deny';
+  readonly priority: number;
+  readonly actor: string;
+};
+export type Submitted = { readonly trace_id: string; readonly run_id: string; readonly name: string; readonly existing: boolean };
+
+export type RunsOptions = { readonly runsMax: number; readonly maxParallel: number; readonly bootId: string };
+
+export class Runs {
+  readonly #deps: RunDeps;
+  readonly #options: RunsOptions;
+  readonly #live = new Map<string, Run>();
+  readonly #faults = new Map<string, Failure>();
+  readonly #retries = new Set<Disposable>();
+  #closed = false;
+  #draining = false;
+
+  constructor(deps: RunDeps, options: RunsOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  get(traceId: string): Run | undefined {
+    return this.#live.get(traceId);
+  }
+
+  live(): readonly Run[] {
+    return [...this.#live.values()];
+  }
+
+  /** Runs whose events could not be written, and why. */
+  faults(): ReadonlyMap<string, Failure> {
+    return this.#faults;
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  async submit(request: Submission): Promise<Result<Submitted, Failure>> {
+    if (this.#draining) return err(failure('Busy', 'the daemon is stopping and takes no new runs', { hint: 'try again in a moment' }));
+    const existing = this.#live.get(request.traceId);
+    if (existing !== undefined) return err(failure('Conflict', `a run with the trace id ${request.traceId} exists already`));
+    if (this.#live.size >= this.#options.runsMax) {
+      return err(failure('LimitExceeded', `${this.#live.size} runs are under way, at most ${this.#options.runsMax} are allowed`, { hint: 'wait, or raise daemon.runs_max' }));
+    }
+    const opening = await this.check(request.file, request.text, request.params);
+    if (!opening.ok) return opening;
+    const { slots } = this.#deps;
+    if (slots.waiting + opening.value.nodes.length > slots.waitingMax) {
+      return err(failure('LimitExceeded', `${slots.waiting} nodes wait for a slot, with this run's it would be more than ${slots.waitingMax}`, { hint: 'wait, or raise daemon.nodes_waiting_max' }));
+    }
+    const pins: { [agent: string]: string } = {};
+    for (const { use } of opening.value.nodes) {
+      if (pins[use.name] !== undefined) continue;
+      const bundle = await this.#deps.agents.pin(use.name);
+      if (!bundle.ok) return bundle;
+      pins[use.name] = bundle.value.digest;
+    }
+    return this.#accept(request, opening.value, pins);
+  }
+
+  /** The opening resolved against the agents that are here; a refusal carries the diagnostics. */
+  async check(file: string, text: string, params: JsonObject): Promise<Result<Opening, Failure>> {
+    const parsed = parseOpening(file, text);
+    const names = (parsed.opening?.nodes ?? []).map((node) => node.use.name);
+    const interfaces = await this.#deps.agents.interfaces(names);
+    if (!interfaces.ok) return interfaces;
+    const opening = validateOpening(parsed, interfaces.value, params);
+    if (opening !== undefined) return ok(opening);
+    const diagnostics = parsed.diagnostics.list;
+    const errors = diagnostics.filter((item) => item.severity === 'error').length + parsed.diagnostics.dropped;
+    return err(failure('InvalidOpening', `${file}: ${errors} error${errors === 1 ? '' : 's'}`, { details: { diagnostics: diagnostics as readonly Diagnostic[] } }));
+  }
+
+  async #accept(request: Submission, opening: Opening, pins: { [agent: string]: string }): Promise<Result<Submitted, Failure>> {
+    const seed = this.#deps.random.bytes(32);
+    const identity: RunIdentity = {
+      traceId: request.traceId,
+      runId: newRunId(this.#deps.random),
+      openingId: digestJson(opening),
+      actor: request.actor,
+      priority: request.priority,
+    };
+    const run = this.#make(identity, opening, seed, request.onConfirm, this.#deps.clock.nowMs(), pins);
+    this.#live.set(request.traceId, run);
+    const accepted: RunDraft = {
+      kind: 'run.accepted',
+      level: 'info',
+      message: `The run of ${opening.name} was accepted.`,
+      meta: {
+        name: opening.name,
+        params: opening.params,
+        seed: toHex(seed),
+        priority: request.priority,
+        opening: opening as unknown as JsonObject,
+        agents: pins,
+        engine: engineVersion,
+        on_confirm: request.onConfirm,
+        actor: request.actor,
+        max_parallel: this.#options.maxParallel,
+      },
+    };
+    const recorded = await run.driver.record([accepted]);
+    if (!recorded.ok) {
+      this.#live.delete(request.traceId);
+      this.#faults.delete(request.traceId);
+      return recorded;
+    }
+    return ok({ trace_id: request.traceId, run_id: identity.runId, name: opening.name, existing: false });
+  }
+
+  #make(identity: RunIdentity, opening: Opening, seed: Uint8Array, onConfirm: 'wait' | 'deny', acceptedMs: number, pins: { readonly [agent: string]: string }, rows: readonly StoredEvent[] = []): Run {
+    const state = newState(opening, seed, this.#options.maxParallel);
+    return new Run(this.#deps, identity, state, { onConfirm, acceptedMs, pins, ended: (run, fault) => this.#ended(run, fault) }, tapeOf(rows));
+  }
+
+  /** Takes up every run that had not finished; answers how many. */
+  async recover(): Promise<Result<number, Failure>> {
+    const open = await this.#deps.ledger.openRuns();
+    if (!open.ok) return open;
+    for (const traceId of open.value) await this.#recoverOne(traceId);
+    return ok(open.value.length);
+  }
+
+  async #recoverOne(traceId: string): Promise<void> {
+    if (this.#closed || this.#live.has(traceId)) return;
+    const rows = await readRun(this.#deps.ledger, traceId);
+    if (!rows.ok) return this.#again(traceId, rows.error);
+    const run = this.#fold(traceId, rows.value);
+    if (!run.ok) {
+      this.#deps.log.log('error', 'a run cannot be recovered', { trace_id: traceId, reason: run.error.message });
+      this.#faults.set(traceId, run.error);
+      return;
+    }
+    if (run.value.driver.finished) return;
+    this.#live.set(traceId, run.value);
+    this.#faults.delete(traceId);
+    await this.#resume(run.value, rows.value);
+  }
+
+  #fold(traceId: string, rows: readonly StoredEvent[]): Result<Run, Failure> {
+    const [first] = rows;
+    const accepted = first === undefined ? {} : metaOf(first);
+    if (first?.kind !== 'run.accepted' || !isJsonObject(accepted['opening'])) {
+      return err(failure('StorageCorrupt', `run ${traceId} does not begin with run.accepted`));
+    }
+    const identity: RunIdentity = {
+      traceId,
+      runId: String(first.payload?.['run_id']),
+      openingId: String(first.payload?.['opening_id']),
+      actor: String(accepted['actor']),
+      priority: Number(accepted['priority'] ?? 0),
+    };
+    const run = this.#make(
+      identity,
+      accepted['opening'] as unknown as Opening,
+      fromHex(String(accepted['seed'])),
+      accepted['on_confirm'] === 'deny' ? 'deny' : 'wait',
+      first.ts_ms,
+      (accepted['agents'] ?? {}) as { [agent: string]: string },
+      rows,
+    );
+    for (const row of rows) {
+      const meta = metaOf(row);
+      step(run.state, { type: 'fact', kind: row.kind as RunDraft['kind'], tsMs: row.ts_ms, meta });
+      run.driver.actions.fold(row.kind as RunDraft['kind'], meta);
+    }
+    return ok(run);
+  }
+
+  async #resume(run: Run, rows: readonly StoredEvent[]): Promise<void> {
+    for (const node of run.state.nodes) if (node.phase === 'running') run.driver.takeSlot();
+    const recovered: RunDraft = { kind: 'run.recovered', level: 'warn', message: 'The run goes on after a restart of the daemon.', meta: { boot: this.#options.bootId } };
+    const recorded = await run.driver.record([recovered]);
+    if (!recorded.ok) return;
+    for (const action of run.driver.actions.pending()) run.expireLater(action.id, action.hash, action.expiresMs);
+    for (const row of rows) {
+      const meta = metaOf(row);
+      if (row.kind !== 'node.waiting' || typeof meta['action'] !== 'string') continue;
+      if (run.driver.actions.get(meta['action'])?.decision !== undefined) run.driver.send({ type: 'decided', node: String(meta['node']) });
+    }
+  }
+
+  #ended(run: Run, fault: Failure | undefined): void {
+    const { traceId } = run.driver.identity;
+    this.#live.delete(traceId);
+    if (fault !== undefined) this.#again(traceId, fault);
+  }
+
+  #again(traceId: string, fault: Failure): void {
+    this.#faults.set(traceId, fault);
+    this.#deps.log.log('error', 'a run was put away: its events cannot be written', { trace_id: traceId, code: fault.code, reason: fault.message });
+    if (this.#closed) return;
+    const timer = this.#deps.clock.after(recoveryMs, () => {
+      this.#retries.delete(timer);
+      void this.#recoverOne(traceId);
+    });
+    this.#retries.add(timer);
+  }
+
+  /** Stops driving; the runs go on at the next start. */
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#retries) timer[Symbol.dispose]();
+    for (const run of this.#live.values()) run.close();
+    this.#live.clear();
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The tape of a run: its host calls, read back from effect.* events.
+ *
+ * The calls of one attempt are strictly one after another, so their index is also the order in which they completed.
+ */
+import { type Failure, isJsonObject, type JsonObject, type JsonValue, type Result, ok } from '@runloop/core';
+import type { StoredEvent } from '@runloop/kb';
+import type { CallResult, RecordedCall } from '@runloop/runtime';
+import type { RunDraft, RunLedger } from './ports.ts';
+import type { Stored, Values } from './values.ts';
+
+export type TapedCall = Omit<RecordedCall, 'result'> & {
+  readonly node: string;
+  readonly attempt: number;
+  readonly args: Stored;
+  readonly result?: { readonly ok: true; readonly value: Stored } | { readonly ok: false; readonly code: string; readonly message: string; readonly retryable: boolean };
+};
+
+/** Rows of one page when a run is read back. */
+export const pageRows = 2000;
+
+/** All rows of a run, oldest first. */
+export async function readRun(ledger: Pick<RunLedger, 'runEvents'>, traceId: string): Promise<Result<StoredEvent[], Failure>> {
+  const rows: StoredEvent[] = [];
+  for (;;) {
+    const page = await ledger.runEvents({ traceId, afterId: rows.at(-1)?.id, max: pageRows });
+    if (!page.ok) return page;
+    rows.push(...page.value.events);
+    if (page.value.events.length === 0) return ok(rows);
+  }
+}
+
+export function metaOf(row: StoredEvent): JsonObject {
+  const meta = row.payload?.['meta'];
+  return isJsonObject(meta) ? meta : {};
+}
+
+/** Calls by `node#attempt`, in order. */
+export function tapeOf(rows: readonly StoredEvent[]): Map<string, TapedCall[]> {
+  const calls = new Map<string, TapedCall[]>();
+  for (const row of rows) {
+    if (row.kind !== 'effect.intent' && row.kind !== 'effect.result') continue;
+    const meta = metaOf(row) as unknown as TapedCall;
+    const key = tapeKey(meta.node, meta.attempt);
+    const list = calls.get(key) ?? [];
+    const at = list.findIndex((call) => call.index === meta.index);
+    if (at === -1) list.push(meta);
+    else list[at] = { ...list[at], ...meta };
+    calls.set(key, list);
+  }
+  for (const list of calls.values()) list.sort((a, b) => a.index - b.index);
+  return calls;
+}
+
+export function tapeKey(node: string, attempt: number): string {
+  return `${node}#${attempt}`;
+}
+
+/** The calls as the kernel takes them, values loaded. */
+export async function loadCalls(calls: readonly TapedCall[], values: Values): Promise<Result<RecordedCall[], Failure>> {
+  const loaded: RecordedCall[] = [];
+  for (const { index, call, op, args_hash, cls, result } of calls) {
+    const base = { index, call, op, args_hash, cls };
+    if (result === undefined) loaded.push(base);
+    else if (!result.ok) loaded.push({ ...base, result });
+    else {
+      const value = await values.load(result.value);
+      if (!value.ok) return value;
+      loaded.push({ ...base, result: { ok: true, value: value.value } });
+    }
+  }
+  return ok(loaded);
+}
+
+/** Model requests and answers are blobs of their own whatever their size, so that they can be erased. */
+const alwaysBlob = (op: string): boolean => op.startsWith('model.');
+
+type Place = { readonly node: string; readonly attempt: number };
+type Record = RecordedCall & { readonly args: JsonValue };
+
+export async function intentDraft(record: Record, { node, attempt }: Place, values: Values): Promise<Result<RunDraft, Failure>> {
+  const args = await values.store(record.args, alwaysBlob(record.op));
+  if (!args.ok) return args;
+  const { index, call, op, cls, args_hash } = record;
+  const meta = { node, attempt, index, call, op, cls, args_hash, args: args.value };
+  return ok({ kind: 'effect.intent', level: 'debug', message: `${node} is about to ${op}.`, meta });
+}
+
+export async function resultDraft(record: Record, result: CallResult, { node, attempt }: Place, values: Values): Promise<Result<RunDraft, Failure>> {
+  const args = await values.store(record.args, alwaysBlob(record.op));
+  if (!args.ok) return args;
+  const value = result.ok ? await values.store(result.value, alwaysBlob(record.op)) : undefined;
+  if (value !== undefined && !value.ok) return value;
+  const { index, call, op, cls, args_hash } = record;
+  const kept = result.ok ? { ok: true as const, value: value?.value ?? { json: null } } : result;
+  const meta = { node, attempt, index, call, op, cls, args_hash, args: args.value, result: kept };
+  return ok({ kind: 'effect.result', level: 'debug', message: `${node}: ${op} ${result.ok ? 'succeeded' : `failed: ${result.message}`}.`, meta });
+}

@@ -1,0 +1,104 @@
+/**
+ * The main thread's side of group commit: gathers what is appended while the writer is busy, and sends it as one message.
+ *
+ * 1. Appends of one turn travel together; at most two messages are under way, so that the writer always has its next one.
+ * 2. What waits is bounded; beyond the limit an append is refused, not queued.
+ * 3. An event that cannot be sent to a thread (a function in it, say) fails alone.
+ */
+import { type Failure, type Random, type Result, err, failure } from '@runloop/core';
+import type { AppendedEvent, EventDraft } from './event.ts';
+import { type AppendAnswer, type AppendRequest, saltBytes } from './ledger.ts';
+import type { LedgerQuestion } from './ledger-main.ts';
+import { appendsPendingMax, transactionEventsMax } from './limits.ts';
+import type { Thread } from './thread.ts';
+
+const messagesMax = 2;
+
+type Waiting = { readonly request: AppendRequest; readonly resolve: (answer: AppendAnswer) => void };
+
+export interface Appender {
+  append(drafts: readonly EventDraft[]): Promise<Result<readonly AppendedEvent[], Failure>>;
+  /** Events that wait or are being written. */
+  pending(): number;
+  /** Resolves when nothing waits any more. */
+  drained(): Promise<void>;
+}
+
+export function createAppender(
+  thread: Thread<LedgerQuestion>,
+  random: Random,
+  onDurable: (id: number) => void,
+): Appender {
+  let waiting: Waiting[] = [];
+  let pending = 0;
+  let underWay = 0;
+  let scheduled = false;
+  const idle: (() => void)[] = [];
+
+  const settle = (batch: readonly Waiting[], answers: Result<unknown, Failure>): void => {
+    let last = 0;
+    for (const [i, one] of batch.entries()) {
+      pending -= one.request.drafts.length;
+      const answer = answers.ok ? (answers.value as readonly AppendAnswer[])[i] : err(answers.error);
+      if (answer === undefined) throw new Error('assumed an answer for each append');
+      if (answer.ok) for (const event of answer.value) last = Math.max(last, event.id);
+      one.resolve(answer);
+    }
+    if (last > 0) onDurable(last);
+  };
+
+  const send = (batch: readonly Waiting[]): void => {
+    let answered: Promise<Result<unknown, Failure>>;
+    try {
+      answered = thread.ask(batch.map(({ request }) => request));
+    } catch (error) {
+      if (batch.length > 1) return batch.forEach((one) => send([one]));
+      const why = error instanceof Error ? error.message : String(error);
+      return settle(batch, err(failure('InvalidDelta', `the event is not JSON: ${why}`)));
+    }
+    underWay += 1;
+    void answered.then((answers) => {
+      underWay -= 1;
+      settle(batch, answers);
+      flush();
+    });
+  };
+
+  const flush = (): void => {
+    scheduled = false;
+    for (let free = messagesMax - underWay; waiting.length > 0 && free > 0; free -= 1) {
+      let events = 0;
+      let count = 0;
+      while (count < waiting.length && (count === 0 || events < transactionEventsMax)) {
+        events += waiting[count]?.request.drafts.length ?? 0;
+        count += 1;
+      }
+      send(waiting.splice(0, count));
+    }
+    if (pending === 0) for (const resolve of idle.splice(0)) resolve();
+  };
+
+  return {
+    append(drafts) {
+      if (drafts.length === 0) return Promise.resolve({ ok: true, value: [] });
+      if (pending + drafts.length > appendsPendingMax) {
+        return Promise.resolve(
+          err(
+            failure('Busy', `${pending} events wait for the ledger, the limit is ${appendsPendingMax}`, {
+              hint: 'Try again when the disk has caught up.',
+            }),
+          ),
+        );
+      }
+      pending += drafts.length;
+      return new Promise((resolve) => {
+        waiting.push({ request: { drafts, salts: random.bytes(drafts.length * saltBytes) }, resolve });
+        if (scheduled) return;
+        scheduled = true;
+        queueMicrotask(flush);
+      });
+    },
+    pending: () => pending,
+    drained: () => (pending === 0 ? Promise.resolve() : new Promise((resolve) => idle.push(resolve))),
+  };
+}

@@ -1,0 +1,211 @@
+/**
+ * Opens the knowledge base of one state directory: the ledger thread, the views thread, the blobs, behind one interface.
+ *
+ * 1. `append` answers when the events are on disk (A6); whatever is read afterwards sees them.
+ * 2. One opener a directory; the second is refused with the pid of the first.
+ * 3. The main thread neither hashes large bytes nor waits for the disk.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type Clock,
+  type Digest,
+  type Failure,
+  type JsonObject,
+  type Log,
+  type Random,
+  type Result,
+  digestBytes,
+  err,
+  mainThreadBytesMax,
+  ok,
+} from '@runloop/core';
+import { createAppender } from './appender.ts';
+import { createBlobs } from './blobs.ts';
+import type { AppendedEvent, EventDraft, StoredEvent } from './event.ts';
+import type { LedgerData, LedgerQuestion } from './ledger-main.ts';
+import type { Proposer, StateDelta } from './propose.ts';
+import { type QueryRows, querySql } from './query.ts';
+import type {
+  ApprovalsQuery,
+  ArtifactsQuery,
+  FindQuery,
+  Row,
+  RunEventsQuery,
+  RunWithNodes,
+  RunsQuery,
+  SearchHit,
+  SearchQuery,
+} from './reads.ts';
+import { storageFailure } from './storage-failure.ts';
+import { startThread } from './thread.ts';
+import type { Verified } from './verify.ts';
+import type { ViewHashes } from './views.ts';
+import type { ViewsData, ViewsQuestion } from './views-main.ts';
+import type { Blame, Why } from './why.ts';
+
+export type KbDeps = { readonly clock: Clock; readonly random: Random; readonly log: Log };
+export type KbOptions = {
+  /** The state directory of the knowledge base; made when missing. */
+  readonly rootDir: string;
+  readonly eventsDb?: string | undefined;
+  readonly viewDb?: string | undefined;
+  /** The most pages (4 KiB) that events.sqlite may take; without it, what the disk holds. */
+  readonly ledgerPagesMax?: number | undefined;
+};
+
+export type Asked<T> = Promise<Result<T, Failure>>;
+export type Rebuilt = {
+  readonly events: number;
+  readonly duration_ms: number;
+  readonly before: ViewHashes;
+  readonly after: ViewHashes;
+  readonly equal: boolean;
+};
+export type KbStats = { readonly events: number; readonly watermark: number; readonly pending: number };
+export type Proposal = Omit<Proposer, 'ts_ms' | 'provenance'> & { readonly provenance?: JsonObject | undefined };
+
+export interface Kb extends AsyncDisposable {
+  append(drafts: readonly EventDraft[]): Asked<readonly AppendedEvent[]>;
+  /** Checks a delta and appends it; a refusal's `details.rule` names the rule. */
+  propose(delta: StateDelta, by: Proposal): Asked<{ readonly event_id: number; readonly existing: boolean }>;
+  putBlob(bytes: Uint8Array): Asked<Digest>;
+  getBlob(digest: string): Asked<Uint8Array>;
+  /** A page of one run's events, oldest first, from the ledger itself. */
+  runEvents(q: RunEventsQuery): Asked<{ readonly events: readonly StoredEvent[] }>;
+  /** Trace ids of the runs that were accepted and have not finished, oldest first. */
+  openRuns(): Asked<readonly string[]>;
+  runs(q: RunsQuery): Asked<readonly Row[]>;
+  run(traceId: string): Asked<RunWithNodes>;
+  effects(traceId: string, max: number): Asked<readonly Row[]>;
+  artifacts(q: ArtifactsQuery): Asked<readonly Row[]>;
+  approvals(q: ApprovalsQuery): Asked<readonly Row[]>;
+  costs(by: 'run' | 'node' | 'model' | 'day', max: number): Asked<readonly Row[]>;
+  find(q: FindQuery): Asked<readonly Row[]>;
+  search(q: SearchQuery): Asked<readonly SearchHit[]>;
+  /** Without `raw`, addresses are redacted. */
+  why(entity: string, raw?: boolean): Asked<Why>;
+  blame(entity: string, field: string, raw?: boolean): Asked<Blame>;
+  /** For the operator alone. */
+  query(sql: string): Asked<QueryRows>;
+  verify(): Asked<Verified>;
+  rebuild(): Asked<Rebuilt>;
+  stats(): Asked<KbStats>;
+  close(): Promise<void>;
+}
+
+export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<Kb, Failure>> {
+  const { rootDir } = options;
+  const eventsDb = options.eventsDb ?? join(rootDir, 'events.sqlite');
+  const viewDb = options.viewDb ?? join(rootDir, 'pog.sqlite');
+  try {
+    await mkdir(join(rootDir, 'blobs'), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    return err(storageFailure(error, rootDir));
+  }
+  await using opening = new AsyncDisposableStack();
+  const ledger = opening.use(
+    startThread<LedgerQuestion>('ledger-main', {
+      rootDir,
+      eventsDb,
+      pagesMax: options.ledgerPagesMax,
+    } satisfies LedgerData),
+  );
+  const opened = await ledger.ask('open');
+  if (!opened.ok) return opened;
+  const views = opening.use(startThread<ViewsQuestion>('views-main', { eventsDb, viewDb } satisfies ViewsData));
+  const ready = await views.ask({ type: 'stats' });
+  if (!ready.ok) return ready;
+  const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
+  const appender = createAppender(ledger, deps.random, (id) => void views.ask({ type: 'durable', id }));
+  const blobs = createBlobs(
+    {
+      random: deps.random,
+      digestOf: (bytes) =>
+        bytes.length <= mainThreadBytesMax ? Promise.resolve(ok(digestBytes(bytes))) : ask({ type: 'digest', bytes }),
+    },
+    rootDir,
+  );
+  const threads = opening.move();
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => (closing ??= appender.drained().then(() => threads.disposeAsync()));
+  return ok({
+    append: (drafts) => appender.append(drafts),
+    async propose(delta, by) {
+      const draft = await ask<EventDraft>({
+        type: 'validate',
+        delta,
+        by: { ...by, ts_ms: deps.clock.nowMs(), provenance: by.provenance ?? {} },
+      });
+      if (!draft.ok) return draft;
+      const appended = await appender.append([draft.value]);
+      if (!appended.ok) return appended;
+      const [event] = appended.value;
+      if (event === undefined) throw new Error('assumed one event for one draft');
+      return ok({ event_id: event.id, existing: event.existing });
+    },
+    putBlob: (bytes) => blobs.put(bytes),
+    getBlob: (digest) => blobs.get(digest),
+    ...readsOf(ask),
+    async query(sql) {
+      const caughtUp = await ask({ type: 'stats' });
+      return caughtUp.ok ? querySql(deps.clock, viewDb, sql) : caughtUp;
+    },
+    async verify() {
+      await using thread = startThread<'verify'>('verify-main', eventsDb);
+      return (await thread.ask('verify')) as Result<Verified, Failure>;
+    },
+    async rebuild() {
+      const began = deps.clock.monotonicMs();
+      const rebuilt = await ask<Omit<Rebuilt, 'equal' | 'duration_ms'>>({ type: 'rebuild' });
+      if (!rebuilt.ok) return rebuilt;
+      const { before, after } = rebuilt.value;
+      const equal = Object.keys(after).every((table) => after[table] === before[table]);
+      deps.log.log(equal ? 'info' : 'error', equal ? 'views rebuilt' : 'views differ after a rebuild', {
+        events: rebuilt.value.events,
+      });
+      return ok({ ...rebuilt.value, duration_ms: deps.clock.monotonicMs() - began, equal });
+    },
+    async stats() {
+      const stats = await ask<Omit<KbStats, 'pending'>>({ type: 'stats' });
+      return stats.ok ? ok({ ...stats.value, pending: appender.pending() }) : stats;
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  });
+}
+
+type Ask = <T>(question: ViewsQuestion) => Asked<T>;
+type Reads = Pick<
+  Kb,
+  | 'runEvents'
+  | 'openRuns'
+  | 'runs'
+  | 'run'
+  | 'effects'
+  | 'artifacts'
+  | 'approvals'
+  | 'costs'
+  | 'find'
+  | 'search'
+  | 'why'
+  | 'blame'
+>;
+
+/** The reads that are one question to the views thread each. */
+function readsOf(ask: Ask): Reads {
+  return {
+    runEvents: (q) => ask({ type: 'runEvents', q }),
+    openRuns: () => ask({ type: 'openRuns' }),
+    runs: (q) => ask({ type: 'runs', q }),
+    run: (traceId) => ask({ type: 'run', traceId }),
+    effects: (traceId, max) => ask({ type: 'effects', traceId, max }),
+    artifacts: (q) => ask({ type: 'artifacts', q }),
+    approvals: (q) => ask({ type: 'approvals', q }),
+    costs: (by, max) => ask({ type: 'costs', by, max }),
+    find: (q) => ask({ type: 'find', q }),
+    search: (q) => ask({ type: 'search', q }),
+    why: (entity, raw = false) => ask({ type: 'why', entity, raw }),
+    blame: (entity, field, raw = false) => ask({ type: 'blame', entity, field, raw }),
+  };
+}

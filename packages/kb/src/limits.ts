@@ -1,0 +1,39 @@
+/**
+ * Every limit of the ledger and its views, with what happens when it is reached.
+ */
+
+/** Events of one append; more are refused. */
+export const appendEventsMax = 4_096;
+/** Events that wait for the writer; beyond it an append is refused with `Busy`, so that nothing grows without end. */
+export const appendsPendingMax = 65_536;
+/** Events of one transaction; the rest waits for the next one. */
+export const transactionEventsMax = 4_096;
+/** Canonical bytes of one payload or provenance; larger things are blobs. Producers are asked to stay under core's `inlineBytesMax`. */
+export const payloadBytesMax: number = 4 * 1024 * 1024;
+/** Bytes of one blob. */
+export const blobBytesMax: number = 256 * 1024 * 1024;
+/** Characters of actor, kind, scope and dedupe key. */
+export const columnCharsMax = 512;
+/** Rows that one typed read answers. */
+export const readRowsMax = 1_000;
+/** Payload bytes that one page of a run's events answers; the page then ends early, never empty. */
+export const readBytesMax: number = 8 * 1024 * 1024;
+/** Rows and bytes that the operator's SQL may answer; more are cut off, and the answer says so. */
+export const queryRowsMax = 10_000;
+export const queryBytesMax: number = 16 * 1024 * 1024;
+/** How long the operator's SQL may run before its process is killed. */
+export const queryMsMax = 5_000;
+/** Characters of one SQL text. */
+export const queryCharsMax = 65_536;
+/** Words of a search that are looked up; the rest is left out. */
+export const searchTermsMax = 32;
+/** Hits of one search. */
+export const searchHitsMax = 100;
+/** Characters of one text that search indexes; what is longer is found by its beginning. */
+export const searchCharsMax = 16_384;
+/** Events of one ladder of `why`. */
+export const whyEventsMax = 500;
+/** Evidence ids of one proposal. */
+export const evidenceMax = 64;
+/** Events that the views project in one transaction. */
+export const projectEventsMax = 2_000;

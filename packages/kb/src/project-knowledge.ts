@@ -1,0 +1,175 @@
+/**
+ * Contacts, accounts, facts, edges and notes: what is known.
+ *
+ * Facts and edges are bitemporal: asserting what contradicts closes the older row (`recorded_to`) and keeps it.
+ */
+import type Database from 'better-sqlite3';
+import type { JsonObject } from '@runloop/core';
+import { type Projected, type Projection, integer, json, real, shown, text } from './projection.ts';
+import { redactText } from './redact.ts';
+import { createSearchDocs } from './search-docs.ts';
+
+const redacted = (value: string | null): string | null => (value === null ? null : redactText(value));
+
+export function projectContacts(db: Database.Database): Projection {
+  const docs = createSearchDocs(db);
+  const put = db.prepare(`INSERT INTO contacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(contact) DO UPDATE SET
+    name = coalesce(excluded.name, name), email = coalesce(excluded.email, email), email_redacted = coalesce(excluded.email_redacted, email_redacted),
+    org = coalesce(excluded.org, org), notes = coalesce(excluded.notes, notes), notes_redacted = coalesce(excluded.notes_redacted, notes_redacted),
+    confidence = coalesce(excluded.confidence, confidence), trust = coalesce(excluded.trust, trust), source_event = excluded.source_event`);
+  const read = db.prepare<
+    [string],
+    { name: string | null; email: string | null; org: string | null; notes: string | null }
+  >('SELECT name, email, org, notes FROM contacts WHERE contact = ?');
+  const remove = db.prepare('DELETE FROM contacts WHERE contact = ?');
+  const account = db.prepare('INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?)');
+  const history = historyOf(db);
+  return {
+    'contact.upserted': ({ id, ts_ms, payload }) => {
+      const contact = text(payload, 'contact');
+      if (contact === null) return;
+      const email = text(payload, 'email');
+      const notes = text(payload, 'notes');
+      put.run(
+        contact,
+        text(payload, 'name'),
+        email,
+        redacted(email),
+        text(payload, 'org'),
+        notes,
+        redacted(notes),
+        real(payload, 'confidence'),
+        text(payload, 'trust'),
+        id,
+      );
+      const row = read.get(contact);
+      docs.put(contact, 'contact', ts_ms, id, [
+        contact,
+        row?.name ?? null,
+        row?.email ?? null,
+        row?.org ?? null,
+        row?.notes ?? null,
+      ]);
+      history(contact, id);
+    },
+    'contact.removed': ({ id, payload }) => {
+      const contact = text(payload, 'contact');
+      if (contact === null) return;
+      remove.run(contact);
+      docs.remove(contact);
+      history(contact, id);
+    },
+    'account.upserted': ({ id, payload }) => {
+      const name = text(payload, 'account');
+      if (name === null) return;
+      account.run(name, text(payload, 'name'), JSON.stringify(payload), id);
+      history(name, id);
+    },
+  };
+}
+
+export function projectFacts(db: Database.Database): Projection {
+  const docs = createSearchDocs(db);
+  const open = db.prepare<[string, string], { id: number; object_json: string }>(
+    'SELECT id, object_json FROM facts WHERE subject = ? AND predicate = ? AND recorded_to IS NULL',
+  );
+  const add = db.prepare('INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)');
+  const close = db.prepare('UPDATE facts SET recorded_to = ?, source_event = ? WHERE id = ?');
+  const history = historyOf(db);
+  const each = (event: Projected, act: (subject: string, predicate: string, object: string | null) => void): void => {
+    const subject = text(event.payload, 'subject');
+    const predicate = text(event.payload, 'predicate');
+    if (subject === null || predicate === null) return;
+    history(subject, event.id);
+    act(subject, predicate, json(event.payload, 'object'));
+  };
+  return {
+    'fact.asserted': (event) =>
+      each(event, (subject, predicate, object) => {
+        if (object === null) return;
+        const { id, ts_ms, payload } = event;
+        const known = open.all(subject, predicate);
+        if (known.some((row) => row.object_json === object)) return;
+        for (const row of known) {
+          close.run(ts_ms, id, row.id);
+          docs.remove(`fact:${row.id}`);
+        }
+        add.run(
+          id,
+          subject,
+          predicate,
+          object,
+          real(payload, 'confidence'),
+          integer(payload, 'valid_from'),
+          integer(payload, 'valid_to'),
+          ts_ms,
+          id,
+        );
+        docs.put(`fact:${id}`, 'fact', ts_ms, id, [subject, predicate, shown(payload, 'object')]);
+      }),
+    'fact.retracted': (event) =>
+      each(event, (subject, predicate, object) => {
+        for (const row of open.all(subject, predicate)) {
+          if (object !== null && row.object_json !== object) continue;
+          close.run(event.ts_ms, event.id, row.id);
+          docs.remove(`fact:${row.id}`);
+        }
+      }),
+  };
+}
+
+export function projectEdges(db: Database.Database): Projection {
+  const open = db
+    .prepare<[string, string, string], number>(
+      'SELECT id FROM edges WHERE subject = ? AND relation = ? AND object = ? AND recorded_to IS NULL',
+    )
+    .pluck();
+  const add = db.prepare('INSERT INTO edges VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)');
+  const close = db.prepare('UPDATE edges SET recorded_to = ?, source_event = ? WHERE id = ?');
+  const history = historyOf(db);
+  const triple = (payload: JsonObject): readonly [string, string, string] | undefined => {
+    const [subject, relation, object] = [text(payload, 'subject'), text(payload, 'relation'), text(payload, 'object')];
+    return subject === null || relation === null || object === null ? undefined : [subject, relation, object];
+  };
+  return {
+    'edge.asserted': ({ id, ts_ms, payload }) => {
+      const edge = triple(payload);
+      if (edge === undefined) return;
+      history(edge[0], id);
+      history(edge[2], id);
+      if (open.get(...edge) === undefined)
+        add.run(id, ...edge, integer(payload, 'valid_from'), integer(payload, 'valid_to'), ts_ms, id);
+    },
+    'edge.retracted': ({ id, ts_ms, payload }) => {
+      const edge = triple(payload);
+      if (edge === undefined) return;
+      history(edge[0], id);
+      history(edge[2], id);
+      const known = open.get(...edge);
+      if (known !== undefined) close.run(ts_ms, id, known);
+    },
+  };
+}
+
+export function projectNotes(db: Database.Database): Projection {
+  const docs = createSearchDocs(db);
+  const add = db.prepare('INSERT INTO notes VALUES (?, ?, ?, ?, ?, ?)');
+  const history = historyOf(db);
+  return {
+    'note.created': ({ id, ts_ms, payload }) => {
+      const body = text(payload, 'text');
+      if (body === null) return;
+      const entity = text(payload, 'entity');
+      add.run(id, entity, body, redactText(body), ts_ms, id);
+      docs.put(`note:${id}`, 'note', ts_ms, id, [entity, body]);
+      history(`note:${id}`, id);
+      if (entity !== null) history(entity, id);
+    },
+  };
+}
+
+/** Notes that the event speaks of the entity. */
+export function historyOf(db: Database.Database): (entity: string, event: number) => void {
+  const add = db.prepare('INSERT OR IGNORE INTO entity_history VALUES (?, ?)');
+  return (entity, event) => void add.run(entity, event);
+}

@@ -1,0 +1,224 @@
+/**
+ * The typed reads: of a run's events from the ledger, of everything else from the views. Synchronous; in the views thread.
+ *
+ * 1. Every answer is bounded. 2. Whoever may not see addresses gets them redacted on every path: rows, search, excerpts.
+ */
+import type Database from 'better-sqlite3';
+import { type StoredEvent, storedColumns, toStored, type EventRow } from './event.ts';
+import { readBytesMax, readRowsMax, searchHitsMax, searchTermsMax } from './limits.ts';
+
+/** A row of a view, under its column names. */
+export type Row = { readonly [column: string]: string | number | null };
+
+export type RunEventsQuery = {
+  readonly traceId: string;
+  readonly afterId?: number | undefined;
+  readonly afterSeq?: number | undefined;
+  /** Leaves out the kinds that are on the ledger alone. */
+  readonly streamedOnly?: boolean | undefined;
+  readonly max: number;
+};
+export type RunsQuery = {
+  readonly state?: string | undefined;
+  readonly max: number;
+  readonly before?: number | undefined;
+};
+export type ArtifactsQuery = {
+  readonly traceId?: string | undefined;
+  readonly digest?: string | undefined;
+  readonly max: number;
+};
+export type ApprovalsQuery = {
+  readonly pending?: boolean | undefined;
+  readonly action?: string | undefined;
+  readonly max?: number | undefined;
+};
+export type EntityKind = 'contact' | 'fact' | 'edge' | 'note' | 'artifact';
+export type FindQuery = {
+  readonly kind: EntityKind;
+  /** Contact id, digest, subject or noted entity, exactly. */
+  readonly key?: string | undefined;
+  /** Words that the row's text must hold. */
+  readonly text?: string | undefined;
+  readonly max: number;
+  /** Whether e-mail addresses are shown. */
+  readonly raw?: boolean | undefined;
+};
+export type SearchQuery = {
+  readonly text: string;
+  readonly max: number;
+  readonly kinds?: readonly string[] | undefined;
+  readonly raw?: boolean | undefined;
+};
+export type SearchHit = {
+  readonly entity: string;
+  readonly kind: string;
+  readonly score: number;
+  readonly excerpt: string;
+  readonly ts_ms: number;
+  readonly source_events: readonly number[];
+};
+export type RunWithNodes = { readonly run: Row; readonly nodes: readonly Row[] };
+
+const bounded = (max: number, most: number = readRowsMax): number => Math.max(1, Math.min(Math.trunc(max), most));
+
+export function readRunEvents(ledger: Database.Database, q: RunEventsQuery): { events: StoredEvent[] } {
+  const rows = ledger.prepare<[Buffer, number, number, number], EventRow>(
+    `SELECT ${storedColumns} FROM events WHERE trace_id = ? AND id > ? AND coalesce(run_seq, 0) ${q.streamedOnly === true || q.afterSeq !== undefined ? '>' : '>='} ? ORDER BY id LIMIT ?`,
+  );
+  const events: StoredEvent[] = [];
+  let bytes = 0;
+  for (const row of rows.iterate(Buffer.from(q.traceId, 'hex'), q.afterId ?? 0, q.afterSeq ?? 0, bounded(q.max))) {
+    bytes += row.payload_json?.length ?? 0;
+    if (bytes > readBytesMax && events.length > 0) break;
+    events.push(toStored(row));
+  }
+  return { events };
+}
+
+export function readOpenRuns(db: Database.Database): string[] {
+  return db
+    .prepare<[], string>(
+      `SELECT trace_id FROM runs WHERE state NOT IN ('succeeded', 'failed', 'cancelled') ORDER BY accepted_event`,
+    )
+    .pluck()
+    .all();
+}
+
+export function readRuns(db: Database.Database, q: RunsQuery): Row[] {
+  return db
+    .prepare<[number, string | null, string | null, number], Row>(
+      'SELECT * FROM runs WHERE accepted_event < ? AND (? IS NULL OR state = ?) ORDER BY accepted_event DESC LIMIT ?',
+    )
+    .all(q.before ?? Number.MAX_SAFE_INTEGER, q.state ?? null, q.state ?? null, bounded(q.max));
+}
+
+export function readRun(db: Database.Database, traceId: string): RunWithNodes | undefined {
+  const run = db.prepare<[string], Row>('SELECT * FROM runs WHERE trace_id = ?').get(traceId);
+  if (run === undefined) return undefined;
+  return {
+    run,
+    nodes: db
+      .prepare<[string], Row>('SELECT * FROM nodes WHERE trace_id = ? ORDER BY coalesce(started_ms, 9e15), node')
+      .all(traceId),
+  };
+}
+
+export function readEffects(db: Database.Database, traceId: string, max: number): Row[] {
+  return db
+    .prepare<[string, number], Row>('SELECT * FROM effects WHERE trace_id = ? ORDER BY source_event LIMIT ?')
+    .all(traceId, bounded(max));
+}
+
+export function readArtifacts(db: Database.Database, q: ArtifactsQuery): Row[] {
+  return db
+    .prepare<(string | number | null)[], Row>(
+      'SELECT * FROM artifacts WHERE (? IS NULL OR trace_id = ?) AND (? IS NULL OR digest = ?) ORDER BY source_event DESC LIMIT ?',
+    )
+    .all(q.traceId ?? null, q.traceId ?? null, q.digest ?? null, q.digest ?? null, bounded(q.max));
+}
+
+export function readApprovals(db: Database.Database, q: ApprovalsQuery): Row[] {
+  return db
+    .prepare<(string | number | null)[], Row>(
+      `SELECT * FROM approvals WHERE (? = 0 OR state = 'pending') AND (? IS NULL OR action = ?) ORDER BY requested_ms, action LIMIT ?`,
+    )
+    .all(q.pending === true ? 1 : 0, q.action ?? null, q.action ?? null, bounded(q.max ?? readRowsMax));
+}
+
+export function readCosts(db: Database.Database, by: 'run' | 'node' | 'model' | 'day', max: number): Row[] {
+  const key = {
+    run: 'trace_id',
+    node: `trace_id || '/' || node`,
+    model: `provider || ':' || model`,
+    day: `date(ts_ms / 1000, 'unixepoch')`,
+  }[by];
+  return db
+    .prepare<[number], Row>(
+      `SELECT ${key} AS key, count(*) AS calls, sum(tokens_in) AS tokens_in, sum(tokens_out) AS tokens_out, sum(usd_nano) AS usd_nano FROM costs GROUP BY 1 ORDER BY usd_nano DESC, key LIMIT ?`,
+    )
+    .all(bounded(max));
+}
+
+const finds: {
+  readonly [kind in EntityKind]: {
+    readonly columns: string;
+    readonly redacted: string;
+    readonly from: string;
+    readonly key: string;
+    readonly body: string;
+  };
+} = {
+  contact: {
+    columns: 'contact, name, email, org, notes, confidence, trust, source_event',
+    redacted: 'contact, name, email_redacted AS email, org, notes_redacted AS notes, confidence, trust, source_event',
+    from: 'contacts',
+    key: 'contact',
+    body: `contact || ' ' || coalesce(name, '') || ' ' || coalesce(org, '')`,
+  },
+  fact: {
+    columns: '*',
+    redacted: '*',
+    from: '(SELECT * FROM facts WHERE recorded_to IS NULL)',
+    key: 'subject',
+    body: `subject || ' ' || predicate || ' ' || object_json`,
+  },
+  edge: {
+    columns: '*',
+    redacted: '*',
+    from: '(SELECT * FROM edges WHERE recorded_to IS NULL)',
+    key: 'subject',
+    body: `subject || ' ' || relation || ' ' || object`,
+  },
+  note: {
+    columns: 'id, entity, text, ts_ms, source_event',
+    redacted: 'id, entity, text_redacted AS text, ts_ms, source_event',
+    from: 'notes',
+    key: 'entity',
+    body: 'text_redacted',
+  },
+  artifact: {
+    columns: '*',
+    redacted: '*',
+    from: 'artifacts',
+    key: 'digest',
+    body: `digest || ' ' || coalesce(type, '') || ' ' || node || ' ' || port`,
+  },
+};
+
+/** Rows of one kind; text matches without regard to case, every word somewhere. */
+export function find(db: Database.Database, q: FindQuery, redact: (row: Row) => Row): Row[] {
+  const { columns, redacted, from, key, body } = finds[q.kind];
+  const words = (q.text ?? '')
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '')
+    .slice(0, searchTermsMax);
+  const where = [...(q.key === undefined ? [] : [`${key} = ?`]), ...words.map(() => `instr(lower(${body}), ?) > 0`)];
+  const rows = db
+    .prepare<(string | number)[], Row>(
+      `SELECT ${q.raw === true ? columns : redacted} FROM ${from} ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY source_event DESC LIMIT ?`,
+    )
+    .all(...(q.key === undefined ? [] : [q.key]), ...words, bounded(q.max));
+  return q.raw === true ? rows : rows.map(redact);
+}
+
+/** BM25 over the documents; without `raw` only the redacted text is looked in, so that an address cannot be guessed by asking. */
+export function search(db: Database.Database, q: SearchQuery): SearchHit[] {
+  const words = (q.text.match(/[\p{L}\p{N}]+/gu) ?? []).slice(0, searchTermsMax);
+  if (words.length === 0) return [];
+  const column = q.raw === true ? 'body' : 'body_redacted';
+  const kinds = q.kinds ?? [];
+  const match = `${column} : (${words.map((word) => `"${word}"`).join(' OR ')})`;
+  const rows = db
+    .prepare<
+      (string | number)[],
+      { entity: string; kind: string; score: number; excerpt: string; ts_ms: number; source_event: number; id: number }
+    >(
+      `SELECT d.entity, d.kind, -bm25(search_fts) AS score, snippet(search_fts, ${q.raw === true ? 0 : 1}, '', '', '…', 24) AS excerpt, d.ts_ms, d.source_event, d.id
+     FROM search_fts JOIN search_docs d ON d.id = search_fts.rowid WHERE search_fts MATCH ?
+     ${kinds.length > 0 ? `AND d.kind IN (${kinds.map(() => '?').join(', ')})` : ''} ORDER BY bm25(search_fts), d.id LIMIT ?`,
+    )
+    .all(match, ...kinds, bounded(q.max, searchHitsMax));
+  return rows.map(({ id, source_event, ...hit }) => ({ ...hit, source_events: [...new Set([id, source_event])] }));
+}

@@ -1,0 +1,61 @@
+/**
+ * Calls into a thread of ours: requests go in with a number, results come back with it.
+ *
+ * 1. Requests are performed in the order in which they were sent.
+ * 2. When the thread dies, whatever waits for it fails, and so does every later call; nothing hangs.
+ */
+import { Worker } from 'node:worker_threads';
+import { type Failure, type Result, err, failure } from '@runloop/core';
+
+export type Question<Q> = { readonly n: number; readonly question: Q };
+export type Answer = { readonly n: number; readonly answer: Result<unknown, Failure> };
+
+export interface Thread<Q> extends AsyncDisposable {
+  /** Throws what structured clone throws when the question cannot be sent. */
+  ask(question: Q): Promise<Result<unknown, Failure>>;
+}
+
+/** Starts the module `name` beside this one (`.ts` from source, `.js` when built) as a thread. */
+export function startThread<Q>(name: string, workerData: unknown): Thread<Q> {
+  const fromSource = import.meta.url.endsWith('.ts');
+  const worker = new Worker(new URL(`./${name}${fromSource ? '.ts' : '.js'}`, import.meta.url), {
+    workerData,
+    name,
+    execArgv: fromSource ? ['--conditions=source'] : [],
+  });
+  const waiting = new Map<number, (result: Result<unknown, Failure>) => void>();
+  let next = 1;
+  let dead: Failure | undefined;
+  const die = (why: string): void => {
+    dead ??= failure('StorageFailed', `the ${name} thread ended: ${why}`, { hint: 'Restart the daemon; see its log.' });
+    for (const resolve of waiting.values()) resolve(err(dead));
+    waiting.clear();
+  };
+  const ended = new Promise<void>((resolve) => {
+    worker.once('exit', (code) => {
+      die(`exit code ${code}`);
+      resolve();
+    });
+  });
+  worker.on('error', (error) => die(error instanceof Error ? error.message : String(error)));
+  worker.on('message', ({ n, answer }: Answer) => {
+    const resolve = waiting.get(n);
+    waiting.delete(n);
+    resolve?.(answer);
+  });
+  return {
+    ask(question) {
+      if (dead !== undefined) return Promise.resolve(err(dead));
+      const n = next;
+      next += 1;
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+      worker.postMessage({ n, question } satisfies Question<Q>);
+      return new Promise((resolve) => waiting.set(n, resolve));
+    },
+    async [Symbol.asyncDispose]() {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+      if (dead === undefined) worker.postMessage('close');
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,50 @@
+/** What the tests of this package share: a knowledge base in a directory of its own, and drafts to put in. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type JsonObject, type Log, systemClock, systemRandom, unwrap } from '@runloop/core';
+import { type EventDraft, type Kb, type KbOptions, openKb } from '../src/index.ts';
+
+export const quiet: Log = { log: () => undefined };
+export const deps = { clock: systemClock, random: systemRandom, log: quiet };
+
+export type TempDir = Disposable & { readonly path: string };
+export function tempDir(): TempDir {
+  const path = mkdtempSync(join(tmpdir(), 'kb-'));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export async function open(rootDir: string, more: Partial<KbOptions> = {}): Promise<Kb> {
+  return unwrap(await openKb(deps, { rootDir, ...more }), 'a knowledge base that opens');
+}
+
+export function draft(more: Partial<EventDraft> = {}): EventDraft {
+  return {
+    ts_ms: 1_000,
+    actor: 'user:test',
+    kind: 'note.created',
+    scope: 'user',
+    payload: { text: 'hello' },
+    provenance: {},
+    ...more,
+  };
+}
+
+export const trace = 'ab'.repeat(16);
+
+export function runEvent(kind: string, meta: JsonObject, seq?: number, trace_id: string = trace): EventDraft {
+  return draft({
+    kind,
+    scope: `run/${trace_id}`,
+    trace_id,
+    run_seq: seq,
+    payload: {
+      ...(seq === undefined ? {} : { seq }),
+      run_id: 'run_1',
+      opening_id: 'op_1',
+      level: 'info',
+      message: kind,
+      meta,
+    },
+  });
+}

@@ -1,0 +1,272 @@
+/** The ledger: what is appended, what is refused, what tampering is found, what a broken disk answers. */
+import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { type JsonObject, digestBytes, unwrap } from '@runloop/core';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { hexOf, loadBlake3 } from '../src/blake3.ts';
+import { type EventDraft, openKb } from '../src/index.ts';
+import { appendEventsMax, appendsPendingMax, payloadBytesMax } from '../src/limits.ts';
+import { deps, draft, open, runEvent, tempDir, trace } from './kb-kit.ts';
+
+const append = async (rootDir: string, drafts: readonly EventDraft[]): Promise<readonly number[]> => {
+  await using kb = await open(rootDir);
+  return unwrap(await kb.append(drafts), 'an append').map(({ id }) => id);
+};
+
+describe('append', () => {
+  test('A6: what is answered is on disk, for another connection too, and ids count up', async () => {
+    using dir = tempDir();
+    await using kb = await open(dir.path);
+    const answers = await Promise.all([kb.append([draft(), draft()]), kb.append([draft()])]);
+    expect(answers.map((one) => unwrap(one, 'an append').map(({ id }) => id))).toEqual([[1, 2], [3]]);
+    const other = new Database(join(dir.path, 'events.sqlite'), { readonly: true });
+    expect(other.prepare('SELECT count(*) FROM events').pluck().get()).toBe(3);
+    expect(other.pragma('journal_mode', { simple: true })).toBe('wal');
+    other.close();
+  });
+
+  test('a dedupe key is answered with the first id, in one append, across appends and across restarts', async () => {
+    using dir = tempDir();
+    const keyed = draft({ dedupe_key: 'once' });
+    expect(await append(dir.path, [draft(), keyed, keyed])).toEqual([1, 2, 2]);
+    expect(await append(dir.path, [keyed, draft(), draft()])).toEqual([2, 3, 4]);
+  });
+
+  const bad: readonly (readonly [string, EventDraft | JsonObject, string, RegExp])[] = [
+    ['a BigInt', draft({ payload: { n: 1n as never } }), 'InvalidDelta', /BigInt must travel as a string/],
+    ['an unsafe integer', draft({ payload: { n: 2 ** 53 } }), 'InvalidDelta', /2\^53/],
+    ['NaN', draft({ provenance: { n: Number.NaN } }), 'InvalidDelta', /provenance .* NaN/],
+    ['a function', draft({ payload: { n: (() => 1) as never } }), 'InvalidDelta', /not JSON/],
+    ['a list', draft({ payload: [] as never }), 'InvalidDelta', /not an object/],
+    ['a lone surrogate', draft({ actor: '\ud800' }), 'InvalidDelta', /actor is not well-formed/],
+    ['no kind', draft({ kind: '' }), 'InvalidDelta', /kind is missing/],
+    ['a long scope', draft({ scope: 'x'.repeat(513) }), 'InvalidDelta', /scope has more than 512/],
+    ['a fractional time', draft({ ts_ms: 1.5 }), 'InvalidDelta', /ts_ms/],
+    ['a bad trace', draft({ trace_id: 'xyz' }), 'InvalidDelta', /trace_id/],
+    ['a bad seq', draft({ run_seq: 0 }), 'InvalidDelta', /run_seq/],
+    ['A10: a large payload', draft({ payload: { text: 'x'.repeat(payloadBytesMax) } }), 'LimitExceeded', /blob/],
+  ];
+  test.each(bad)('%s is refused alone, its neighbours are written', async (_, wrong, code, message) => {
+    using dir = tempDir();
+    await using kb = await open(dir.path);
+    const [before, refused, after] = await Promise.all([
+      kb.append([draft()]),
+      kb.append([draft(), wrong as EventDraft]),
+      kb.append([draft()]),
+    ]);
+    expect(before.ok && after.ok).toBe(true);
+    expect(refused).toMatchObject({ ok: false, error: { code } });
+    if (!refused.ok) expect(`${refused.error.message} ${refused.error.hint}`).toMatch(message);
+    expect(unwrap(await kb.stats(), 'stats').events).toBe(2);
+  });
+
+  test('A10: events of one append, and events that wait, are bounded', async () => {
+    using dir = tempDir();
+    await using kb = await open(dir.path);
+    const many = Array.from({ length: appendEventsMax + 1 }, () => draft());
+    expect(await kb.append(many)).toMatchObject({ ok: false, error: { code: 'LimitExceeded' } });
+    const waiting = Array.from({ length: appendsPendingMax / 4096 }, () => kb.append(many.slice(1)));
+    expect(await kb.append([draft()])).toMatchObject({ ok: false, error: { code: 'Busy' } });
+    expect((await Promise.all(waiting)).every(({ ok }) => ok)).toBe(true);
+    expect((await kb.append([draft()])).ok).toBe(true);
+  });
+
+  test('the pages of a run are what was appended, in order', async () => {
+    using dir = tempDir();
+    await using kb = await open(dir.path);
+    await kb.append([
+      runEvent('run.accepted', {}, 1),
+      draft(),
+      runEvent('effect.intent', {}),
+      runEvent('run.started', {}, 2),
+      runEvent('run.finished', {}, 3, 'cd'.repeat(16)),
+    ]);
+    const kinds = async (q: object): Promise<string[]> =>
+      unwrap(await kb.runEvents({ traceId: trace, max: 10, ...q }), 'events').events.map(({ kind }) => kind);
+    expect(await kinds({})).toEqual(['run.accepted', 'effect.intent', 'run.started']);
+    expect(await kinds({ streamedOnly: true })).toEqual(['run.accepted', 'run.started']);
+    expect(await kinds({ afterSeq: 1 })).toEqual(['run.started']);
+    expect(await kinds({ afterId: 1, max: 1 })).toEqual(['effect.intent']);
+  });
+});
+
+describe('tampering', () => {
+  const written = async (path: string): Promise<void> => {
+    await append(path, [
+      draft(),
+      draft({ dedupe_key: 'k' }),
+      runEvent('run.accepted', { name: 'x' }, 1),
+      draft(),
+      draft(),
+    ]);
+  };
+  const loosen = `DROP TRIGGER events_no_delete; DROP TRIGGER events_no_renumber; DROP TRIGGER events_only_erased;`;
+  const check = async (sql: string, first: number | undefined): Promise<void> => {
+    using dir = tempDir();
+    await written(dir.path);
+    const db = new Database(join(dir.path, 'events.sqlite'));
+    db.exec(loosen + sql);
+    db.close();
+    await using kb = await open(dir.path);
+    expect(unwrap(await kb.verify(), 'a check').first_bad?.id).toBe(first);
+  };
+  test('an untouched ledger is good', () => check('', undefined));
+  const values: { readonly [column: string]: string } = {
+    id: '77',
+    ts_ms: '9',
+    actor: `'eve'`,
+    kind: `'note.other'`,
+    scope: `'x'`,
+    payload_json: `'{"text":"hullo"}'`,
+    payload_salt: `x'00'`,
+    provenance_json: `'{"a":1}'`,
+    hash_blake3: `zeroblob(32)`,
+    chain_blake3: `zeroblob(32)`,
+    dedupe_key: `'other'`,
+    trace_id: `zeroblob(16)`,
+    run_seq: '2',
+  };
+  test.each(Object.entries(values))('a changed %s is found at its row', (column, value) =>
+    check(`UPDATE events SET ${column} = ${value} WHERE id = 3`, 3),
+  );
+  test.each(['payload_json', 'payload_salt', 'trace_id', 'run_seq'])('%s set to NULL is found', (column) =>
+    check(`UPDATE events SET ${column} = NULL WHERE id = 3`, 3),
+  );
+  test('a dedupe key set to NULL is found', () => check('UPDATE events SET dedupe_key = NULL WHERE id = 2', 2));
+  test('an erased payload that no event lists is found', () =>
+    check('UPDATE events SET payload_json = NULL, payload_salt = NULL WHERE id = 2', 2));
+  test('a removed row is found', () => check('DELETE FROM events WHERE id = 2', 2));
+  test('a removed last row is found', () => check('DELETE FROM events WHERE id = 5', 6 - 1));
+  test('swapped rows are found', () =>
+    check(
+      'UPDATE events SET id = 99 WHERE id = 2; UPDATE events SET id = 2 WHERE id = 4; UPDATE events SET id = 4 WHERE id = 99',
+      2,
+    ));
+  test('an inserted row is found', () =>
+    check(
+      'INSERT INTO events SELECT 6, ts_ms, actor, kind, scope, payload_json, payload_salt, provenance_json, hash_blake3, chain_blake3, NULL, trace_id, run_seq FROM events WHERE id = 5',
+      6,
+    ));
+
+  test.each([
+    ['DELETE FROM events WHERE id = 1', /no row is deleted/],
+    [`UPDATE events SET actor = 'eve' WHERE id = 1`, /only by erasing/],
+    ['UPDATE events SET payload_json = NULL WHERE id = 1', /only by erasing/],
+    [`INSERT OR REPLACE INTO events SELECT * FROM events WHERE id = 1`, /append-only/],
+  ])('%s is refused by the database itself', async (sql, message) => {
+    using dir = tempDir();
+    await written(dir.path);
+    const db = new Database(join(dir.path, 'events.sqlite'));
+    expect(() => db.exec(sql)).toThrow(message);
+    db.close();
+  });
+
+  test('an erasure that subject.forgotten lists is accepted', async () => {
+    using dir = tempDir();
+    await written(dir.path);
+    await append(dir.path, [draft({ kind: 'subject.forgotten', payload: { subject: 'x', events: [2] } })]);
+    const db = new Database(join(dir.path, 'events.sqlite'));
+    db.exec('UPDATE events SET payload_json = NULL, payload_salt = NULL WHERE id = 2');
+    db.close();
+    await using kb = await open(dir.path);
+    expect(unwrap(await kb.verify(), 'a check')).toMatchObject({ events: 6 });
+    expect(unwrap(await kb.verify(), 'a check').first_bad).toBeUndefined();
+  });
+});
+
+describe('the disk', () => {
+  test('a full ledger answers StorageFull, stays readable, and keeps what was acknowledged', async () => {
+    using dir = tempDir();
+    await using kb = await open(dir.path, { ledgerPagesMax: 60 });
+    const big = draft({ payload: { text: 'x'.repeat(10_000) } });
+    let acknowledged = 0;
+    let last = await kb.append([big]);
+    for (; last.ok && acknowledged < 100; acknowledged += 1) last = await kb.append([big]);
+    expect(last).toMatchObject({ ok: false, error: { code: 'StorageFull' } });
+    expect(unwrap(await kb.stats(), 'stats').events).toBe(acknowledged);
+    expect(unwrap(await kb.verify(), 'a check')).toMatchObject({ events: acknowledged });
+  });
+
+  test('a page of garbage answers StorageCorrupt, and the process lives', async () => {
+    using dir = tempDir();
+    await append(
+      dir.path,
+      Array.from({ length: 200 }, () => draft({ payload: { text: 'x'.repeat(500) } })),
+    );
+    const path = join(dir.path, 'events.sqlite');
+    const file = openSync(path, 'r+');
+    for (let at = 8 * 4096; at < statSync(path).size; at += 4096)
+      writeSync(file, Buffer.alloc(4096, 0xee), 0, 4096, at);
+    closeSync(file);
+    const opened = await openKb(deps, { rootDir: dir.path });
+    if (opened.ok) {
+      await using kb = opened.value;
+      expect(await kb.append([draft()])).toMatchObject({ ok: false, error: { code: 'StorageCorrupt' } });
+    } else expect(opened.error.code).toBe('StorageCorrupt');
+  });
+
+  test('a file that is no database is StorageCorrupt, a newer one NewerVersion', async () => {
+    using dir = tempDir();
+    const garbage = join(dir.path, 'garbage.sqlite');
+    const file = openSync(garbage, 'w');
+    writeSync(file, Buffer.alloc(8192, 0x41));
+    closeSync(file);
+    expect(await openKb(deps, { rootDir: dir.path, eventsDb: garbage })).toMatchObject({
+      ok: false,
+      error: { code: 'StorageCorrupt' },
+    });
+    const newer = join(dir.path, 'newer.sqlite');
+    const db = new Database(newer);
+    db.pragma('user_version = 99');
+    db.close();
+    expect(await openKb(deps, { rootDir: dir.path, eventsDb: newer })).toMatchObject({
+      ok: false,
+      error: { code: 'NewerVersion' },
+    });
+  });
+
+  test('a second opener is refused with the pid of the first, and may come when the first has gone', async () => {
+    using dir = tempDir();
+    {
+      await using kb = await open(dir.path);
+      expect((await kb.append([draft()])).ok).toBe(true);
+      const second = await openKb(deps, { rootDir: dir.path });
+      expect(second).toMatchObject({ ok: false, error: { code: 'Busy', details: { pid: String(process.pid) } } });
+      if (!second.ok) expect(second.error.message).toContain(String(process.pid));
+    }
+    expect(await append(dir.path, [draft()])).toEqual([2]);
+  });
+});
+
+describe('blobs', () => {
+  test('what is put is got, once on disk; what was changed is not believed', async () => {
+    using dir = tempDir();
+    await using kb = await open(dir.path);
+    for (const size of [0, 5, 70_000]) {
+      const bytes = Buffer.alloc(size, 7);
+      const digest = unwrap(await kb.putBlob(bytes), 'a blob');
+      expect(digest).toBe(digestBytes(bytes));
+      expect(unwrap(await kb.putBlob(bytes), 'the same blob')).toBe(digest);
+      expect(Buffer.from(unwrap(await kb.getBlob(digest), 'its bytes')).equals(bytes)).toBe(true);
+      expect(readFileSync(join(dir.path, 'blobs', digest.slice(0, 2), digest.slice(2))).length).toBe(size);
+    }
+    const digest = unwrap(await kb.putBlob(Buffer.from('true')), 'a blob');
+    const file = openSync(join(dir.path, 'blobs', digest.slice(0, 2), digest.slice(2)), 'w');
+    writeSync(file, 'lies');
+    closeSync(file);
+    expect(await kb.getBlob(digest)).toMatchObject({ ok: false, error: { code: 'DigestMismatch' } });
+    expect(await kb.getBlob('0'.repeat(64))).toMatchObject({ ok: false, error: { code: 'NotFound' } });
+    expect(await kb.getBlob('../../etc/passwd')).toMatchObject({ ok: false, error: { code: 'NotFound' } });
+  });
+});
+
+test('the WASM digest is that of core, over any bytes', async () => {
+  const blake3 = await loadBlake3();
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 3000 }), fc.uint8Array({ maxLength: 40 }), (a, b) => {
+      expect(hexOf(blake3.digest(a, b))).toBe(digestBytes(Buffer.concat([a, b])));
+    }),
+  );
+});
