@@ -76,7 +76,8 @@ export class CellProcess {
     return this.#child.pid;
   }
 
-  init(prepared: PreparedComponent): void {
+  /** `eager` has the cell compile all of the component before it says that it is ready. */
+  init(prepared: PreparedComponent, eager: boolean): void {
     this.key = prepared.key;
     const { files, dir, memoryBytes, fuel } = prepared;
     this.send(say.init, {
@@ -87,6 +88,7 @@ export class CellProcess {
       ...files,
       memory_bytes_max: memoryBytes,
       fuel: String(fuel),
+      eager,
     });
   }
 
