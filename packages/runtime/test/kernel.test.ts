@@ -214,6 +214,7 @@ describe('grants', () => {
   test.each([
     ['modle = true', /did you mean "model"/],
     ['fs = ["/tmp"]', /refused/],
+    ['time = true', /not provided/],
     ['model = 3', /true, false or a table/],
     ['limits = { memory_mib = 100000 }', /more than 1024/],
     ['limits = { memory_mib = 0 }', /1 or more/],
