@@ -15,8 +15,8 @@ export default defineAgent({
     if (!reviewed && request.with['unreviewed'] !== true)
       return result({ sent: false, dry_run: false, reason: 'the review did not pass' });
     const to = texts(draft['to']);
-    const subject = String(draft['subject'] ?? '');
-    const body = String(draft['body'] ?? '');
+    const subject = text(draft['subject']);
+    const body = text(draft['body']);
     const answer = host.mail.send({ to, subject, body }) as JsonObject;
     if (answer['sent'] === true)
       return result({ sent: true, dry_run: false, to, subject, message_id: answer['message_id'] ?? null });
@@ -28,6 +28,10 @@ export default defineAgent({
 
 function result(value: JsonValue): { out: { type: string; value: JsonValue }[] } {
   return { out: [{ type: 'toolresult.mail.result.v1', value }] };
+}
+
+function text(value: JsonValue | undefined): string {
+  return typeof value === 'string' ? value : '';
 }
 
 function texts(value: JsonValue | undefined): readonly string[] {

@@ -4,7 +4,7 @@
  * 1. The output of a command reaches the model as data, told apart from the question.
  * 2. Without a model the command's own output is the answer, and `source` says so.
  */
-import { AgentFailure, HostError, type JsonObject, defineAgent } from '@runloop/agent';
+import { AgentFailure, HostError, type JsonObject, type JsonValue, defineAgent } from '@runloop/agent';
 
 export default defineAgent({
   handle(request, host) {
@@ -12,10 +12,10 @@ export default defineAgent({
     let output: string | undefined;
     if (typeof command === 'string') {
       const ran = host.exec.run({ command, argv: Array.isArray(argv) ? argv : [] }) as JsonObject;
-      output = String(ran['stdout'] ?? '');
+      output = text(ran['stdout']);
       if (ran['exit_code'] !== 0) {
         throw new AgentFailure(
-          `${command} ended with ${String(ran['exit_code'])}: ${String(ran['stderr'] ?? '').slice(0, 300)}`,
+          `${command} ended with ${JSON.stringify(ran['exit_code'] ?? null)}: ${text(ran['stderr']).slice(0, 300)}`,
           { retryable: false },
         );
       }
@@ -27,7 +27,7 @@ export default defineAgent({
     const content = output === undefined ? prompt : `${prompt}\n<data>\n${output}\n</data>`;
     try {
       const said = host.model.complete({ messages: [{ role: 'user', content }], max_tokens: 500 }) as JsonObject;
-      return { out: [{ type: 'toolresult.generic.v1', value: { text: String(said['text'] ?? ''), source: 'model' } }] };
+      return { out: [{ type: 'toolresult.generic.v1', value: { text: text(said['text']), source: 'model' } }] };
     } catch (error) {
       if (output === undefined || !(error instanceof HostError) || error.code !== 'ProviderUnavailable') throw error;
       host.log('warn', 'no model is available: this is the output of the command itself');
@@ -35,3 +35,7 @@ export default defineAgent({
     }
   },
 });
+
+function text(value: JsonValue | undefined): string {
+  return typeof value === 'string' ? value : '';
+}

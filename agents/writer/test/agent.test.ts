@@ -46,8 +46,8 @@ test('an empty answer is no draft: the template writes it', () =>
   expect(draft(() => ({ text: ' ' }))).toMatchObject({ source: 'template' }));
 
 test(`never more than ${wordsMax} words`, () => {
-  const body = String(draft(() => ({ text: 'word '.repeat(1000) }))['body']);
-  expect(body.split(/\s+/)).toHaveLength(wordsMax);
+  const { body } = draft(() => ({ text: 'word '.repeat(1000) }));
+  expect(typeof body === 'string' ? body.split(/\s+/) : []).toHaveLength(wordsMax);
 });
 
 test('another failure is a failure', () => {

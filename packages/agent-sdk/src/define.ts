@@ -21,7 +21,7 @@ export function bindAgent(definition: AgentDefinition, world: WorldImports): (re
   return (request) => {
     try {
       const host = hostOver(world);
-      installPolyfills(globalThis, { log: host.log, seed: host.run.seed });
+      installPolyfills(globalThis, { log: (level, text) => host.log(level, text), seed: host.run.seed });
       const answer = definition.handle(JSON.parse(request) as Request, host);
       checkAnswer(answer);
       return JSON.stringify(answer);
@@ -32,7 +32,7 @@ export function bindAgent(definition: AgentDefinition, world: WorldImports): (re
 }
 
 function checkAnswer(answer: Answer): void {
-  if (typeof answer !== 'object' || answer === null || typeof (answer as { then?: unknown }).then === 'function') {
+  if (typeof answer !== 'object' || answer === null || 'then' in answer) {
     throw new AgentFailure('handle must return an object of ports, at once: it cannot be async', { retryable: false });
   }
   for (const [port, values] of Object.entries(answer)) {

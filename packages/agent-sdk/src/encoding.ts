@@ -9,7 +9,7 @@ export class TextEncoderUtf8 {
   readonly encoding = 'utf-8';
   encode(text = ''): Uint8Array {
     const out: number[] = [];
-    for (const char of String(text)) {
+    for (const char of text) {
       const raw = char.codePointAt(0) ?? 0;
       const code = raw >= 0xd800 && raw <= 0xdfff ? replacement : raw;
       if (code < 0x80) out.push(code);

@@ -25,7 +25,7 @@ export class AgentUrlSearchParams {
     }
   }
   append(key: string, value: string): void {
-    this.#pairs.push([key, String(value)]);
+    this.#pairs.push([key, value]);
   }
   set(key: string, value: string): void {
     this.delete(key);
@@ -63,7 +63,7 @@ export class AgentUrl {
   readonly #search: string;
 
   constructor(text: string, base?: string | AgentUrl) {
-    const match = shape.exec(base === undefined ? String(text).trim() : resolve(String(text).trim(), String(base)));
+    const match = shape.exec(base === undefined ? text.trim() : resolve(text.trim(), String(base)));
     if (match === null) throw new TypeError(`Invalid URL: ${text}`);
     const [, protocol = '', userinfo = '', host = '', port = '', path = '', search = '', hash = ''] = match;
     const [username = '', ...password] = userinfo.split(':');

@@ -1,5 +1,5 @@
 /** What the SDK supplies in place of the web platform, compared with Node's own. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { defineAgent, runAgent } from '../src/index.ts';
 import { TextDecoderUtf8, TextEncoderUtf8 } from '../src/encoding.ts';

@@ -44,116 +44,136 @@ export function runAttempt(
   host: HostCalls,
   signal: AbortSignal,
 ): Promise<AttemptEnd> {
-  const started = clock.monotonicMs();
-  const calls = new AbortController();
-  const outputBytesMax = attempt.limits.output_kib * 1024;
-  let usage = { fuel: 0, memory_bytes: 0, hostcalls: 0, output_bytes: 0, log_bytes_dropped: 0 };
-  let hostcalls = 0;
-  let logged = 0;
-  let inCall = false;
+  return new RunningAttempt(clock, cell, attempt, host).start(signal);
+}
 
-  return new Promise((resolve) => {
-    let over = false;
-    const end = (ending: Ending, reusable: boolean): void => {
-      if (over) return;
-      over = true;
-      timer[Symbol.dispose]();
-      signal.removeEventListener('abort', cancel);
-      cell.listen(undefined);
-      if (!reusable) cell.kill();
-      calls.abort();
-      const spent: AttemptUsage = {
-        ...usage,
-        hostcalls: Math.max(usage.hostcalls, hostcalls),
-        wall_ms: Math.round(clock.monotonicMs() - started),
-      };
-      resolve({ outcome: { ...ending, usage: spent }, reusable });
-    };
-    const fail = (code: AttemptFailureCode, reason: string, retryable: boolean, reusable = false): void =>
-      end({ type: 'failed', code, reason, retryable }, reusable);
-    const cancel = (): void => end({ type: 'cancelled' }, false);
-    const wallMs = Math.min(attempt.run.deadline_ms, attempt.limits.wall_ms);
-    const timer = clock.after(wallMs, () =>
-      fail('DeadlineExceeded', `the agent did not finish within ${wallMs} ms`, true),
-    );
-    if (signal.aborted) return cancel();
+class RunningAttempt {
+  readonly #clock: Clock;
+  readonly #cell: CellProcess;
+  readonly #attempt: Attempt;
+  readonly #host: HostCalls;
+  readonly #outputBytesMax: number;
+  readonly #startedMs: number;
+  /** Aborts the host call under way when the attempt is over. */
+  readonly #calls = new AbortController();
+  readonly #ended = Promise.withResolvers<AttemptEnd>();
+  #usage = { fuel: 0, memory_bytes: 0, hostcalls: 0, output_bytes: 0, log_bytes_dropped: 0 };
+  #hostcalls = 0;
+  #logged = 0;
+  #inCall = false;
+  #over = false;
+
+  constructor(clock: Clock, cell: CellProcess, attempt: Attempt, host: HostCalls) {
+    this.#clock = clock;
+    this.#cell = cell;
+    this.#attempt = attempt;
+    this.#host = host;
+    this.#outputBytesMax = attempt.limits.output_kib * 1024;
+    this.#startedMs = clock.monotonicMs();
+  }
+
+  async start(signal: AbortSignal): Promise<AttemptEnd> {
+    const cancel = (): void => this.#end({ type: 'cancelled' }, false);
+    if (signal.aborted) cancel();
     signal.addEventListener('abort', cancel, { once: true });
-
-    const answerCall = async (payload: Message['payload']): Promise<void> => {
-      const { index, op, args } = payload;
-      if (
-        inCall ||
-        index !== hostcalls ||
-        typeof op !== 'string' ||
-        typeof args !== 'string' ||
-        args.length > hostArgsBytesMax
-      ) {
-        return fail('CellLost', 'the cell sent a host call that does not fit', true);
-      }
-      hostcalls += 1;
-      if (hostcalls > attempt.limits.hostcalls)
-        return fail('CellLost', `more than ${attempt.limits.hostcalls} host calls`, false);
-      inCall = true;
-      const parsed = parseJson(args);
-      const answer: HostAnswer = parsed.ok
-        ? await host.call(op, parsed.value, calls.signal)
-        : {
-            type: 'error',
-            code: 'InvalidParams',
-            message: `the arguments are no JSON: ${parsed.error}`,
-            retryable: false,
-          };
-      inCall = false;
-      if (over) return;
-      if (answer.type === 'suspend') return end({ type: 'suspended', reason: answer.reason }, false);
-      if (answer.type === 'value')
-        return cell.send(say.hostanswer, { v: 1, index, ok: true, value: JSON.stringify(answer.value) });
-      const { code, message, retryable } = answer;
-      cell.send(say.hostanswer, { v: 1, index, ok: false, code, message, retryable });
-    };
-
-    const respond = (payload: Message['payload']): void => {
-      usage = { ...usage, ...usageOf(payload['usage']) };
-      const outcome = payload['outcome'];
-      if (!isMap(outcome)) return fail('CellLost', 'the cell answered without an outcome', true);
-      const { reason, retryable, answer, code } = outcome;
-      if (outcome['type'] === 'failed') return fail('AgentFailed', String(reason), retryable === true, true);
-      if (outcome['type'] === 'refused') return fail(refusal(code), String(reason), code === 'CellLost');
-      if (typeof answer !== 'string') return fail('CellLost', 'the cell answered without a text', true);
-      usage = { ...usage, output_bytes: Buffer.byteLength(answer) };
-      if (usage.output_bytes > outputBytesMax)
-        return fail('OutputTooLarge', `the answer has more than ${outputBytesMax} bytes`, false);
-      const outputs = readOutputs(answer, attempt.bundle.ports.out);
-      if (typeof outputs === 'string') return fail('AgentFailed', outputs, false, true);
-      end({ type: 'succeeded', outputs }, true);
-    };
-
-    const log = (payload: Message['payload']): void => {
-      const { stream, level, text } = payload;
-      if (typeof text !== 'string') return;
-      logged += text.length;
-      // The cell bounds this itself; one that does not keep to it is cut here.
-      if (logged > logBytesMax + logLineBytesMax) return;
-      if (stream === 'stdout') host.stdout(text);
-      else if (stream === 'stderr') host.stderr(text);
-      else host.log(typeof level === 'string' ? level : 'info', text);
-    };
-
-    cell.listen({
-      message: (message) => {
-        if (message.schemaId === say.hostcall) {
-          answerCall(message.payload).catch((error: unknown) =>
-            fail('Internal', `the host failed: ${error instanceof Error ? error.message : String(error)}`, true),
-          );
-        } else if (message.schemaId === say.response) respond(message.payload);
-        else if (message.schemaId === say.log) log(message.payload);
-      },
-      lost: (why: Failure) => fail('CellLost', why.message, true),
+    const wallMs = Math.min(this.#attempt.run.deadline_ms, this.#attempt.limits.wall_ms);
+    const late = `the agent did not finish within ${wallMs} ms`;
+    using _deadline = this.#clock.after(wallMs, () => this.#fail('DeadlineExceeded', late, true));
+    this.#cell.listen({
+      message: (message) => this.#receive(message),
+      lost: (why: Failure) => this.#fail('CellLost', why.message, true),
     });
-    if (cell.dead) return fail('CellLost', 'the cell died before it was asked', true);
-    cell.ready = false;
-    cell.send(say.request, requestPayload(attempt, outputBytesMax));
-  });
+    if (this.#cell.dead) this.#fail('CellLost', 'the cell died before it was asked', true);
+    if (!this.#over) {
+      this.#cell.ready = false;
+      this.#cell.send(say.request, requestPayload(this.#attempt, this.#outputBytesMax));
+    }
+    const end = await this.#ended.promise;
+    signal.removeEventListener('abort', cancel);
+    return end;
+  }
+
+  #end(ending: Ending, reusable: boolean): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#cell.listen(undefined);
+    if (!reusable) this.#cell.kill();
+    this.#calls.abort();
+    const usage: AttemptUsage = {
+      ...this.#usage,
+      hostcalls: Math.max(this.#usage.hostcalls, this.#hostcalls),
+      wall_ms: Math.round(this.#clock.monotonicMs() - this.#startedMs),
+    };
+    this.#ended.resolve({ outcome: { ...ending, usage }, reusable });
+  }
+
+  #fail(code: AttemptFailureCode, reason: string, retryable: boolean, reusable = false): void {
+    this.#end({ type: 'failed', code, reason, retryable }, reusable);
+  }
+
+  #receive({ schemaId, payload }: Message): void {
+    if (schemaId === say.response) this.#respond(payload);
+    else if (schemaId === say.log) this.#log(payload);
+    else if (schemaId === say.hostcall) {
+      this.#hostCall(payload).catch((error: unknown) =>
+        this.#fail('Internal', `the host failed: ${error instanceof Error ? error.message : String(error)}`, true),
+      );
+    }
+  }
+
+  async #hostCall({ index, op, args }: Message['payload']): Promise<void> {
+    const { hostcalls: most } = this.#attempt.limits;
+    const fits = typeof op === 'string' && typeof args === 'string' && args.length <= hostArgsBytesMax;
+    if (this.#inCall || index !== this.#hostcalls || !fits)
+      return this.#fail('CellLost', 'the cell sent a host call that does not fit', true);
+    this.#hostcalls += 1;
+    if (this.#hostcalls > most) return this.#fail('CellLost', `more than ${most} host calls`, false);
+    this.#inCall = true;
+    const parsed = parseJson(args);
+    const answer: HostAnswer = parsed.ok
+      ? await this.#host.call(op, parsed.value, this.#calls.signal)
+      : {
+          type: 'error',
+          code: 'InvalidParams',
+          message: `the arguments are no JSON: ${parsed.error}`,
+          retryable: false,
+        };
+    this.#inCall = false;
+    if (this.#over) return;
+    if (answer.type === 'suspend') return this.#end({ type: 'suspended', reason: answer.reason }, false);
+    const { code, message, retryable, value } = { code: '', message: '', retryable: false, value: null, ...answer };
+    if (answer.type === 'value')
+      this.#cell.send(say.hostanswer, { v: 1, index, ok: true, value: JSON.stringify(value) });
+    else this.#cell.send(say.hostanswer, { v: 1, index, ok: false, code, message, retryable });
+  }
+
+  #respond(payload: Message['payload']): void {
+    this.#usage = { ...this.#usage, ...usageOf(payload['usage']) };
+    const outcome = payload['outcome'];
+    if (!isMap(outcome)) return this.#fail('CellLost', 'the cell answered without an outcome', true);
+    const { answer, code } = outcome;
+    const reason = typeof outcome['reason'] === 'string' ? outcome['reason'] : '';
+    if (outcome['type'] === 'failed') return this.#fail('AgentFailed', reason, outcome['retryable'] === true, true);
+    if (outcome['type'] === 'refused') return this.#fail(refusal(code), reason, code === 'CellLost');
+    if (typeof answer !== 'string') return this.#fail('CellLost', 'the cell answered without a text', true);
+    const bytes = Buffer.byteLength(answer);
+    this.#usage = { ...this.#usage, output_bytes: bytes };
+    if (bytes > this.#outputBytesMax)
+      return this.#fail('OutputTooLarge', `the answer has more than ${this.#outputBytesMax} bytes`, false);
+    const outputs = readOutputs(answer, this.#attempt.bundle.ports.out);
+    if (typeof outputs === 'string') return this.#fail('AgentFailed', outputs, false, true);
+    this.#end({ type: 'succeeded', outputs }, true);
+  }
+
+  #log({ stream, level, text }: Message['payload']): void {
+    if (typeof text !== 'string') return;
+    this.#logged += text.length;
+    // The cell bounds this itself; one that does not keep to it is cut here.
+    if (this.#logged > logBytesMax + logLineBytesMax) return;
+    if (stream === 'stdout') this.#host.stdout(text);
+    else if (stream === 'stderr') this.#host.stderr(text);
+    else this.#host.log(typeof level === 'string' ? level : 'info', text);
+  }
 }
 
 function requestPayload(attempt: Attempt, outputBytesMax: number): { readonly [key: string]: unknown } {

@@ -16,12 +16,15 @@ export function program(name: string): string {
   return fileURLToPath(new URL(`./${name}-main.${fromSource ? 'ts' : 'js'}`, import.meta.url));
 }
 
+/** Flags of V8 that a cell runs with: the builder has the same, or V8 would refuse its code cache. */
+export const cellEngineFlags: readonly string[] = ['--wasm-lazy-validation'];
+
 export async function runBuilder(
   deps: { readonly clock: Clock },
   job: BuilderJob,
 ): Promise<Result<Extract<BuilderAnswer, { ok: true }>, Failure>> {
   const permissions = job.type === 'prepare' ? preparePermissions(job) : [];
-  const conditions = fromSource ? ['--conditions=source'] : [];
+  const conditions = [...cellEngineFlags, ...(fromSource ? ['--conditions=source'] : [])];
   const child = spawn(
     process.execPath,
     [...permissions, ...conditions, '--disable-sigusr1', '--no-warnings', program('builder')],

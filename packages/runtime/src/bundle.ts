@@ -71,7 +71,9 @@ export async function loadBundle(dir: string, trust: TrustPolicy): Promise<Resul
   const list = parseJson(listBytes.toString('utf8'));
   if (!list.ok || !isJsonObject(list.value) || !isJsonObject(list.value['files']))
     return refuse('InvalidBundle', `${fileListName} is malformed`);
-  const listed = new Map(Object.entries(list.value['files']).map(([path, digest]) => [path, String(digest)]));
+  const listed = new Map(
+    Object.entries(list.value['files']).map(([path, digest]) => [path, typeof digest === 'string' ? digest : '']),
+  );
   const found = await bundleFiles(dir);
   if (!found.ok) return found;
   for (const path of found.value.keys()) if (!listed.has(path)) return refuse('InvalidBundle', `${path} is not listed`);

@@ -4,7 +4,7 @@
  * 1. An absent key grants nothing. An unknown key or a wrong shape is an error: a typo must not look like a grant.
  * 2. `narrow(a, b)` never grants what either does not.
  *
- * File grants are refused for now: no file reaches a cell in this version.
+ * Grants of `fs` and `time` are refused for now: no file and no real clock reaches a cell in this version.
  */
 import { parse } from 'smol-toml';
 import { type Failure, type Result, err, failure, isJsonObject, nearest, ok } from '@runloop/core';
@@ -81,10 +81,12 @@ function read(given: { readonly [key: string]: unknown }): Caps {
   if (Array.isArray(given['fs']) ? given['fs'].length > 0 : given['fs'] !== undefined) {
     throw new Wrong('"fs" cannot be enforced by this version, so it is refused');
   }
+  if (flag(given['time'], 'time'))
+    throw new Wrong('"time" is not provided by this version: every agent has the run\'s own clock');
   const mail = given['mail'] === undefined ? undefined : mailGrant(given['mail']);
   return {
     net: strings(given['net'], 'net'),
-    time: flag(given['time'], 'time'),
+    time: false,
     kb_read: domains(given['kb_read'], 'kb_read'),
     kb_write: domains(given['kb_write'], 'kb_write'),
     secrets: strings(given['secrets'], 'secrets'),

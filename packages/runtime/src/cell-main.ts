@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, read, readFileSync, writeSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 import { fromHex } from '@runloop/core';
 import { type AgentInstance, type Prepared, createInstance } from './cell/instance.ts';
@@ -42,12 +43,15 @@ type Init = {
   readonly layout: readonly { readonly name: string; readonly offset: number; readonly bytes: number }[];
   readonly memory_bytes_max: number;
   readonly fuel: string;
+  /** Compile every function now: for a spare, whose time is nobody's. */
+  readonly eager: boolean;
 };
 
 function load(init: Init): Prepared {
   const source = file(init.code, init.code_sha256).toString('utf8');
   const script = new Script(source, { filename: 'agent.js', cachedData: file(init.cache, init.cache_sha256) });
   const binary = file(init.modules, init.modules_sha256);
+  if (init.eager) setFlagsFromString('--no-wasm-lazy-compilation');
   const modules = new Map<string, WebAssembly.Module>();
   for (const { name, offset, bytes } of init.layout) {
     modules.set(name, new WebAssembly.Module(new Uint8Array(binary.subarray(offset, offset + bytes))));

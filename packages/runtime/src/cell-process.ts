@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { type Failure, failure } from '@runloop/core';
 import { type Channel, type Message, createChannel, say } from './channel.ts';
+import { cellEngineFlags } from './builder.ts';
 import { cellHeapMib, channelBodyBytesMax } from './limits.ts';
 import type { PreparedComponent } from './prepared.ts';
 
@@ -38,7 +39,13 @@ export class CellProcess {
 
   constructor(programPath: string, cacheDir: string) {
     const permissions = ['--permission', `--allow-fs-read=${programPath}`, `--allow-fs-read=${cacheDir}/prepared/*`];
-    const guards = ['--disable-sigusr1', '--no-warnings', '--no-deprecation', `--max-old-space-size=${cellHeapMib}`];
+    const guards = [
+      '--disable-sigusr1',
+      '--no-warnings',
+      '--no-deprecation',
+      ...cellEngineFlags,
+      `--max-old-space-size=${cellHeapMib}`,
+    ];
     this.#child = spawn(process.execPath, [...permissions, ...guards, programPath], {
       env: {},
       cwd: '/',
@@ -69,7 +76,8 @@ export class CellProcess {
     return this.#child.pid;
   }
 
-  init(prepared: PreparedComponent): void {
+  /** `eager` has the cell compile all of the component before it says that it is ready. */
+  init(prepared: PreparedComponent, eager: boolean): void {
     this.key = prepared.key;
     const { files, dir, memoryBytes, fuel } = prepared;
     this.send(say.init, {
@@ -80,6 +88,7 @@ export class CellProcess {
       ...files,
       memory_bytes_max: memoryBytes,
       fuel: String(fuel),
+      eager,
     });
   }
 

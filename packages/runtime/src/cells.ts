@@ -143,7 +143,9 @@ class CellPool implements Cells {
   async #acquire(prepared: PreparedComponent, signal: AbortSignal): Promise<CellProcess | undefined> {
     for (;;) {
       if (this.#closed || signal.aborted) return undefined;
-      const at = this.#spares.findIndex((spare) => spare.key === prepared.key && !spare.dead);
+      // One that only makes a fresh instance is ready sooner than a new one; one that still compiles is not.
+      const soon = (spare: CellProcess): boolean => spare.ready || spare.runs > 0;
+      const at = this.#spares.findIndex((spare) => spare.key === prepared.key && !spare.dead && soon(spare));
       const spare = at < 0 ? undefined : this.#spares.splice(at, 1)[0];
       if (spare !== undefined) {
         spare.hold(true);
@@ -152,12 +154,12 @@ class CellPool implements Cells {
         continue;
       }
       if (this.#alive.size >= this.#options.cellsMax) this.#evictSpare();
-      if (this.#alive.size < this.#options.cellsMax) return this.#start(prepared);
+      if (this.#alive.size < this.#options.cellsMax) return this.#start(prepared, false);
       await this.#room(signal);
     }
   }
 
-  #start(prepared: PreparedComponent): CellProcess {
+  #start(prepared: PreparedComponent, eager: boolean): CellProcess {
     const cell = new CellProcess(this.#program ?? '', this.#options.cacheDir);
     this.#started += 1;
     this.#alive.add(cell);
@@ -168,7 +170,7 @@ class CellPool implements Cells {
       if (at >= 0) this.#spares.splice(at, 1);
       this.#queue.shift()?.();
     });
-    cell.init(prepared);
+    cell.init(prepared, eager);
     return cell;
   }
 
@@ -176,7 +178,7 @@ class CellPool implements Cells {
     if (this.#closed) return undefined;
     if (this.#spares.length >= sparesMax) this.#evictSpare();
     if (this.#alive.size >= this.#options.cellsMax) return undefined;
-    const cell = this.#start(prepared);
+    const cell = this.#start(prepared, true);
     this.#spares.push(cell);
     return cell;
   }

@@ -50,7 +50,8 @@ export function parseManifest(text: string): Result<Manifest, Failure> {
   if (typeof name !== 'string' || !isName(name)) return refuse('agent.name must match [a-z][a-z0-9_]{0,63}');
   if (typeof version !== 'string' || !semver.test(version))
     return refuse('agent.version must be a semantic version such as 0.1.0');
-  if (kind !== 'component') return refuse(`agent.kind "${String(kind)}" is not supported; write kind = "component"`);
+  if (kind !== 'component')
+    return refuse(`agent.kind "${typeof kind === 'string' ? kind : '?'}" is not supported; write kind = "component"`);
   const given = agent['entry_wasm'];
   const entryTable = object(given);
   const entry = typeof given === 'string' ? given : (entryTable['path'] ?? `bin/${name}.wasm`);

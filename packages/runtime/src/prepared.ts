@@ -38,8 +38,8 @@ export type PreparedComponent = {
 
 export type PreparedDeps = { readonly clock: Clock; readonly random: Random; readonly hostKey: HostKey };
 
-/** Versions of everything that decides what comes out. */
-const tools = { prepare: 1, transpiler: 'jco-transpile 0.15.0', node: process.version } as const;
+/** Versions of everything that decides what comes out; raise `prepare` when the builder changes its output. */
+const tools = { prepare: 2, transpiler: 'jco-transpile 0.15.0', node: process.version } as const;
 
 export interface PreparedCache {
   get(bundle: Pick<Bundle, 'component'>, limits: AgentLimits): Promise<Result<PreparedComponent, Failure>>;

@@ -1,5 +1,5 @@
 /** Binaries made by hand and by mutation: the guard and the meter refuse, and never throw. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readFile } from 'node:fs/promises';
 import { type Bundle, guardComponent } from '../src/index.ts';

@@ -10,13 +10,14 @@ import { componentize } from 'componentize-qjs';
 import { rolldown } from 'rolldown';
 import type { BuilderAnswer, BuildJob } from '../builder-job.ts';
 
+const sdkName = '@runloop/agent';
 const entryId = '\0runloop-entry';
 const interfaces = ['log', 'run', 'model', 'kb', 'http', 'exec', 'tools', 'secrets', 'mailbox', 'mail'] as const;
 
 function entrySource(agent: string): string {
   return [
     ...interfaces.map((name) => `import * as ${name} from 'runloop:agent/${name}';`),
-    `import { bindAgent } from '@runloop/agent';`,
+    `import { bindAgent } from ${JSON.stringify(sdkName)};`,
     `import agent from ${JSON.stringify(agent)};`,
     `export const handle = bindAgent(agent, { ${interfaces.join(', ')} });`,
   ].join('\n');
@@ -29,7 +30,7 @@ export async function buildComponent(job: BuildJob): Promise<BuilderAnswer> {
     external: /^runloop:agent\//,
     logLevel: 'silent',
     resolve: {
-      alias: { '@runloop/agent': join(job.sdkDir, job.fromSource ? 'src/index.ts' : 'dist/index.js') },
+      alias: { [sdkName]: join(job.sdkDir, job.fromSource ? 'src/index.ts' : 'dist/index.js') },
       conditionNames: [...(job.fromSource ? ['source'] : []), 'import', 'default'],
       mainFields: ['module', 'main'],
     },

@@ -1,4 +1,5 @@
 /** The part of the WebAssembly JavaScript interface that a cell uses; Node’s own types leave it to the DOM’s. */
+// oxlint-disable typescript/no-extraneous-class -- declarations of the platform's own classes
 export {};
 declare global {
   namespace WebAssembly {

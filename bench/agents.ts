@@ -1,0 +1,136 @@
+/**
+ * Agents: warm in a cell of its own, cold beside `node -e 0`, a host call's round trip, memory of a cell.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock, systemRandom, unwrap } from '../packages/core/src/index.ts';
+import {
+  type Bundle,
+  type Cells,
+  type HostCalls,
+  buildAgent,
+  createCells,
+  hostKey,
+} from '../packages/runtime/src/index.ts';
+
+export type BenchRow = {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly floor?: number;
+  readonly ratio?: number;
+  readonly goal?: string;
+};
+
+const deps = { clock: systemClock, random: systemRandom, log: { log: () => {} } } as const;
+const root = join(import.meta.dirname, '..');
+const host: HostCalls = {
+  call: async () => ({ type: 'value', value: { rows: [], hits: [], event_id: 1 } }),
+  log: () => {},
+  stdout: () => {},
+  stderr: () => {},
+};
+
+async function median(count: number, work: () => Promise<void>): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const start = performance.now();
+    await work();
+    times.push(performance.now() - start);
+  }
+  times.sort((a, b) => a - b);
+  return times[Math.floor(times.length / 2)] ?? 0;
+}
+
+async function once(cells: Cells, bundle: Bundle, given: { readonly [key: string]: string }): Promise<void> {
+  const run = {
+    trace_id: 'ab'.repeat(16),
+    run_id: 'run_1',
+    node: 'n',
+    attempt: 1,
+    seed: '00',
+    accepted_ms: 0,
+    deadline_ms: 20_000,
+  };
+  const outcome = await cells.run(
+    { bundle, run, request: { with: given, inputs: {} } },
+    host,
+    new AbortController().signal,
+  );
+  if (outcome.type !== 'succeeded') throw new Error(JSON.stringify(outcome));
+}
+
+function bareNode(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ['-e', '0'], { stdio: 'ignore', env: {} });
+    child.on('error', reject);
+    child.on('close', () => resolve());
+  });
+}
+
+async function childMemory(): Promise<number> {
+  const children = (await readFile(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8'))
+    .trim()
+    .split(' ')
+    .filter(Boolean);
+  const sizes = await Promise.all(
+    children.map(async (pid) =>
+      Number(/^Pss:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0),
+    ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0) / 1024 / Math.max(1, sizes.length);
+}
+
+export async function rows(): Promise<BenchRow[]> {
+  const dir = await mkdtemp(join(tmpdir(), 'runloop-bench-'));
+  try {
+    const signWith = unwrap(await hostKey(join(dir, 'state')), 'a host key');
+    const sdkDir = join(root, 'packages/agent-sdk');
+    const build = async (name: string): Promise<Bundle> =>
+      unwrap(
+        await buildAgent(deps, join(root, 'agents', name), { outDir: join(dir, name), signWith, sdkDir }),
+        `${name} builds`,
+      );
+    const greeter = await build('greeter');
+    const resolver = await build('contact_resolver');
+    const options = { cacheDir: join(dir, 'cache'), spares: 0 };
+    await using cells = createCells({ ...deps, hostKey: signWith }, options);
+    await once(cells, greeter, {});
+    const warm = await median(100, () => once(cells, greeter, {}));
+    await once(cells, resolver, { query: 'x' });
+    const calling = await median(100, () => once(cells, resolver, { query: 'x' }));
+    const memory = await childMemory();
+    const cold = await median(15, async () => {
+      await using fresh = createCells({ ...deps, hostKey: signWith }, options);
+      await once(fresh, greeter, {});
+    });
+    const spare = await median(10, async () => {
+      await using fresh = createCells({ ...deps, hostKey: signWith }, options);
+      await fresh.warm(greeter);
+      const start = performance.now();
+      await once(fresh, greeter, {});
+      spareMs.push(performance.now() - start);
+    }).then(() => spareMs.sort((a, b) => a - b)[Math.floor(spareMs.length / 2)] ?? 0);
+    const floor = await median(15, bareNode);
+    return [
+      { name: 'agent, warm cell of its own, p50', value: warm, unit: 'ms', goal: '≤ 8 ms' },
+      { name: 'agent, first run of a spare, p50', value: spare, unit: 'ms', goal: '≤ 20 ms' },
+      { name: 'agent with two host calls, warm, p50', value: calling, unit: 'ms' },
+      {
+        name: 'agent, cold, build cached, p50',
+        value: cold,
+        unit: 'ms',
+        floor,
+        ratio: cold / floor,
+        goal: '≤ 1.8 × node -e 0',
+      },
+      { name: 'memory of a cell (proportional set)', value: memory, unit: 'MiB' },
+    ];
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+const spareMs: number[] = [];

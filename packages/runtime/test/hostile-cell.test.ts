@@ -1,0 +1,95 @@
+/** Programs that say anything in a cell's place: this process goes on, and the cell is lost. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '@runloop/core';
+import { defaultAgentLimits } from '../src/index.ts';
+import { runAttempt } from '../src/attempt.ts';
+import { CellProcess } from '../src/cell-process.ts';
+import { createChannel, say } from '../src/channel.ts';
+import { tableHost } from './fixture.ts';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'runloop-hostile-'));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const frames = (...messages: readonly (readonly [number, { readonly [key: string]: unknown }])[]): string => {
+  const channel = createChannel(1024 * 1024);
+  const bytes = messages.map(([id, payload]) => {
+    const frame = channel.frame(id, payload);
+    return frame.ok ? Buffer.from(frame.value) : Buffer.alloc(0);
+  });
+  return `require('fs').writeSync(3, Buffer.from('${Buffer.concat(bytes).toString('hex')}', 'hex'));`;
+};
+const wait = 'setInterval(() => {}, 1000);';
+const call = (index: number): readonly [number, { readonly [key: string]: unknown }] => [
+  say.hostcall,
+  { v: 1, index, op: 'kb.search', args: '{}' },
+];
+
+test.each<[string, string, object]>([
+  ['random bytes', `require('fs').writeSync(3, require('crypto').randomBytes(4096));${wait}`, { code: 'CellLost' }],
+  [
+    'a length of 4 GiB',
+    `require('fs').writeSync(3, Buffer.alloc(64, 0xff));${wait}`,
+    { code: 'CellLost', reason: expect.stringMatching(/BodyTooLarge/) },
+  ],
+  ['an end at once', 'process.exit(0)', { code: 'CellLost', retryable: true }],
+  ['a crash', 'process.abort()', { code: 'CellLost' }],
+  [
+    'a thrown error',
+    'throw new Error("inside")',
+    { code: 'CellLost', reason: expect.stringMatching(/ended unexpectedly/) },
+  ],
+  ['silence', wait, { code: 'DeadlineExceeded' }],
+  ['an answer without outcome', frames([say.response, { v: 1 }]) + wait, { code: 'CellLost' }],
+  [
+    'an answer that is no JSON',
+    frames([say.response, { v: 1, outcome: { type: 'answered', answer: '{' } }]) + wait,
+    { code: 'AgentFailed' },
+  ],
+  [
+    'a prototype in an answer',
+    frames([say.response, { v: 1, outcome: { type: 'answered', answer: '{"__proto__": [{"type":"x","value":1}]}' } }]) +
+      wait,
+    { code: 'AgentFailed' },
+  ],
+  ['a payload that is a list', frames([say.response, [1, 2] as never]) + wait, { code: 'CellLost' }],
+  ['a call out of order', frames(call(3)) + wait, { code: 'CellLost', reason: expect.stringMatching(/does not fit/) }],
+  ['two calls at once', frames(call(0), call(1)) + wait, { code: 'CellLost' }],
+  [
+    'usage that lies',
+    frames([
+      say.response,
+      { v: 1, outcome: { type: 'failed', reason: 'x', retryable: false }, usage: { fuel: 'many', hostcalls: null } },
+    ]) + wait,
+    { code: 'AgentFailed' },
+  ],
+])('A7, A12: %s', async (what, source, expected) => {
+  const program = join(dir, `${what.replaceAll(' ', '-')}.cjs`);
+  await writeFile(program, source);
+  const cell = new CellProcess(program, dir);
+  const host = tableHost({ 'kb.search': () => new Promise(() => {}) });
+  const run = {
+    trace_id: 'ab'.repeat(16),
+    run_id: 'run_1',
+    node: 'n',
+    attempt: 1,
+    seed: '00',
+    accepted_ms: 0,
+    deadline_ms: 3_000,
+  };
+  const attempt = {
+    bundle: { ports: { in: {}, out: { out: ['*'] } } },
+    run,
+    request: { with: {}, inputs: {} },
+    limits: defaultAgentLimits,
+  };
+  const { outcome } = await runAttempt(systemClock, cell, attempt, host, new AbortController().signal);
+  expect(outcome).toMatchObject({ type: 'failed', ...expected });
+  cell.kill();
+  await cell.closed;
+});
