@@ -21,7 +21,7 @@ export async function dispatch(argv: readonly string[]): Promise<number> {
   if (command === undefined) throw new Error(`no command for ${entry.words}`);
   const parsed = await parse(command, entry.words, argv.slice(words.length), screen);
   if (typeof parsed === 'number') return parsed;
-  return runCommand(command, parsed, environment, screen);
+  return await runCommand(command, parsed, environment, screen);
 }
 
 async function runCommand(command: Command, args: Arguments, environment: Environment, screen: Screen): Promise<number> {
@@ -51,7 +51,7 @@ async function runCommand(command: Command, args: Arguments, environment: Enviro
       return errorTable[problem.code].exit;
     },
   };
-  return command.run(args, tools);
+  return await command.run(args, tools);
 }
 
 async function parse(command: Command, words: string, argv: readonly string[], screen: Screen): Promise<Arguments | number> {
@@ -63,7 +63,7 @@ async function parse(command: Command, words: string, argv: readonly string[], s
   const parser = yargs([...argv])
     .scriptName(`rlp ${words}`)
     .usage(`rlp ${command.usage}\n\n${capital(command.about)}.`)
-    .command(`$0 ${positional}`, false)
+    .command(`$0 ${positional}`.trim(), false)
     .options(
       Object.fromEntries(
         Object.entries(options).map(([name, spec]) => [
@@ -108,15 +108,18 @@ async function parse(command: Command, words: string, argv: readonly string[], s
 function overview(screen: Screen): number {
   screen.line(`rlp ${version}: agents on your machine, and what they may do, cost and did`);
   screen.line();
-  const width = Math.max(...table.map((entry) => entry.words.length));
-  const seen = new Set<string>();
-  for (const { words, about } of table) {
-    if (seen.has(about)) continue;
-    seen.add(about);
-    screen.line(`  rlp ${words.padEnd(width)}  ${screen.paint('dim', about)}`);
+  for (const title of new Set(table.map((entry) => entry.group))) {
+    const words = [...new Set(table.filter((entry) => entry.group === title).map((entry) => entry.words))];
+    const firsts = [...new Set(words.map((word) => word.split(' ')[0] ?? ''))];
+    const short = firsts.map((first) => {
+      const seconds = words.filter((word) => word.startsWith(`${first} `)).map((word) => word.slice(first.length + 1));
+      return seconds.length === 0 ? first : `${first} ${screen.paint('dim', seconds.join('|'))}`;
+    });
+    screen.line(`  ${title.padEnd(12)} ${short.join(', ')}`);
   }
   screen.line();
-  screen.line('start here:  rlp run hello        more:  rlp <command> --help');
+  screen.line('start here: rlp run hello     about one of them: rlp <command> --help');
+  screen.line('a sentence in quotes is routed to the shell or to the agents: rlp "…"');
   return 0;
 }
 

@@ -20,4 +20,11 @@ async function main(argv: readonly string[]): Promise<void> {
   process.exitCode = await dispatch(argv);
 }
 
-await main(process.argv.slice(2));
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  // A defect of rlp itself: expected failures are values and were shown before.
+  const { stack = String(error) } = error instanceof Error ? error : {};
+  process.stderr.write(`rlp: this is a defect of rlp, please report it:\n${stack}\n`);
+  process.exitCode = 70;
+}

@@ -3,21 +3,22 @@
  */
 import type { CommandFile } from './command.ts';
 
-export type Entry = { readonly words: string; readonly about: string; readonly load: () => Promise<CommandFile> };
+export type Entry = { readonly group: string; readonly words: string; readonly about: string; readonly load: () => Promise<CommandFile> };
 
-const of = (load: Entry['load'], rows: readonly (readonly [string, string])[]): Entry[] => rows.map(([words, about]) => ({ words, about, load }));
+const of = (group: string, load: Entry['load'], rows: readonly (readonly [string, string])[]): Entry[] =>
+  rows.map(([words, about]) => ({ group, words, about, load }));
 
 export const table: readonly Entry[] = [
-  ...of(() => import('./commands/run.ts'), [
+  ...of('run', () => import('./commands/run.ts'), [
     ['run', 'run an opening'],
     ['attach', 'follow a run from its beginning'],
   ]),
-  ...of(() => import('./commands/plan.ts'), [
+  ...of('run', () => import('./commands/plan.ts'), [
     ['plan', 'check an opening and show what it would do'],
     ['lint', 'check an opening'],
     ['opening list', 'openings that can be run by name'],
   ]),
-  ...of(() => import('./commands/runs.ts'), [
+  ...of('look', () => import('./commands/runs.ts'), [
     ['runs', 'list runs'],
     ['show', 'one run and its nodes'],
     ['pause', 'let a run start nothing more'],
@@ -26,15 +27,15 @@ export const table: readonly Entry[] = [
     ['cancel', 'end a run'],
     ['bill', 'what was spent'],
   ]),
-  ...of(() => import('./commands/approve.ts'), [
+  ...of('decide', () => import('./commands/approve.ts'), [
     ['approve', 'what waits for your yes'],
     ['approve list', 'what waits for your yes'],
     ['approve show', 'one request, whole'],
     ['approve yes', 'let it happen'],
     ['approve no', 'refuse it'],
   ]),
-  ...of(() => import('./commands/replay.ts'), [['replay', 'run a finished run again over its tape and compare']]),
-  ...of(() => import('./commands/kb.ts'), [
+  ...of('look', () => import('./commands/replay.ts'), [['replay', 'run a finished run again over its tape and compare']]),
+  ...of('remember', () => import('./commands/kb.ts'), [
     ['kb search', 'find by words'],
     ['kb query', 'one read-only SQL statement over the views'],
     ['kb why', 'the events that made something'],
@@ -44,47 +45,47 @@ export const table: readonly Entry[] = [
     ['kb rebuild', 'drop the views and replay the ledger'],
     ['kb stats', 'how much there is'],
   ]),
-  ...of(() => import('./commands/agent.ts'), [
+  ...of('agents', () => import('./commands/agent.ts'), [
     ['agent list', 'agents that can be used'],
     ['agent show', 'one agent: ports, capabilities, digest'],
     ['agent build', 'build an agent from its source'],
   ]),
-  ...of(() => import('./commands/artifacts.ts'), [
+  ...of('look', () => import('./commands/artifacts.ts'), [
     ['artifacts', 'what runs have made'],
     ['artifacts list', 'what runs have made'],
     ['artifacts cat', 'print one'],
     ['artifacts save', 'write one to a file'],
   ]),
-  ...of(() => import('./commands/logs.ts'), [['logs', 'what agents said']]),
-  ...of(() => import('./commands/daemon.ts'), [
+  ...of('look', () => import('./commands/logs.ts'), [['logs', 'what agents said']]),
+  ...of('operate', () => import('./commands/daemon.ts'), [
     ['daemon start', 'start the daemon'],
     ['daemon stop', 'stop it; runs go on at the next start'],
     ['daemon status', 'is it running, and how is it'],
     ['daemon logs', 'the end of its log'],
   ]),
-  ...of(() => import('./commands/bus.ts'), [
+  ...of('operate', () => import('./commands/bus.ts'), [
     ['bus sub', 'print what is published on a topic'],
     ['bus pub', 'publish one message'],
     ['bus ping', 'time a round trip'],
     ['drops', 'messages that were dropped, by reason'],
     ['models', 'models that can be called'],
   ]),
-  ...of(() => import('./commands/token.ts'), [
+  ...of('operate', () => import('./commands/token.ts'), [
     ['token issue', 'make a narrower token for a client'],
     ['token list', 'tokens that are good'],
     ['token revoke', 'end a token at once'],
     ['token rotate', 'replace the operator token'],
   ]),
-  ...of(() => import('./commands/route.ts'), [
+  ...of('prompt', () => import('./commands/route.ts'), [
     ['route', 'say whether a line is for the shell or the agents'],
     ['why', 'explain how a line is routed'],
   ]),
-  ...of(() => import('./commands/config.ts'), [
+  ...of('operate', () => import('./commands/config.ts'), [
     ['config path', 'where the configuration lies'],
     ['config show', 'every key and where it comes from'],
     ['config validate', 'check the configuration'],
   ]),
-  ...of(() => import('./commands/doctor.ts'), [
+  ...of('operate', () => import('./commands/doctor.ts'), [
     ['doctor', 'check what this machine gives and enforces'],
     ['version', 'print the version'],
   ]),

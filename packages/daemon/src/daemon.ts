@@ -80,7 +80,7 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   if (!key.ok) return key;
   const tokens = openTokens({ stateDir: root, clock, random });
   if (!tokens.ok) return tokens;
-  const models = createModels({ clock, random, log, env: deps.env }, config, home);
+  const models = createModels({ clock, random, log, env: deps.env }, config);
   if (!models.ok) return models;
   opening.defer(() => models.value.close());
   const cells = opening.use(createCells({ clock, random, log, hostKey: key.value }, { cacheDir: join(home.cache, 'cells'), spares: options.spares }));
@@ -106,6 +106,7 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   const publisher = {
     published(event: RunEvent): void {
       feed.news(event.trace_id);
+      if (event.kind === 'run.finished') models.value.endRun(event.trace_id);
       tell(event);
       if (event.kind === 'action.requested') sessions.publish('rlp/actions/requests', { schemaId: schema.actionRequest, payload: event, traceId: event.trace_id as TraceId });
     },
@@ -126,6 +127,7 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
     ...daemonOperations({
       version: options.version,
       home: root,
+      socket: home.socket,
       pid: options.pid,
       bootId,
       uptimeMs: () => clock.monotonicMs() - beganMs,

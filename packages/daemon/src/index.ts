@@ -28,3 +28,5 @@ export {
 export { type Daemon, type DaemonDeps, type DaemonOptions, openDaemon } from './daemon.ts';
 export { type Home, checkoutRoot, homeAt, searchDirs } from './home/home.ts';
 export { version } from './version.ts';
+export { type BuildRequest, type Built, buildAgents } from './agents/build.ts';
+export { type ReplayReport, replayRun } from './replay/replay.ts';

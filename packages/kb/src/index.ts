@@ -33,3 +33,4 @@ export { type ViewHashes } from './views.ts';
 export { type Why, type WhyStep, type Blame } from './why.ts';
 export { redactText } from './redact.ts';
 export { kindSchemas, type KindSchema } from './schemas.ts';
+export { type TapeReader, openTapeReader } from './tape-reader.ts';

@@ -112,7 +112,7 @@ function isAlive(pid: number): boolean {
 
 async function sleepRef(ms: number): Promise<void> {
   const channel = new MessageChannel();
-  channel.port1.onmessage = () => undefined;
+  channel.port1.ref();
   await sleep(systemClock, ms);
   channel.port1.close();
 }

@@ -79,6 +79,6 @@ async function waitRef(signal: AbortSignal): Promise<void> {
 
 function createKeeper(): () => void {
   const channel = new MessageChannel();
-  channel.port1.onmessage = () => undefined;
+  channel.port1.ref();
   return () => channel.port1.close();
 }

@@ -11,6 +11,7 @@ import type { Operations } from './operation.ts';
 export type DaemonOperationDeps = {
   readonly version: string;
   readonly home: string;
+  readonly socket: string;
   readonly pid: number;
   readonly bootId: string;
   readonly uptimeMs: () => number;
@@ -37,6 +38,7 @@ export function daemonOperations(deps: DaemonOperationDeps): Operations {
           pid: deps.pid,
           version: deps.version,
           home: deps.home,
+          socket: deps.socket,
           boot: deps.bootId,
           uptime_ms: Math.round(deps.uptimeMs()),
           rss_bytes: deps.rssBytes(),

@@ -1,20 +1,86 @@
 /**
- * Joins the broker to the model calls of agents.
+ * Joins the broker to the model calls of agents: their requests checked, their budgets handed on, their secrets resolved.
  */
-import { type Clock, type Config, err, failure, type Failure, type JsonValue, type Log, ok, type Random, type Result } from '@runloop/core';
-import type { Home } from '../home/home.ts';
+import { type Broker, type CallContext, type CompletionRequest, createBroker, parseBrokerConfig, undiciHttp } from '@runloop/broker';
+import { type Clock, type Config, err, failure, type Failure, isJsonObject, type JsonObject, type JsonValue, type Log, ok, type Random, type Result } from '@runloop/core';
+import type { CallScope } from '../runs/ports.ts';
 import type { ModelPort } from './model-calls.ts';
 
 export type ModelsDeps = { readonly clock: Clock; readonly random: Random; readonly log: Log; readonly env: { readonly [name: string]: string | undefined } };
 export interface Models extends ModelPort {
   list(): JsonValue;
+  /** A run has ended: what its levels held is forgotten. */
+  endRun(traceId: string): void;
   close(): Promise<void>;
 }
 
-export function createModels(_deps: ModelsDeps, _config: Config, _home: Home): Result<Models, Failure> {
+export function createModels({ clock, random, log, env }: ModelsDeps, config: Config): Result<Models, Failure> {
+  const parsed = parseBrokerConfig(config.models as unknown as JsonObject);
+  if (!parsed.ok) return parsed;
+  const secrets = { resolve: (id: string) => Promise.resolve(env[variableOf(id)]) };
+  const broker = createBroker({ clock, random, log, http: undiciHttp(), secrets }, parsed.value);
   return ok({
-    call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no model provider is configured', { hint: 'add one under models.broker.providers' }))),
-    list: () => [],
-    close: () => Promise.resolve(),
+    async call(op, request, scope, signal) {
+      if (op === 'embed') {
+        const { texts, model } = request;
+        if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string')) return err(failure('InvalidParams', 'model.embed needs { texts: [strings] }'));
+        const done = await broker.embed({ texts: texts as readonly string[], ...(typeof model === 'string' ? { model } : {}) }, contextOf(scope), signal);
+        if (!done.ok) return done;
+        const { called, ...answer } = done.value;
+        return ok({ answer: answer as unknown as JsonValue, called });
+      }
+      const checked = checkCompletion(request);
+      if (!checked.ok) return checked;
+      const done = await broker.complete(checked.value, contextOf(scope), signal);
+      if (!done.ok) return done;
+      const { called, latency: _, ...answer } = done.value;
+      return ok({ answer: answer as unknown as JsonValue, called });
+    },
+    list: () => broker.models() as unknown as JsonValue,
+    endRun: (traceId) => broker.endRun(traceId),
+    close: () => closeOf(broker),
   });
+}
+
+async function closeOf(broker: Broker): Promise<void> {
+  await broker.close();
+}
+
+/** `runloop/models/openai` → `RUNLOOP_RUNLOOP_MODELS_OPENAI`: the development source of secrets (docs/security.md). */
+function variableOf(id: string): string {
+  return `RUNLOOP_${id.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}`;
+}
+
+function contextOf({ traceId, node, bundle, budgets }: CallScope): CallContext {
+  const granted = bundle.caps.model === false ? undefined : bundle.caps.model;
+  const agentUsd = granted?.usd_per_run;
+  return {
+    run: traceId,
+    node,
+    agent: bundle.name,
+    owner: bundle.name,
+    budgets: {
+      run: { tokens: budgets.runTokens, usd_nano: budgets.runUsd === undefined ? undefined : Math.floor(budgets.runUsd * 1e9) },
+      node: { tokens: budgets.nodeTokens },
+      agent: { tokens: granted?.tokens_per_run, usd_nano: agentUsd === undefined ? undefined : Math.floor(agentUsd * 1e9) },
+    },
+  };
+}
+
+const roles = ['system', 'user', 'assistant', 'tool'];
+
+/** An agent may send anything; the broker gets only what has the shape of a request. */
+function checkCompletion(request: JsonObject): Result<CompletionRequest, Failure> {
+  const { messages } = request;
+  if (!Array.isArray(messages) || messages.length === 0) return err(failure('InvalidParams', 'model.complete needs { messages: [{role, content}] }'));
+  for (const message of messages as readonly JsonValue[]) {
+    if (!isJsonObject(message) || !roles.includes(String(message['role']))) return err(failure('InvalidParams', `model.complete: each message needs a role of ${roles.join(', ')}`));
+    const { content } = message;
+    const isParts = Array.isArray(content) && (content as readonly JsonValue[]).every((part) => isJsonObject(part) && typeof part['type'] === 'string');
+    if (typeof content !== 'string' && !isParts) return err(failure('InvalidParams', 'model.complete: the content of a message is a text or a list of parts'));
+  }
+  for (const key of ['temperature', 'top_p', 'seed', 'max_tokens'] as const) {
+    if (request[key] !== undefined && typeof request[key] !== 'number') return err(failure('InvalidParams', `model.complete: ${key} must be a number`));
+  }
+  return ok(request as unknown as CompletionRequest);
 }

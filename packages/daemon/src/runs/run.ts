@@ -6,10 +6,11 @@
  */
 import { type Failure, failure, type JsonObject, type JsonValue, newActionId, ok, type Random, type Result, showLine } from '@runloop/core';
 import { errPort, inputsOf, type Outcome, type Outputs, type RunState, type Usage } from '@runloop/openings';
+import type { StoredEvent } from '@runloop/kb';
 import type { AttemptOutcome, Bundle, CallContext, Cells, Kernel, RecordedCall } from '@runloop/runtime';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
 import type { AgentSource, CallScope, RunDraft } from './ports.ts';
-import { loadCalls, type TapedCall, tapeKey } from './tape.ts';
+import { loadCalls, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
 import type { Values } from './values.ts';
 
 export type RunDeps = DriverDeps & {
@@ -40,13 +41,15 @@ export class Run implements Performer {
   readonly options: RunOptions;
   readonly #deps: RunDeps;
   readonly #attempts = new Map<string, Attempt>();
-  #tape: Map<string, TapedCall[]>;
+  readonly #tape: Map<string, TapedCall[]>;
+  readonly #told: Map<string, Told>;
   #deadline: Disposable | undefined;
 
-  constructor(deps: RunDeps, identity: RunIdentity, state: RunState, options: RunOptions, tape: Map<string, TapedCall[]> = new Map()) {
+  constructor(deps: RunDeps, identity: RunIdentity, state: RunState, options: RunOptions, rows: readonly StoredEvent[] = []) {
     this.#deps = deps;
     this.options = options;
-    this.#tape = tape;
+    this.#tape = tapeOf(rows);
+    this.#told = toldOf(rows);
     this.driver = new RunDriver(deps, identity, state, this);
   }
 
@@ -144,8 +147,8 @@ export class Run implements Performer {
     const { node, attempt } = entry;
     const { traceId, runId } = this.driver.identity;
     const door = this.#deps.kernel.open({ agent: bundle.name, run_id: runId, trace_id: traceId, node, attempt, caps: bundle.caps, tape, earlier, mode: 'live' });
-    const deadlineMs = Math.max(1, Math.min(timeoutMs ?? Infinity, this.#runLeftMs(), bundle.caps.limits.wall_ms));
-    const tokensLeft = this.state.opening.policy.budget_tokens;
+    const deadlineMs = Math.max(1, Math.round(Math.min(timeoutMs ?? Infinity, this.#runLeftMs(), bundle.caps.limits.wall_ms)));
+    const told = this.#tell(entry, deadlineMs);
     const run = {
       trace_id: traceId,
       run_id: runId,
@@ -153,10 +156,22 @@ export class Run implements Performer {
       attempt,
       seed: seedText(this.state.seed),
       accepted_ms: this.options.acceptedMs,
-      deadline_ms: deadlineMs,
-      ...(tokensLeft === undefined ? {} : { tokens_left: Math.max(0, tokensLeft - this.state.tokens) }),
+      ...told,
     };
-    return this.#deps.cells.run({ bundle, run, request }, door, entry.abort.signal);
+    const limits = { ...bundle.caps.limits, wall_ms: deadlineMs };
+    return this.#deps.cells.run({ bundle, run, request, limits }, door, entry.abort.signal);
+  }
+
+  /** What the agent is told of its time and money, noted on the tape: run again, it is told the same. */
+  #tell(entry: Attempt, deadlineMs: number): Told {
+    const key = tapeKey(entry.node, entry.attempt);
+    const before = this.#told.get(key);
+    if (before !== undefined) return before;
+    const { budget_tokens: tokens } = this.state.opening.policy;
+    const told: Told = { deadline_ms: deadlineMs, ...(tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) }) };
+    this.#told.set(key, told);
+    this.driver.note([{ kind: 'run.trace', level: 'debug', message: `${entry.node} may take ${deadlineMs} ms.`, meta: { node: entry.node, attempt: entry.attempt, told } }]);
+    return told;
   }
 
   async #settle(entry: Attempt, bundle: Bundle, outcome: AttemptOutcome): Promise<void> {

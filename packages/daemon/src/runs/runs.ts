@@ -23,7 +23,7 @@ import { type Diagnostic, newState, type Opening, parseOpening, step, validateOp
 import type { RunIdentity } from './driver.ts';
 import { type RunDraft } from './ports.ts';
 import { Run, type RunDeps } from './run.ts';
-import { metaOf, readRun, tapeOf } from './tape.ts';
+import { metaOf, readRun } from './tape.ts';
 
 /** How long to wait before a run whose ledger refused is recovered again. */
 export const recoveryMs = 5000;
@@ -149,7 +149,7 @@ export class Runs {
 
   #make(identity: RunIdentity, opening: Opening, seed: Uint8Array, onConfirm: 'wait' | 'deny', acceptedMs: number, pins: { readonly [agent: string]: string }, rows: readonly StoredEvent[] = []): Run {
     const state = newState(opening, seed, this.#options.maxParallel);
-    return new Run(this.#deps, identity, state, { onConfirm, acceptedMs, pins, ended: (run, fault) => this.#ended(run, fault) }, tapeOf(rows));
+    return new Run(this.#deps, identity, state, { onConfirm, acceptedMs, pins, ended: (run, fault) => this.#ended(run, fault) }, rows);
   }
 
   /** Takes up every run that had not finished; answers how many. */

@@ -60,6 +60,20 @@ export function tapeOf(rows: readonly StoredEvent[]): Map<string, TapedCall[]> {
   return calls;
 }
 
+/** What an attempt was told of its time and money. */
+export type Told = { readonly deadline_ms: number; readonly tokens_left?: number };
+
+/** By `node#attempt`; the first telling counts. */
+export function toldOf(rows: readonly StoredEvent[]): Map<string, Told> {
+  const told = new Map<string, Told>();
+  for (const row of rows) {
+    const meta = row.kind === 'run.trace' ? metaOf(row) : {};
+    const key = tapeKey(String(meta['node']), Number(meta['attempt']));
+    if (isJsonObject(meta['told']) && !told.has(key)) told.set(key, meta['told'] as Told);
+  }
+  return told;
+}
+
 export function tapeKey(node: string, attempt: number): string {
   return `${node}#${attempt}`;
 }

@@ -1,0 +1,3 @@
+/** Provisional. */
+import type { Command } from '../command.ts';
+export const commands: readonly Command[] = [];

@@ -1,0 +1,2 @@
+/** Provisional. */
+export async function route(_argv: readonly string[]): Promise<number> { return 2; }
