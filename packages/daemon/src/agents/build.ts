@@ -4,7 +4,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, err, failure, type Failure, ok, type Result, systemRandom } from '@runloop/core';
-import { buildAgent, type Bundle, hostKey, type HostKey } from '@runloop/runtime';
+import { buildAgent, type Bundle, type Cells, createCells, hostKey, type HostKey } from '@runloop/runtime';
 import { AgentRegistry } from './registry.ts';
 
 export type BuildRequest = {
@@ -25,9 +25,11 @@ export async function* buildAgents(request: BuildRequest): AsyncGenerator<Built>
   }
   const names = request.all && checkout !== undefined ? await agentNames(join(checkout, 'agents')) : [];
   const places = [...names.map((name) => ({ name })), ...request.places];
+  await using cells = createCells({ clock, random: systemRandom, log: quiet, hostKey: key.value }, { cacheDir: join(root, 'cache', 'cells'), spares: 0 });
   for (const place of places) {
     const began = clock.monotonicMs();
-    const result = 'dir' in place ? await buildFolder(place.dir, key.value, request) : await buildOwn(place.name, key.value, request);
+    const built = 'dir' in place ? await buildFolder(place.dir, key.value, request) : await buildOwn(place.name, key.value, request);
+    const result = built.ok ? await prepared(cells, built.value) : built;
     yield { name: 'dir' in place ? (result.ok ? result.value.name : place.dir) : place.name, result, ms: clock.monotonicMs() - began };
   }
 }
@@ -48,6 +50,14 @@ async function buildFolder(dir: string, key: HostKey, { checkout, clock }: Build
   const built = await buildAgent({ clock }, dir, { signWith: key, ...sdkDir });
   return built.ok ? ok(built.value) : built;
 }
+
+/** Makes the component ready to run, so that its first run need not; refuses it here where it cannot be made ready. */
+async function prepared(cells: Cells, bundle: Bundle): Promise<Result<Bundle, Failure>> {
+  const ready = await cells.warm(bundle);
+  return ready.ok ? ok(bundle) : ready;
+}
+
+const quiet = { log: () => undefined };
 
 async function agentNames(dir: string): Promise<string[]> {
   const entries = await readdir(dir, { withFileTypes: true }).catch(() => []);
