@@ -41,7 +41,9 @@ function install() {
   // Not `npm ci`: it refuses a lock file without the binaries of platforms that are not ours. The lock file still pins every version.
   run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
   if (!existsSync(node)) {
-    process.stderr.write(`there is no Node for ${process.platform}-${process.arch} among the dependencies; Linux on x64 or arm64 is needed\n`);
+    process.stderr.write(
+      `there is no Node for ${process.platform}-${process.arch} among the dependencies; Linux on x64 or arm64 is needed\n`,
+    );
     process.exit(1);
   }
   writeFileSync(stamp, wanted);
@@ -54,10 +56,14 @@ function build() {
 
 /** Counts of a vitest report, as the plain last line. */
 function closing(report, failedBefore) {
-  const { numPassedTests = 0, numFailedTests = 0, numPendingTests = 0, numFailedTestSuites = 0 } = existsSync(report)
-    ? JSON.parse(readFileSync(report, 'utf8'))
-    : { numFailedTests: 1 };
-  const failed = Math.max(numFailedTests, numFailedTestSuites > 0 && numFailedTests === 0 ? numFailedTestSuites : 0) + failedBefore;
+  const {
+    numPassedTests = 0,
+    numFailedTests = 0,
+    numPendingTests = 0,
+    numFailedTestSuites = 0,
+  } = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : { numFailedTests: 1 };
+  const failed =
+    Math.max(numFailedTests, numFailedTestSuites > 0 && numFailedTests === 0 ? numFailedTestSuites : 0) + failedBefore;
   const skipped = numPendingTests > 0 ? `, ${numPendingTests} skipped` : '';
   process.stdout.write(`${numPassedTests} passed, ${failed} failed${skipped}\n`);
   return failed > 0 ? 1 : 0;
@@ -80,7 +86,11 @@ const tasks = {
     mkdirSync(join(root, '.cache'), { recursive: true });
     const report = join(root, '.cache', 'vitest.json');
     writeFileSync(report, '{"numFailedTests":1}');
-    const code = run(node, [join(bin, 'vitest'), 'run', '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`, ...rest], { mayFail: true });
+    const code = run(
+      node,
+      [join(bin, 'vitest'), 'run', '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`, ...rest],
+      { mayFail: true },
+    );
     const failed = closing(report, wrong);
     return code === 0 ? failed : code;
   },

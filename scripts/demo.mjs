@@ -31,11 +31,15 @@ function rlp(args, { show = true } = {}) {
 /** Runs the opening, answers its question from a second rlp, and gives its events and how long it took. */
 async function compose() {
   const began = performance.now();
-  const child = spawn(rlpPath, ['run', 'examples/openings/compose_email.yaml', '--params', '{"recipient":"john","topic":"Q4 plan"}', '--ndjson'], {
-    env,
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    rlpPath,
+    ['run', 'examples/openings/compose_email.yaml', '--params', '{"recipient":"john","topic":"Q4 plan"}', '--ndjson'],
+    {
+      env,
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   let complaints = '';
   child.stderr.on('data', (chunk) => (complaints += chunk));
   const ended = new Promise((resolve) => child.once('close', resolve));
@@ -63,9 +67,19 @@ async function main() {
   rlp(['agent', 'build', '--all']);
 
   title('2. somebody tells the knowledge base who John is');
-  const john = { contact: 'contact:john', name: 'John Miller', email: 'john@acme.example', org: 'Acme', confidence: 1, trust: 'trusted' };
+  const john = {
+    contact: 'contact:john',
+    name: 'John Miller',
+    email: 'john@acme.example',
+    org: 'Acme',
+    confidence: 1,
+    trust: 'trusted',
+  };
   rlp(['kb', 'propose', '--kind', 'contact.upserted', '--payload', JSON.stringify(john)]);
-  const note = { entity: 'contact:john', text: 'Q4 plan: John wants the budget figures and the launch date by Friday.' };
+  const note = {
+    entity: 'contact:john',
+    text: 'Q4 plan: John wants the budget figures and the launch date by Friday.',
+  };
   rlp(['kb', 'propose', '--kind', 'note.created', '--payload', JSON.stringify(note)]);
 
   title('3. the run, event by event');

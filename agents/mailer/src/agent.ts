@@ -3,7 +3,7 @@
  *
  * 1. It sends only what a review said yes to on port `review`, unless `with.unreviewed` is true.
  * 2. `mail.send` asks for approval; the answer says whether anything was really sent.
- * 3. What was not sent is recorded as `email.drafted` and printed, never called sent.
+ * 3. What was not sent is printed, never called sent; the host has recorded it as `email.drafted`.
  */
 import { AgentFailure, type JsonObject, type JsonValue, defineAgent } from '@runloop/agent';
 
@@ -20,7 +20,6 @@ export default defineAgent({
     const answer = host.mail.send({ to, subject, body }) as JsonObject;
     if (answer['sent'] === true)
       return result({ sent: true, dry_run: false, to, subject, message_id: answer['message_id'] ?? null });
-    host.kb.propose({ kind: 'email.drafted', payload: { to, subject } });
     console.log(`Would send (no mail transport is configured):\nTo: ${to.join(', ')}\nSubject: ${subject}\n\n${body}`);
     return result({ sent: false, dry_run: true, to, subject });
   },

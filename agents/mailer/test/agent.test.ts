@@ -13,7 +13,7 @@ function send(
   return runAgent(mailer, {
     with: given,
     inputs: { draft: [draft], ...(review === undefined ? {} : { review: [review] }) },
-    host: { 'mail.send': mail, 'kb.propose': () => ({ event_id: 1 }) },
+    host: { 'mail.send': mail },
   });
 }
 const gives = (value: object): object => ({
@@ -28,13 +28,10 @@ test('what was sent says so', () => {
   expect(operations(run)).toEqual(['mail.send']);
 });
 
-test('a dry run is recorded as drafted, never as sent', () => {
+test('a dry run is never called sent', () => {
   const run = send(() => ({ sent: false, dry_run: true }));
   expect(run.outcome).toEqual(gives({ sent: false, dry_run: true, to: ['a@b.c'], subject: 'Q4' }));
-  expect(run.calls[1]).toEqual({
-    operation: 'kb.propose',
-    request: { kind: 'email.drafted', payload: { to: ['a@b.c'], subject: 'Q4' } },
-  });
+  expect(operations(run)).toEqual(['mail.send']);
 });
 
 test.each([false, undefined])('a review of %s sends nothing', (review) => {

@@ -15,7 +15,12 @@ export function canAsk(environment: Environment): boolean {
 }
 
 /** approve, deny, or nothing when it was answered elsewhere meanwhile. */
-export async function askApproval(tools: Tools, meta: JsonObject, isOpen: () => boolean, signal: AbortSignal): Promise<'approve' | 'deny' | undefined> {
+export async function askApproval(
+  tools: Tools,
+  meta: JsonObject,
+  isOpen: () => boolean,
+  signal: AbortSignal,
+): Promise<'approve' | 'deny' | undefined> {
   const { screen, environment } = tools;
   showAction(tools, meta);
   const code = digestText(String(meta['hash'])).slice(0, 4);
@@ -28,7 +33,13 @@ export async function askApproval(tools: Tools, meta: JsonObject, isOpen: () => 
   lines.on('SIGINT', () => process.emit('SIGINT'));
   try {
     for (;;) {
-      const answer = (await lines.question(`  type ${screen.paint('bold', code)} to let it happen, n to refuse: `, { signal: stop.signal })).trim().toLowerCase();
+      const answer = (
+        await lines.question(`  type ${screen.paint('bold', code)} to let it happen, n to refuse: `, {
+          signal: stop.signal,
+        })
+      )
+        .trim()
+        .toLowerCase();
       if (!isOpen()) return undefined;
       if (answer === code) return 'approve';
       if (answer === 'n' || answer === 'no') return 'deny';
@@ -46,7 +57,12 @@ export async function askApproval(tools: Tools, meta: JsonObject, isOpen: () => 
 export function showAction(tools: Tools, meta: JsonObject): void {
   const { screen } = tools;
   screen.note('');
-  screen.note(screen.paint('yellow', `  ${showLine(String(meta['agent'] ?? ''))} (node ${showLine(String(meta['node'] ?? ''))}) asks: ${showLine(String(meta['what'] ?? meta['op'] ?? ''))}`));
+  screen.note(
+    screen.paint(
+      'yellow',
+      `  ${showLine(String(meta['agent'] ?? ''))} (node ${showLine(String(meta['node'] ?? ''))}) asks: ${showLine(String(meta['what'] ?? meta['op'] ?? ''))}`,
+    ),
+  );
   const { args } = meta;
   if (isJsonObject(args)) {
     for (const [name, value] of Object.entries(args)) {
@@ -56,7 +72,12 @@ export function showAction(tools: Tools, meta: JsonObject): void {
       for (const line of more) screen.note(`      ${line}`);
     }
   }
-  screen.note(screen.paint('dim', `    request ${showLine(String(meta['action'] ?? ''))}, hash ${showLine(String(meta['hash'] ?? '').slice(0, 16))}…`));
+  screen.note(
+    screen.paint(
+      'dim',
+      `    request ${showLine(String(meta['action'] ?? ''))}, hash ${showLine(String(meta['hash'] ?? '').slice(0, 16))}…`,
+    ),
+  );
 }
 
 async function throwAwayTyped(environment: Environment): Promise<void> {

@@ -6,10 +6,24 @@
  * 3. Starting says so once, and waits no longer than runtime.spawn_ready_timeout_ms.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { existsSync, openSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Config, err, failure, type Failure, isErrorCode, isJsonObject, ok, parseJson, type Result, sleep, systemClock, systemRandom } from '@runloop/core';
+import {
+  type Config,
+  err,
+  failure,
+  type Failure,
+  isErrorCode,
+  isJsonObject,
+  makeDirectory,
+  ok,
+  parseJson,
+  type Result,
+  sleep,
+  systemClock,
+  systemRandom,
+} from '@runloop/core';
 import { type Client, connect } from '@runloop/sdk';
 import { type Environment, nodePath } from './environment.ts';
 
@@ -38,7 +52,9 @@ export async function connectDaemon(
     if (client.ok || fixed || client.error.code !== 'DaemonUnavailable') return client;
   }
   if (!options.start || !config.daemon.autostart) {
-    return err(failure('DaemonUnavailable', `no daemon listens at ${places[0]?.socket}`, { hint: 'start it: rlp daemon start' }));
+    return err(
+      failure('DaemonUnavailable', `no daemon listens at ${places[0]?.socket}`, { hint: 'start it: rlp daemon start' }),
+    );
   }
   options.note(`starting the daemon (state in ${environment.root})`);
   const started = await startDaemon(environment, config);
@@ -47,7 +63,14 @@ export async function connectDaemon(
 
 async function open(environment: Environment, socketPath: string): Promise<Result<Client, Failure>> {
   const token = readToken(environment.root);
-  return connect({ socketPath, kind: 'cli', name: 'rlp', clock: systemClock, random: systemRandom, ...(token === undefined ? {} : { token }) });
+  return connect({
+    socketPath,
+    kind: 'cli',
+    name: 'rlp',
+    clock: systemClock,
+    random: systemRandom,
+    ...(token === undefined ? {} : { token }),
+  });
 }
 
 function readToken(root: string): string | undefined {
@@ -61,18 +84,32 @@ function readToken(root: string): string | undefined {
 export type Started = { readonly pid: number; readonly socket: string };
 
 /** Variables that a daemon may inherit: what finds programs, homes and words, nothing that changes how code is loaded. */
-const inherited = ['HOME', 'PATH', 'LANG', 'LC_ALL', 'TZ', 'USER', 'LOGNAME', 'TMPDIR', 'XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'];
+const inherited = [
+  'HOME',
+  'PATH',
+  'LANG',
+  'LC_ALL',
+  'TZ',
+  'USER',
+  'LOGNAME',
+  'TMPDIR',
+  'XDG_RUNTIME_DIR',
+  'DBUS_SESSION_BUS_ADDRESS',
+];
 
 export async function startDaemon(environment: Environment, config: Config): Promise<Result<Started, Failure>> {
   const logDir = join(environment.root, 'logs');
-  try {
-    mkdirSync(logDir, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return err(failure('StorageReadOnly', `the state directory ${environment.root} cannot be written: ${code ?? String(error)}`, { hint: 'set RUNLOOP_HOME to a directory that you may write to' }));
-  }
+  const made = makeDirectory(logDir);
+  if (!made.ok)
+    return err({
+      ...made.error,
+      message: `the state directory: ${made.error.message}`,
+      hint: 'set RUNLOOP_HOME to a directory that you may write to',
+    });
   const output = openSync(join(logDir, 'daemon.out'), 'a', 0o600);
-  const env = Object.fromEntries(Object.entries(environment.env).filter(([name]) => inherited.includes(name) || name.startsWith('RUNLOOP_')));
+  const env = Object.fromEntries(
+    Object.entries(environment.env).filter(([name]) => inherited.includes(name) || name.startsWith('RUNLOOP_')),
+  );
   const child = spawn(nodePath, [...daemonMain(), '--home', environment.root], {
     detached: true,
     cwd: '/',
@@ -88,16 +125,28 @@ export async function startDaemon(environment: Environment, config: Config): Pro
     if (isJsonObject(error)) {
       const code = String(error['code']);
       const hint = error['hint'];
-      return err(failure(isErrorCode(code) ? code : 'DaemonUnavailable', String(error['message']), typeof hint === 'string' ? { hint } : {}));
+      return err(
+        failure(
+          isErrorCode(code) ? code : 'DaemonUnavailable',
+          String(error['message']),
+          typeof hint === 'string' ? { hint } : {},
+        ),
+      );
     }
   }
-  return err(failure('DaemonUnavailable', 'the daemon did not become ready', { hint: `see ${join(logDir, 'daemon.out')} and daemon.log` }));
+  return err(
+    failure('DaemonUnavailable', 'the daemon did not become ready', {
+      hint: `see ${join(logDir, 'daemon.out')} and daemon.log`,
+    }),
+  );
 }
 
 /** How to run the daemon's main file: the built one, or the source from a checkout in development. */
 export function daemonMain(): string[] {
   const index = fileURLToPath(import.meta.resolve('@runloop/daemon'));
-  return index.endsWith('.ts') ? ['--conditions=source', join(dirname(index), 'main.ts')] : [join(dirname(index), 'main.js')];
+  return index.endsWith('.ts')
+    ? ['--conditions=source', join(dirname(index), 'main.ts')]
+    : [join(dirname(index), 'main.js')];
 }
 
 function firstLine(stream: NodeJS.ReadableStream, timeoutMs: number): Promise<string | undefined> {
@@ -115,5 +164,9 @@ function firstLine(stream: NodeJS.ReadableStream, timeoutMs: number): Promise<st
 }
 
 function expand(path: string, root: string): string {
-  return path.startsWith('~/.runloop/') ? join(root, path.slice('~/.runloop/'.length)) : path.startsWith('~/') ? join(dirname(root), path.slice(2)) : path;
+  return path.startsWith('~/.runloop/')
+    ? join(root, path.slice('~/.runloop/'.length))
+    : path.startsWith('~/')
+      ? join(dirname(root), path.slice(2))
+      : path;
 }

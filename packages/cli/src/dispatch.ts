@@ -24,7 +24,12 @@ export async function dispatch(argv: readonly string[]): Promise<number> {
   return await runCommand(command, parsed, environment, screen);
 }
 
-async function runCommand(command: Command, args: Arguments, environment: Environment, screen: Screen): Promise<number> {
+async function runCommand(
+  command: Command,
+  args: Arguments,
+  environment: Environment,
+  screen: Screen,
+): Promise<number> {
   const json = args['json'] === true;
   let config: Promise<Result<Resolved, Failure>> | undefined;
   const readOnce = (): Promise<Result<Resolved, Failure>> =>
@@ -41,7 +46,10 @@ async function runCommand(command: Command, args: Arguments, environment: Enviro
     async connect({ start = true } = {}) {
       const read = await readOnce();
       if (!read.ok) return read;
-      const client = await connectDaemon(environment, read.value.config, { start, note: (text) => screen.note(`rlp: ${text}`) });
+      const client = await connectDaemon(environment, read.value.config, {
+        start,
+        note: (text) => screen.note(`rlp: ${text}`),
+      });
       if (client.ok) opened.use(client.value);
       return client;
     },
@@ -54,10 +62,18 @@ async function runCommand(command: Command, args: Arguments, environment: Enviro
   return await command.run(args, tools);
 }
 
-async function parse(command: Command, words: string, argv: readonly string[], screen: Screen): Promise<Arguments | number> {
+async function parse(
+  command: Command,
+  words: string,
+  argv: readonly string[],
+  screen: Screen,
+): Promise<Arguments | number> {
   const { default: yargs } = await import('yargs');
   const positional = command.usage.slice(words.length).trim();
-  const options: { readonly [name: string]: OptionSpec } = { ...command.options, json: { type: 'boolean', about: 'print JSON for programs' } };
+  const options: { readonly [name: string]: OptionSpec } = {
+    ...command.options,
+    json: { type: 'boolean', about: 'print JSON for programs' },
+  };
   let asked = false;
   let problem: string | undefined;
   const parser = yargs([...argv])
@@ -99,7 +115,11 @@ async function parse(command: Command, words: string, argv: readonly string[], s
     }
   });
   if (problem !== undefined) {
-    screen.failure(failure('Usage', problem.split('\n')[0] ?? problem, { hint: `usage: rlp ${command.usage}; more: rlp ${words} --help` }));
+    screen.failure(
+      failure('Usage', problem.split('\n')[0] ?? problem, {
+        hint: `usage: rlp ${command.usage}; more: rlp ${words} --help`,
+      }),
+    );
     return errorTable.Usage.exit;
   }
   return asked ? 0 : (parsed as Arguments);
@@ -133,15 +153,28 @@ async function unknown(argv: readonly string[], environment: Environment, screen
   }
   const groups = table.filter((entry) => entry.words.startsWith(`${first} `)).map((entry) => entry.words);
   if (groups.length > 0) {
-    screen.failure(failure('Usage', `rlp ${first} needs one more word`, { hint: groups.map((words) => `rlp ${words}`).join(', ') }));
+    screen.failure(
+      failure('Usage', `rlp ${first} needs one more word`, { hint: groups.map((words) => `rlp ${words}`).join(', ') }),
+    );
     return errorTable.Usage.exit;
   }
-  const near = nearest(argv.slice(0, 2).join(' '), table.map((entry) => entry.words)) ?? nearest(first, table.map((entry) => entry.words));
-  screen.failure(failure('Usage', `there is no command "${argv.slice(0, 2).join(' ')}"`, { hint: near === undefined ? 'all commands: rlp help' : `did you mean: rlp ${near}?` }));
+  const near =
+    nearest(
+      argv.slice(0, 2).join(' '),
+      table.map((entry) => entry.words),
+    ) ??
+    nearest(
+      first,
+      table.map((entry) => entry.words),
+    );
+  screen.failure(
+    failure('Usage', `there is no command "${argv.slice(0, 2).join(' ')}"`, {
+      hint: near === undefined ? 'all commands: rlp help' : `did you mean: rlp ${near}?`,
+    }),
+  );
   return errorTable.Usage.exit;
 }
 
 function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
-

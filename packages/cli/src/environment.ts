@@ -70,7 +70,13 @@ export async function readConfig(environment: Environment): Promise<Result<Resol
     texts.set(path, text.value);
   }
   const parse = [...texts.values()].every((text) => text === undefined) ? () => ({}) : (await import('js-yaml')).load;
-  return loadConfig({ env: environment.env, userFile, systemFile, readText: (path) => texts.get(path), parse: (text) => parse(text) });
+  return loadConfig({
+    env: environment.env,
+    userFile,
+    systemFile,
+    readText: (path) => texts.get(path),
+    parse: (text) => parse(text),
+  });
 }
 
 function readText(path: string): Result<string | undefined, Failure> {

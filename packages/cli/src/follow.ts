@@ -5,7 +5,7 @@
  * 2. The first Ctrl-C asks the daemon to cancel the run and goes on to its end; the second leaves.
  * 3. Questions are asked on the terminal, never in the stream; without one the run waits, and says how to answer.
  */
-import { errorTable, failure, type Failure, type RunEvent, type TraceId } from '@runloop/core';
+import { errorTable, type RunEvent, type TraceId } from '@runloop/core';
 import { type Client, FollowError } from '@runloop/sdk';
 import { askApproval, canAsk } from './ask-approval.ts';
 import type { Tools } from './command.ts';
@@ -29,6 +29,7 @@ export async function follow({ client, traceId, tools, ndjson, keep }: Following
   };
   environment.interrupted.addEventListener('abort', cancel, { once: true });
   let last: RunEvent | undefined;
+  let denied = false;
   const open = new Map<string, RunEvent>();
   const asking = new AbortController();
   let question: Promise<void> = Promise.resolve();
@@ -43,6 +44,7 @@ export async function follow({ client, traceId, tools, ndjson, keep }: Following
         open.set(String(event.meta['action']), event);
         question = question.then(() => ask(client, event, tools, view, open, asking.signal));
       } else if (event.kind === 'action.decided') {
+        denied ||= event.meta['decision'] !== 'approve';
         open.delete(String(event.meta['action']));
       }
       if (event.kind === 'run.finished') break;
@@ -58,14 +60,23 @@ export async function follow({ client, traceId, tools, ndjson, keep }: Following
   await question;
   view?.end();
   if (view !== undefined) await showArtifacts(client, traceId, tools);
-  return exitCode(last, environment.interrupted.aborted);
+  return exitCode(last, denied, environment.interrupted.aborted);
 }
 
-async function ask(client: Client, event: RunEvent, tools: Tools, view: RunView | undefined, open: ReadonlyMap<string, RunEvent>, signal: AbortSignal): Promise<void> {
+async function ask(
+  client: Client,
+  event: RunEvent,
+  tools: Tools,
+  view: RunView | undefined,
+  open: ReadonlyMap<string, RunEvent>,
+  signal: AbortSignal,
+): Promise<void> {
   const id = String(event.meta['action']);
   if (!open.has(id) || signal.aborted) return;
   if (!canAsk(tools.environment)) {
-    tools.screen.note(`rlp: the run waits for your answer: rlp approve show ${id}, then rlp approve yes ${id} or no ${id}`);
+    tools.screen.note(
+      `rlp: the run waits for your answer: rlp approve show ${id}, then rlp approve yes ${id} or no ${id}`,
+    );
     return;
   }
   view?.pause();
@@ -84,14 +95,18 @@ async function showArtifacts(client: Client, traceId: TraceId, tools: Tools): Pr
     const blob = await client.call('kb.blob', { digest });
     if (!blob.ok) continue;
     const { printArtifact } = await import('./print-artifact.ts');
-    printArtifact(tools.screen, { node, type, digest, bytes: Buffer.from((blob.value as { base64: string }).base64, 'base64') });
+    printArtifact(tools.screen, {
+      node,
+      type,
+      digest,
+      bytes: Buffer.from((blob.value as { base64: string }).base64, 'base64'),
+    });
   }
 }
 
-function exitCode(last: RunEvent | undefined, interrupted: boolean): number {
+function exitCode(last: RunEvent | undefined, denied: boolean, interrupted: boolean): number {
   const state = last?.kind === 'run.finished' ? last.meta['state'] : undefined;
   if (state === 'succeeded') return 0;
-  if (state === 'cancelled') return interrupted ? errorTable.Cancelled.exit : errorTable.RunFailed.exit;
-  const denied: Failure = failure('ApprovalDenied', '');
-  return last?.meta['code'] === denied.code ? errorTable.ApprovalDenied.exit : errorTable.RunFailed.exit;
+  if (state === 'cancelled' && interrupted) return errorTable.Cancelled.exit;
+  return denied ? errorTable.ApprovalDenied.exit : errorTable.RunFailed.exit;
 }

@@ -18,10 +18,21 @@ export async function runLocal(tools: Tools, use: (client: Client) => Promise<nu
   const { root, env } = tools.environment;
   const stop = Promise.withResolvers<void>();
   const opened = await openDaemon(
-    { clock: systemClock, random: systemRandom, peer: peerCredentials, env, rssBytes: () => 0, loopDelayMs: () => 0, stopRequested: () => stop.resolve() },
+    {
+      clock: systemClock,
+      random: systemRandom,
+      peer: peerCredentials,
+      env,
+      rssBytes: () => 0,
+      loopDelayMs: () => 0,
+      stopRequested: () => stop.resolve(),
+    },
     {
       root,
-      config: { ...config.value.config, runtime: { ...config.value.config.runtime, socket_path: '', sockets_dir: join(root, 'sock') } },
+      config: {
+        ...config.value.config,
+        runtime: { ...config.value.config.runtime, socket_path: '', sockets_dir: join(root, 'sock') },
+      },
       origin: config.value.origin,
       version,
       checkout: checkoutRoot(import.meta.dirname),
@@ -33,11 +44,20 @@ export async function runLocal(tools: Tools, use: (client: Client) => Promise<nu
   );
   if (!opened.ok) {
     if (opened.error.code !== 'Busy') return tools.fail(opened.error);
-    return tools.fail(failure('Busy', opened.error.message, { hint: 'leave --local out: the daemon that runs will take it' }));
+    return tools.fail(
+      failure('Busy', opened.error.message, { hint: 'leave --local out: the daemon that runs will take it' }),
+    );
   }
   await using daemon = opened.value;
   const token = readFileSync(join(root, 'operator.token'), 'utf8').trim();
-  const client = await connect({ socketPath: daemon.home.socket, kind: 'cli', name: 'rlp', token, clock: systemClock, random: systemRandom });
+  const client = await connect({
+    socketPath: daemon.home.socket,
+    kind: 'cli',
+    name: 'rlp',
+    token,
+    clock: systemClock,
+    random: systemRandom,
+  });
   if (!client.ok) return tools.fail(client.error);
   await using session = client.value;
   return await use(session);

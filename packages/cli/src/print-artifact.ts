@@ -4,7 +4,12 @@
 import { isJsonObject, type JsonValue, parseJson, showLine, showText } from '@runloop/core';
 import type { Screen } from './screen.ts';
 
-export type Printed = { readonly node: string; readonly type: string; readonly digest: string; readonly bytes: Uint8Array };
+export type Printed = {
+  readonly node: string;
+  readonly type: string;
+  readonly digest: string;
+  readonly bytes: Uint8Array;
+};
 
 export function printArtifact(screen: Screen, { node, type, digest, bytes }: Printed): void {
   screen.line();
@@ -24,11 +29,17 @@ function readable(type: string, value: JsonValue): string {
       '',
       showText(shown(body)),
     ];
-    const why = rationale === undefined ? [] : ['', `(${showLine(shown(rationale))}${source === undefined ? '' : `; by ${showLine(shown(source))}`})`];
+    const why =
+      rationale === undefined
+        ? []
+        : ['', `(${showLine(shown(rationale))}${source === undefined ? '' : `; by ${showLine(shown(source))}`})`];
     return [...head, ...why].join('\n');
   }
   return Object.entries(value)
-    .map(([key, member]) => `${showLine(key)}: ${showText(typeof member === 'string' ? member : JSON.stringify(member, undefined, 2))}`)
+    .map(
+      ([key, member]) =>
+        `${showLine(key)}: ${showText(typeof member === 'string' ? member : JSON.stringify(member, undefined, 2))}`,
+    )
     .join('\n');
 }
 

@@ -1,2 +1,4 @@
 /** Provisional. */
-export async function route(_argv: readonly string[]): Promise<number> { return 2; }
+export async function route(_argv: readonly string[]): Promise<number> {
+  return 2;
+}

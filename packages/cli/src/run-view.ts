@@ -5,7 +5,15 @@ import { type RunEvent, showLine } from '@runloop/core';
 import type { Environment } from './environment.ts';
 import { type Colour, dollars, duration, type Screen } from './screen.ts';
 
-type Row = { id: string; agent: string; state: string; attempt: number; began: number; took: number | undefined; note: string };
+type Row = {
+  id: string;
+  agent: string;
+  state: string;
+  attempt: number;
+  began: number;
+  took: number | undefined;
+  note: string;
+};
 
 const marks: { readonly [state: string]: readonly [string, Colour] } = {
   pending: ['·', 'dim'],
@@ -40,7 +48,8 @@ export class RunView {
     this.#fold(event);
     if (event.kind === 'run.accepted') this.#head(event);
     if (this.#live) this.#draw();
-    else if (event.kind !== 'run.accepted') this.#screen.line(`${event.level === 'error' ? '✗' : ' '} ${showLine(event.message)}`);
+    else if (event.kind !== 'run.accepted')
+      this.#screen.line(`${event.level === 'error' ? '✗' : ' '} ${showLine(event.message)}`);
     if (event.kind === 'run.finished') this.#foot(event);
   }
 
@@ -63,7 +72,8 @@ export class RunView {
     if (kind === 'run.accepted') {
       this.#name = String(meta['name']);
       const opening = meta['opening'] as { nodes: readonly { id: string; use: { name: string } }[] };
-      for (const { id, use } of opening.nodes) this.#rows.set(id, { id, agent: use.name, state: 'pending', attempt: 0, began: 0, took: undefined, note: '' });
+      for (const { id, use } of opening.nodes)
+        this.#rows.set(id, { id, agent: use.name, state: 'pending', attempt: 0, began: 0, took: undefined, note: '' });
     }
     if (kind === 'model.called') {
       this.#tokens += Number(meta['tokens_in'] ?? 0) + Number(meta['tokens_out'] ?? 0);
@@ -72,14 +82,22 @@ export class RunView {
     const row = this.#rows.get(String(meta['node']));
     if (row === undefined) return;
     if (kind === 'node.ready') row.state = 'ready';
-    if (kind === 'node.started') Object.assign(row, { state: 'running', attempt: Number(meta['attempt']), began: ts, note: '' });
+    if (kind === 'node.started')
+      Object.assign(row, { state: 'running', attempt: Number(meta['attempt']), began: ts, note: '' });
     if (kind === 'node.retrying') Object.assign(row, { state: 'retrying', note: String(meta['reason'] ?? '') });
     if (kind === 'node.waiting') Object.assign(row, { state: 'waiting', note: `for ${String(meta['for'])}` });
-    if (kind === 'node.finished') Object.assign(row, { state: String(meta['state']), took: row.began === 0 ? undefined : ts - row.began, note: meta['state'] === 'succeeded' ? '' : String(meta['reason'] ?? '') });
+    if (kind === 'node.finished')
+      Object.assign(row, {
+        state: String(meta['state']),
+        took: row.began === 0 ? undefined : ts - row.began,
+        note: meta['state'] === 'succeeded' ? '' : String(meta['reason'] ?? ''),
+      });
   }
 
   #head(event: RunEvent): void {
-    this.#screen.line(`${this.#screen.paint('bold', showLine(this.#name))}  ${this.#screen.paint('dim', event.trace_id)}`);
+    this.#screen.line(
+      `${this.#screen.paint('bold', showLine(this.#name))}  ${this.#screen.paint('dim', event.trace_id)}`,
+    );
   }
 
   #foot(event: RunEvent): void {
@@ -87,7 +105,9 @@ export class RunView {
     const [mark, colour] = marks[state] ?? ['', 'dim'];
     const cost = this.#tokens === 0 ? 'no model was called' : `${this.#tokens} tokens, ${dollars(this.#usdNano)}`;
     const reason = event.meta['reason'] === undefined ? '' : `: ${showLine(String(event.meta['reason']))}`;
-    this.#screen.line(`${this.#screen.paint(colour, `${mark} ${state}`)}${reason} in ${duration(Number(event.meta['duration_ms'] ?? 0))}, ${cost}`);
+    this.#screen.line(
+      `${this.#screen.paint(colour, `${mark} ${state}`)}${reason} in ${duration(Number(event.meta['duration_ms'] ?? 0))}, ${cost}`,
+    );
   }
 
   /** Draws the nodes over what was drawn before. More nodes than lines: only those that are under way. */
@@ -95,10 +115,13 @@ export class RunView {
     if (this.#paused) return;
     const room = Math.max(4, this.#environment.height - 4);
     let rows = [...this.#rows.values()];
-    if (rows.length > room) rows = rows.filter((row) => row.state !== 'pending' && row.state !== 'succeeded').slice(0, room);
+    if (rows.length > room)
+      rows = rows.filter((row) => row.state !== 'pending' && row.state !== 'succeeded').slice(0, room);
     const lines = rows.map((row) => this.#line(row));
     const up = this.#drawn > 0 ? `\u001b[${this.#drawn}A` : '';
-    this.#environment.streams.out.write(`${up}${lines.map((line) => `\u001b[2K${line}\n`).join('')}${up === '' ? '' : '\u001b[J'}`);
+    this.#environment.streams.out.write(
+      `${up}${lines.map((line) => `\u001b[2K${line}\n`).join('')}${up === '' ? '' : '\u001b[J'}`,
+    );
     this.#drawn = lines.length;
   }
 
@@ -107,7 +130,8 @@ export class RunView {
     const width = Math.max(...[...this.#rows.keys()].map((id) => id.length));
     const took = row.took === undefined ? '' : duration(row.took);
     const attempt = row.attempt > 1 ? ` (attempt ${row.attempt})` : '';
-    const plain = `  ${mark} ${row.id.padEnd(width)}  ${row.agent}  ${row.state}${attempt} ${took} ${showLine(row.note)}`.trimEnd();
+    const plain =
+      `  ${mark} ${row.id.padEnd(width)}  ${row.agent}  ${row.state}${attempt} ${took} ${showLine(row.note)}`.trimEnd();
     const cut = plain.length > this.#screen.width ? `${plain.slice(0, this.#screen.width - 1)}…` : plain;
     return cut.replace(mark, this.#screen.paint(colour, mark));
   }

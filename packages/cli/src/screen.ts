@@ -47,14 +47,22 @@ export class Screen {
     const all = [head, ...rows].map((row) => row.map(showLine));
     const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
     all.forEach((row, index) => {
-      const text = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join('  ').trimEnd();
-      const cut = this.#environment.streams.out.isTTY === true && text.length > this.width ? `${text.slice(0, this.width - 1)}…` : text;
+      const text = row
+        .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+        .join('  ')
+        .trimEnd();
+      const cut =
+        this.#environment.streams.out.isTTY === true && text.length > this.width
+          ? `${text.slice(0, this.width - 1)}…`
+          : text;
       this.line(index === 0 ? this.paint('dim', cut) : cut);
     });
   }
 
   private paintError(text: string): string {
-    return this.#environment.colour && this.#environment.streams.err.isTTY === true ? `\u001b[31m${text}\u001b[0m` : text;
+    return this.#environment.colour && this.#environment.streams.err.isTTY === true
+      ? `\u001b[31m${text}\u001b[0m`
+      : text;
   }
 }
 

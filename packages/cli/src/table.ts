@@ -3,7 +3,12 @@
  */
 import type { CommandFile } from './command.ts';
 
-export type Entry = { readonly group: string; readonly words: string; readonly about: string; readonly load: () => Promise<CommandFile> };
+export type Entry = {
+  readonly group: string;
+  readonly words: string;
+  readonly about: string;
+  readonly load: () => Promise<CommandFile>;
+};
 
 const of = (group: string, load: Entry['load'], rows: readonly (readonly [string, string])[]): Entry[] =>
   rows.map(([words, about]) => ({ group, words, about, load }));
@@ -34,7 +39,9 @@ export const table: readonly Entry[] = [
     ['approve yes', 'let it happen'],
     ['approve no', 'refuse it'],
   ]),
-  ...of('look', () => import('./commands/replay.ts'), [['replay', 'run a finished run again over its tape and compare']]),
+  ...of('look', () => import('./commands/replay.ts'), [
+    ['replay', 'run a finished run again over its tape and compare'],
+  ]),
   ...of('remember', () => import('./commands/kb.ts'), [
     ['kb search', 'find by words'],
     ['kb query', 'one read-only SQL statement over the views'],

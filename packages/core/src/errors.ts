@@ -139,7 +139,7 @@ export const errorTable: { readonly [code in ErrorCode]: ErrorRow } = {
   StorageFull: { kind: 'ResourceExhausted', retry: true, exit: 75 },
   StorageReadOnly: { kind: 'FailedPrecondition', retry: false, exit: 69 },
   StorageCorrupt: { kind: 'DataLoss', retry: false, exit: 69 },
-  StorageFailed: { kind: 'Internal', retry: false, exit: 69 },
+  StorageFailed: { kind: 'FailedPrecondition', retry: false, exit: 69 },
   NewerVersion: { kind: 'FailedPrecondition', retry: false, exit: 65 },
 };
 

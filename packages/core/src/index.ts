@@ -57,3 +57,4 @@ export { bodyBytesMax, inlineBytesMax, socketPathBytesMax, mainThreadBytesMax } 
 export { type Config, type KeyRow, configKeys } from './config/schema.ts';
 export { type Layer, type Resolved, environmentLayer, resolveConfig } from './config/layers.ts';
 export { type ConfigSources, loadConfig } from './config/load.ts';
+export { makeDirectory } from './directory.ts';

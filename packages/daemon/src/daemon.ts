@@ -6,7 +6,17 @@
  */
 import { join } from 'node:path';
 import { createBus, defaultBusLimits } from '@runloop/bus';
-import { type Clock, type Config, type Failure, ok, type Random, type Result, type RunEvent, toHex, type TraceId } from '@runloop/core';
+import {
+  type Clock,
+  type Config,
+  type Failure,
+  ok,
+  type Random,
+  type Result,
+  type RunEvent,
+  toHex,
+  type TraceId,
+} from '@runloop/core';
 import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
 import { type Cells, createCells, createKernel, hostKey } from '@runloop/runtime';
@@ -68,12 +78,15 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   const { clock, random } = deps;
   const { config, root } = options;
   const home = homeAt(root, config);
-  const made = await makeHome(root);
+  const made = makeHome(root);
   if (!made.ok) return made;
   await using opening = new AsyncDisposableStack();
   const log = opening.use(new LogFile(home.logFile, clock, config.logging.level));
   const agentLog = opening.use(new LogFile(join(root, 'logs', 'agents.log'), clock, 'trace'));
-  const kb = await openKb({ clock, random, log }, { rootDir: home.kb, eventsDb: join(home.kb, config.kb.events_db), viewDb: join(home.kb, config.kb.view_db) });
+  const kb = await openKb(
+    { clock, random, log },
+    { rootDir: home.kb, eventsDb: join(home.kb, config.kb.events_db), viewDb: join(home.kb, config.kb.view_db) },
+  );
   if (!kb.ok) return kb;
   opening.use(kb.value);
   const key = await hostKey(home.keys);
@@ -83,21 +96,40 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   const models = createModels({ clock, random, log, env: deps.env }, config);
   if (!models.ok) return models;
   opening.defer(() => models.value.close());
-  const cells = opening.use(createCells({ clock, random, log, hostKey: key.value }, { cacheDir: join(home.cache, 'cells'), spares: options.spares }));
+  const cells = opening.use(
+    createCells(
+      { clock, random, log, hostKey: key.value },
+      { cacheDir: join(home.cache, 'cells'), spares: options.spares },
+    ),
+  );
   const agents = new AgentRegistry({ clock, random, hostKey: key.value }, registryOptions(options, home));
   const slots = new Slots(config.runtime.max_parallel, config.daemon.nodes_waiting_max);
   const values = new Values(kb.value);
   const feed = new EventFeed(clock, kb.value);
   const bootId = toHex(random.bytes(8));
   const beganMs = clock.monotonicMs();
-  const performer = createPerformer({ clock, kb: kb.value, values, models: models.value, execTimeoutMs: config.runtime.exec_timeout_ms });
+  const performer = createPerformer({
+    clock,
+    kb: kb.value,
+    values,
+    models: models.value,
+    execTimeoutMs: config.runtime.exec_timeout_ms,
+  });
   const kernel = createKernel(
     kernelPorts({
       runOf: (traceId) => runs.get(traceId),
       values,
       performer,
       log: (ctx, stream, level, text) => {
-        agentLog.line({ ts_ms: clock.nowMs(), trace_id: ctx.trace_id, node: ctx.node, agent: ctx.agent, stream, level, text });
+        agentLog.line({
+          ts_ms: clock.nowMs(),
+          trace_id: ctx.trace_id,
+          node: ctx.node,
+          agent: ctx.agent,
+          stream,
+          level,
+          text,
+        });
         const kind = stream === 'stdout' ? 'node.stdout' : 'node.stderr';
         runs.get(ctx.trace_id)?.driver.lossy(kind, text, { node: ctx.node, level, stream });
       },
@@ -108,18 +140,33 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
       feed.news(event.trace_id);
       if (event.kind === 'run.finished') models.value.endRun(event.trace_id);
       tell(event);
-      if (event.kind === 'action.requested') sessions.publish('rlp/actions/requests', { schemaId: schema.actionRequest, payload: event, traceId: event.trace_id as TraceId });
+      if (event.kind === 'action.requested')
+        sessions.publish('rlp/actions/requests', {
+          schemaId: schema.actionRequest,
+          payload: event,
+          traceId: event.trace_id as TraceId,
+        });
     },
     lossy: (event: RunEvent): void => tell(event),
   };
   const tell = (event: RunEvent): void => {
-    sessions.publish(`rlp/runs/${event.trace_id}/events`, { schemaId: schema.runEvent, payload: event, traceId: event.trace_id as TraceId });
+    sessions.publish(`rlp/runs/${event.trace_id}/events`, {
+      schemaId: schema.runEvent,
+      payload: event,
+      traceId: event.trace_id as TraceId,
+    });
   };
   const runs = new Runs(
     { clock, random, log, ledger: kb.value, publisher, slots, values, agents, cells, kernel },
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
-  const busLimits = { ...defaultBusLimits, queueFramesMax: config.bus.queue_frames_max, sendTimeoutMs: config.bus.send_timeout_ms, slowConsumerMs: config.bus.slow_consumer_ms, dedupeKeysMax: config.bus.dedupe_keys_max };
+  const busLimits = {
+    ...defaultBusLimits,
+    queueFramesMax: config.bus.queue_frames_max,
+    sendTimeoutMs: config.bus.send_timeout_ms,
+    slowConsumerMs: config.bus.slow_consumer_ms,
+    dedupeKeysMax: config.bus.dedupe_keys_max,
+  };
   const registry = createRegistry();
   const bus = opening.use(createBus({ clock, limits: busLimits, registry }));
   const dirs = searchDirs(config.openings.search_dirs, root, options.checkout);
@@ -176,13 +223,29 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   const recovered = await runs.recover();
   if (!recovered.ok) return recovered;
   log.log('info', 'ready', { socket: home.socket, recovered: recovered.value, boot: bootId, pid: options.pid });
-  if (config.security.confirm_external_actions === false) log.log('warn', 'security.confirm_external_actions is false: what leaves is not asked about');
+  if (config.security.confirm_external_actions === false)
+    log.log('warn', 'security.confirm_external_actions is false: what leaves is not asked about');
   const opened = opening.move();
-  return ok({ home, kb: kb.value, runs, cells, agents, sessions, log, [Symbol.asyncDispose]: () => opened.disposeAsync() });
+  return ok({
+    home,
+    kb: kb.value,
+    runs,
+    cells,
+    agents,
+    sessions,
+    log,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  });
 }
 
-function registryOptions({ config, root, checkout }: DaemonOptions, home: Home): ConstructorParameters<typeof AgentRegistry>[1] {
-  const builtIn = checkout === undefined ? undefined : { dir: join(checkout, 'agents'), sdkDir: join(checkout, 'packages', 'agent-sdk') };
+function registryOptions(
+  { config, root, checkout }: DaemonOptions,
+  home: Home,
+): ConstructorParameters<typeof AgentRegistry>[1] {
+  const builtIn =
+    checkout === undefined
+      ? undefined
+      : { dir: join(checkout, 'agents'), sdkDir: join(checkout, 'packages', 'agent-sdk') };
   return {
     searchDirs: searchDirs(config.agents.search_dirs, root, checkout),
     ...(builtIn === undefined ? {} : { builtIn }),
@@ -190,4 +253,3 @@ function registryOptions({ config, root, checkout }: DaemonOptions, home: Home):
     storeDir: home.store,
   };
 }
-

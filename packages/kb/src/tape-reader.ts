@@ -16,17 +16,24 @@ export interface TapeReader extends Disposable {
   getBlob(digest: string): Promise<Result<Uint8Array, Failure>>;
 }
 
-export function openTapeReader(deps: { readonly random: Random }, options: { readonly rootDir: string; readonly eventsDb?: string }): Result<TapeReader, Failure> {
+export function openTapeReader(
+  deps: { readonly random: Random },
+  options: { readonly rootDir: string; readonly eventsDb?: string },
+): Result<TapeReader, Failure> {
   const path = options.eventsDb ?? join(options.rootDir, 'events.sqlite');
   let db: Database.Database;
   try {
     db = new Database(path, { readonly: true, fileMustExist: true });
   } catch (error) {
     const { code } = error as { code?: string };
-    if (code === 'SQLITE_CANTOPEN') return err(failure('NotFound', `there is no ledger at ${path}`, { hint: 'nothing has run here yet' }));
+    if (code === 'SQLITE_CANTOPEN')
+      return err(failure('NotFound', `there is no ledger at ${path}`, { hint: 'nothing has run here yet' }));
     return err(storageFailure(error, path));
   }
-  const blobs = createBlobs({ random: deps.random, digestOf: (bytes) => Promise.resolve(ok<Digest>(digestBytes(bytes))) }, options.rootDir);
+  const blobs = createBlobs(
+    { random: deps.random, digestOf: (bytes) => Promise.resolve(ok<Digest>(digestBytes(bytes))) },
+    options.rootDir,
+  );
   return ok({
     runEvents(q) {
       try {

@@ -7,13 +7,26 @@ import { type Arguments, type Command, flag, text, texts, type Tools } from '../
 import { duration } from '../screen.ts';
 
 export const commands: readonly Command[] = [
-  { usage: 'agent list', about: 'agents that can be used', examples: [['rlp agent list', 'names and where they lie']], run: list },
-  { usage: 'agent show <name>', about: 'one agent: ports, what it may do, digest, who signed it', examples: [['rlp agent show mailer', '']], run: show },
+  {
+    usage: 'agent list',
+    about: 'agents that can be used',
+    examples: [['rlp agent list', 'names and where they lie']],
+    run: list,
+  },
+  {
+    usage: 'agent show <name>',
+    about: 'one agent: ports, what it may do, digest, who signed it',
+    examples: [['rlp agent show mailer', '']],
+    run: show,
+  },
   {
     usage: 'agent build [names..]',
     about: 'build agents from their source folders and sign them with the key of this host',
     options: { all: { type: 'boolean', about: 'every agent of the checkout' } },
-    examples: [['rlp agent build ./my_agent', 'a folder with manifest.toml and src/agent.ts'], ['rlp agent build --all', 'in a checkout of Runloop']],
+    examples: [
+      ['rlp agent build ./my_agent', 'a folder with manifest.toml and src/agent.ts'],
+      ['rlp agent build --all', 'in a checkout of Runloop'],
+    ],
     run: build,
   },
 ];
@@ -26,7 +39,11 @@ async function list(_args: Arguments, tools: Tools): Promise<number> {
   const { agents } = found.value as unknown as { agents: readonly { name: string; dir: string }[] };
   if (tools.json) tools.screen.json(agents);
   else if (agents.length === 0) tools.screen.note('no agents; the directories are those of: rlp config show agents');
-  else tools.screen.table(['name', 'folder'], agents.map((agent) => [agent.name, agent.dir]));
+  else
+    tools.screen.table(
+      ['name', 'folder'],
+      agents.map((agent) => [agent.name, agent.dir]),
+    );
   return 0;
 }
 
@@ -39,12 +56,24 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
     tools.screen.json(found.value);
     return 0;
   }
-  const agent = found.value as unknown as { name: string; version: string; kind: string; digest: string; trusted: boolean; signer: string; ports: { in: JsonObject; out: JsonObject }; caps: JsonObject };
+  const agent = found.value as unknown as {
+    name: string;
+    version: string;
+    kind: string;
+    digest: string;
+    trusted: boolean;
+    signer: string;
+    ports: { in: JsonObject; out: JsonObject };
+    caps: JsonObject;
+  };
   const { screen } = tools;
-  screen.line(`${screen.paint('bold', agent.name)} ${agent.version}, a ${agent.kind}, ${agent.trusted ? 'signed by this host' : `signed by ${agent.signer}`}`);
+  screen.line(
+    `${screen.paint('bold', agent.name)} ${agent.version}, a ${agent.kind}, ${agent.trusted ? 'signed by this host' : `signed by ${agent.signer}`}`,
+  );
   screen.line(screen.paint('dim', agent.digest));
   for (const way of ['in', 'out'] as const) {
-    for (const [port, types] of Object.entries(agent.ports[way])) screen.line(`  ${way.padEnd(3)} ${port}: ${(types as readonly string[]).join(' | ')}`);
+    for (const [port, types] of Object.entries(agent.ports[way]))
+      screen.line(`  ${way.padEnd(3)} ${port}: ${(types as readonly string[]).join(' | ')}`);
   }
   screen.line('may:');
   for (const [cap, value] of Object.entries(agent.caps)) {
@@ -58,17 +87,27 @@ async function build(args: Arguments, tools: Tools): Promise<number> {
   const { buildAgents, checkoutRoot } = await import('@runloop/daemon');
   const checkout = checkoutRoot(import.meta.dirname);
   const named = texts(args, 'names');
-  if (named.length === 0 && !flag(args, 'all')) return tools.fail({ code: 'Usage', message: 'which agent?', hint: 'rlp agent build <folder or name>, or --all' });
-  const places = named.map((name) => (isName(name) && checkout !== undefined ? { name } : { dir: resolve(tools.environment.cwd, name) }));
+  if (named.length === 0 && !flag(args, 'all'))
+    return tools.fail({ code: 'Usage', message: 'which agent?', hint: 'rlp agent build <folder or name>, or --all' });
+  const places = named.map((name) =>
+    isName(name) && checkout !== undefined ? { name } : { dir: resolve(tools.environment.cwd, name) },
+  );
   let failed = 0;
   const built: JsonObject[] = [];
-  for await (const { name, result, ms } of buildAgents({ root: tools.environment.root, checkout, places, all: flag(args, 'all'), clock: systemClock })) {
+  for await (const { name, result, ms } of buildAgents({
+    root: tools.environment.root,
+    checkout,
+    places,
+    all: flag(args, 'all'),
+    clock: systemClock,
+  })) {
     if (!result.ok) {
       failed = tools.fail(result.error);
       continue;
     }
     built.push({ name, dir: result.value.dir, digest: result.value.digest, ms: Math.round(ms) });
-    if (!tools.json) tools.screen.line(`${name}  ${result.value.digest.slice(0, 12)}  ${duration(ms)}  ${result.value.dir}`);
+    if (!tools.json)
+      tools.screen.line(`${name}  ${result.value.digest.slice(0, 12)}  ${duration(ms)}  ${result.value.dir}`);
   }
   if (tools.json) tools.screen.json(built);
   return failed;

@@ -16,7 +16,12 @@ const listing = {
 export const commands: readonly Command[] = [
   { usage: 'approve', ...listing },
   { usage: 'approve list', ...listing },
-  { usage: 'approve show <id>', about: 'one request with everything it would do', examples: [['rlp approve show act_12ab', 'all arguments, escaped']], run: show },
+  {
+    usage: 'approve show <id>',
+    about: 'one request with everything it would do',
+    examples: [['rlp approve show act_12ab', 'all arguments, escaped']],
+    run: show,
+  },
   {
     usage: 'approve yes <id>',
     about: 'let it happen, as it was asked',
@@ -45,7 +50,13 @@ async function list(args: Arguments, tools: Tools): Promise<number> {
   else {
     tools.screen.table(
       ['id', 'node', 'what', 'state', 'until'],
-      actions.map((action) => [cell(action['action']), cell(action['node']), cell(action['what']), cell(action['state'] ?? 'pending'), typeof action['expires_ms'] === 'number' ? time(action['expires_ms']) : '-']),
+      actions.map((action) => [
+        cell(action['action']),
+        cell(action['node']),
+        cell(action['what']),
+        cell(action['state'] ?? 'pending'),
+        typeof action['expires_ms'] === 'number' ? time(action['expires_ms']) : '-',
+      ]),
     );
     if (!all) tools.screen.note('\nlook: rlp approve show <id>   answer: rlp approve yes <id> or no <id>');
   }
@@ -77,7 +88,11 @@ async function decide(args: Arguments, tools: Tools, decision: 'approve' | 'deny
   const given = text(args, 'hash');
   const hash = cell(action['hash']);
   if (given !== undefined && given !== hash) {
-    return tools.fail(failure('Conflict', `request ${cell(action['action'])} has the hash ${hash}`, { hint: 'look at it again: rlp approve show' }));
+    return tools.fail(
+      failure('Conflict', `request ${cell(action['action'])} has the hash ${hash}`, {
+        hint: 'look at it again: rlp approve show',
+      }),
+    );
   }
   // On a terminal a yes is asked for after everything was shown; a script that says yes has named the request itself.
   if (decision === 'approve' && given === undefined && canAsk(tools.environment)) {

@@ -18,8 +18,19 @@ export const commands: readonly Command[] = [
     examples: [[`rlp bus pub notes/hello '{"text":"hi"}'`, 'says how many took it']],
     run: publish,
   },
-  { usage: 'bus ping', about: 'time a round trip to the daemon', options: { n: { type: 'number', about: 'how many', default: 10 } }, examples: [['rlp bus ping', '']], run: ping },
-  { usage: 'drops', about: 'messages that were dropped, by reason', examples: [['rlp drops', 'all zeros is how it should be']], run: drops },
+  {
+    usage: 'bus ping',
+    about: 'time a round trip to the daemon',
+    options: { n: { type: 'number', about: 'how many', default: 10 } },
+    examples: [['rlp bus ping', '']],
+    run: ping,
+  },
+  {
+    usage: 'drops',
+    about: 'messages that were dropped, by reason',
+    examples: [['rlp drops', 'all zeros is how it should be']],
+    run: drops,
+  },
   { usage: 'models', about: 'models that can be called, and where', examples: [['rlp models', '']], run: models },
 ];
 
@@ -33,7 +44,15 @@ async function subscribe(args: Arguments, tools: Tools): Promise<number> {
   tools.environment.interrupted.addEventListener('abort', stop, { once: true });
   let left = number(args, 'max') ?? Infinity;
   for await (const { topic, type, payload } of messages) {
-    tools.screen.line(JSON.stringify({ topic, type, payload }, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value)));
+    tools.screen.line(
+      JSON.stringify({ topic, type, payload }, (_, value: unknown) =>
+        typeof value === 'bigint'
+          ? String(value)
+          : value instanceof Uint8Array
+            ? Buffer.from(value).toString('base64')
+            : value,
+      ),
+    );
     left -= 1;
     if (left <= 0) break;
   }
@@ -45,7 +64,11 @@ async function publish(args: Arguments, tools: Tools): Promise<number> {
   if (!payload.ok) return tools.fail({ code: 'Usage', message: `the payload is not JSON: ${payload.error}` });
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
-  const done = await client.value.publish(text(args, 'topic') ?? '', { schemaId: 1, payload: payload.value, ack: true });
+  const done = await client.value.publish(text(args, 'topic') ?? '', {
+    schemaId: 1,
+    payload: payload.value,
+    ack: true,
+  });
   if (!done.ok) return tools.fail(done.error);
   if (tools.json) tools.screen.json(done.value);
   else tools.screen.line(`taken by ${done.value.delivered ?? 0}`);
@@ -77,7 +100,11 @@ async function drops(_args: Arguments, tools: Tools): Promise<number> {
   const bus = isJsonObject(found.value) && isJsonObject(found.value['bus']) ? found.value['bus'] : {};
   const counts = isJsonObject(bus['drops']) ? bus['drops'] : {};
   if (tools.json) tools.screen.json(counts);
-  else tools.screen.table(['reason', 'dropped'], Object.entries(counts as JsonObject).map(([reason, count]) => [reason, String(count)]));
+  else
+    tools.screen.table(
+      ['reason', 'dropped'],
+      Object.entries(counts as JsonObject).map(([reason, count]) => [reason, String(count)]),
+    );
   return 0;
 }
 
@@ -88,7 +115,18 @@ async function models(_args: Arguments, tools: Tools): Promise<number> {
   if (!found.ok) return tools.fail(found.error);
   const list = ((found.value as JsonObject)['models'] ?? []) as readonly JsonObject[];
   if (tools.json) tools.screen.json(list);
-  else if (list.length === 0) tools.screen.note('no model provider is configured; agents use their own templates.\nadd one under models.broker.providers in the file that `rlp config path` names');
-  else tools.screen.table(['provider', 'kind', 'models', 'state'], list.map((row) => ['id', 'kind', 'models', 'state'].map((key) => (typeof row[key] === 'string' ? row[key] : JSON.stringify(row[key] ?? '-')))));
+  else if (list.length === 0)
+    tools.screen.note(
+      'no model provider is configured; agents use their own templates.\nadd one under models.broker.providers in the file that `rlp config path` names',
+    );
+  else
+    tools.screen.table(
+      ['provider', 'kind', 'models', 'state'],
+      list.map((row) =>
+        ['id', 'kind', 'models', 'state'].map((key) =>
+          typeof row[key] === 'string' ? row[key] : JSON.stringify(row[key] ?? '-'),
+        ),
+      ),
+    );
   return 0;
 }

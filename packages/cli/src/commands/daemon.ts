@@ -12,9 +12,24 @@ import { duration } from '../screen.ts';
 const stopMsMax = 10_000;
 
 export const commands: readonly Command[] = [
-  { usage: 'daemon start', about: 'start the daemon in the background', examples: [['rlp daemon start', 'prints its pid']], run: start },
-  { usage: 'daemon stop', about: 'stop the daemon; runs that are under way go on at its next start', examples: [['rlp daemon stop', '']], run: stop },
-  { usage: 'daemon status', about: 'is it running, since when, with what', examples: [['rlp daemon status --json', '{running, pid, socket, version, uptime_ms, home}']], run: status },
+  {
+    usage: 'daemon start',
+    about: 'start the daemon in the background',
+    examples: [['rlp daemon start', 'prints its pid']],
+    run: start,
+  },
+  {
+    usage: 'daemon stop',
+    about: 'stop the daemon; runs that are under way go on at its next start',
+    examples: [['rlp daemon stop', '']],
+    run: stop,
+  },
+  {
+    usage: 'daemon status',
+    about: 'is it running, since when, with what',
+    examples: [['rlp daemon status --json', '{running, pid, socket, version, uptime_ms, home}']],
+    run: status,
+  },
   {
     usage: 'daemon logs',
     about: "the end of the daemon's log",
@@ -57,7 +72,12 @@ async function stop(_args: Arguments, tools: Tools): Promise<number> {
   const asked = await client.value.call('daemon.drain', {});
   if (!asked.ok && asked.error.code !== 'DaemonUnavailable') return tools.fail(asked.error);
   for (let waited = 0; waited < stopMsMax && isAlive(pid); waited += 20) await sleepRef(20);
-  if (isAlive(pid)) return tools.fail(failure('Busy', `the daemon (pid ${pid}) is still stopping after ${duration(stopMsMax)}`, { hint: 'see: rlp daemon logs' }));
+  if (isAlive(pid))
+    return tools.fail(
+      failure('Busy', `the daemon (pid ${pid}) is still stopping after ${duration(stopMsMax)}`, {
+        hint: 'see: rlp daemon logs',
+      }),
+    );
   if (tools.json) tools.screen.json({ running: false, stopped: pid });
   else tools.screen.line(`stopped (pid ${pid})`);
   return 0;
@@ -77,12 +97,25 @@ async function status(_args: Arguments, tools: Tools): Promise<number> {
     tools.screen.json(found.value);
     return 0;
   }
-  const state = found.value as unknown as { pid: number; version: string; uptime_ms: number; socket: string; home: string; rss_bytes: number; runs: number; nodes: { running: number; waiting: number }; cells: { alive: number; spare: number }; storage: readonly { message: string }[] };
+  const state = found.value as unknown as {
+    pid: number;
+    version: string;
+    uptime_ms: number;
+    socket: string;
+    home: string;
+    rss_bytes: number;
+    runs: number;
+    nodes: { running: number; waiting: number };
+    cells: { alive: number; spare: number };
+    storage: readonly { message: string }[];
+  };
   tools.screen.line(`running   pid ${state.pid}, version ${state.version}, for ${duration(state.uptime_ms)}`);
   tools.screen.line(`socket    ${state.socket}`);
   tools.screen.line(`state     ${state.home}`);
   tools.screen.line(`memory    ${Math.round(state.rss_bytes / 1024 / 1024)} MiB`);
-  tools.screen.line(`runs      ${state.runs} under way, ${state.nodes.running} nodes running, ${state.nodes.waiting} waiting`);
+  tools.screen.line(
+    `runs      ${state.runs} under way, ${state.nodes.running} nodes running, ${state.nodes.waiting} waiting`,
+  );
   tools.screen.line(`cells     ${state.cells.alive} alive, ${state.cells.spare} spare`);
   for (const { message } of state.storage) tools.screen.line(tools.screen.paint('red', `storage   ${message}`));
   return 0;

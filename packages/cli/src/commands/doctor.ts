@@ -12,12 +12,22 @@ import { socketsOf } from '../daemon-client.ts';
 import { nodePath } from '../environment.ts';
 import { version } from '../version.ts';
 
-type Check = { readonly name: string; readonly state: 'ok' | 'warning' | 'error'; readonly says: string; readonly hint?: string };
+type Check = {
+  readonly name: string;
+  readonly state: 'ok' | 'warning' | 'error';
+  readonly says: string;
+  readonly hint?: string;
+};
 
 const execute = promisify(execFile);
 
 export const commands: readonly Command[] = [
-  { usage: 'doctor', about: 'check what this machine gives and which layers of the sandbox are in force', examples: [['rlp doctor', '1 when something must be mended']], run: doctor },
+  {
+    usage: 'doctor',
+    about: 'check what this machine gives and which layers of the sandbox are in force',
+    examples: [['rlp doctor', '1 when something must be mended']],
+    run: doctor,
+  },
   {
     usage: 'version',
     about: 'print the version, and that of the daemon that runs',
@@ -38,7 +48,12 @@ async function doctor(_args: unknown, tools: Tools): Promise<number> {
   if (tools.json) tools.screen.json(checks);
   else {
     for (const { name, state: is, says, hint } of checks) {
-      const mark = is === 'ok' ? tools.screen.paint('green', '✓') : is === 'warning' ? tools.screen.paint('yellow', '!') : tools.screen.paint('red', '✗');
+      const mark =
+        is === 'ok'
+          ? tools.screen.paint('green', '✓')
+          : is === 'warning'
+            ? tools.screen.paint('yellow', '!')
+            : tools.screen.paint('red', '✗');
       tools.screen.line(`${mark} ${name.padEnd(18)} ${says}`);
       if (hint !== undefined) tools.screen.line(tools.screen.paint('dim', `${' '.repeat(21)}${hint}`));
     }
@@ -50,32 +65,68 @@ function machine(): Check[] {
   const major = Number(process.versions.node.split('.')[0]);
   return [
     { name: 'system', state: platform() === 'linux' ? 'ok' : 'error', says: `${platform()} ${release()} ${arch()}` },
-    { name: 'node', state: major >= 24 ? 'ok' : 'error', says: `${process.version} (${nodePath})`, ...(major >= 24 ? {} : { hint: 'Node 24 or newer is needed; the launchers in bin/ bring it' }) },
+    {
+      name: 'node',
+      state: major >= 24 ? 'ok' : 'error',
+      says: `${process.version} (${nodePath})`,
+      ...(major >= 24 ? {} : { hint: 'Node 24 or newer is needed; the launchers in bin/ bring it' }),
+    },
   ];
 }
 
 async function state(tools: Tools): Promise<Check[]> {
   const { root } = tools.environment;
   const config = await tools.config();
-  const checks: Check[] = [config.ok ? { name: 'configuration', state: 'ok', says: 'valid' } : { name: 'configuration', state: 'error', says: config.error.message, ...(config.error.hint === undefined ? {} : { hint: config.error.hint }) }];
-  if (!existsSync(root)) return [...checks, { name: 'state directory', state: 'ok', says: `${root} (made at the first start)` }];
+  const checks: Check[] = [
+    config.ok
+      ? { name: 'configuration', state: 'ok', says: 'valid' }
+      : {
+          name: 'configuration',
+          state: 'error',
+          says: config.error.message,
+          ...(config.error.hint === undefined ? {} : { hint: config.error.hint }),
+        },
+  ];
+  if (!existsSync(root))
+    return [...checks, { name: 'state directory', state: 'ok', says: `${root} (made at the first start)` }];
   const mode = statSync(root).mode & 0o777;
-  checks.push({ name: 'state directory', state: writable(root) ? (mode & 0o077) === 0 ? 'ok' : 'warning' : 'error', says: `${root} (${mode.toString(8)})`, ...((mode & 0o077) === 0 ? {} : { hint: `others may look into it: chmod 700 ${root}` }) });
+  checks.push({
+    name: 'state directory',
+    state: writable(root) ? ((mode & 0o077) === 0 ? 'ok' : 'warning') : 'error',
+    says: `${root} (${mode.toString(8)})`,
+    ...((mode & 0o077) === 0 ? {} : { hint: `others may look into it: chmod 700 ${root}` }),
+  });
   const token = join(root, 'operator.token');
   if (existsSync(token)) {
     const tokenMode = statSync(token).mode & 0o777;
-    checks.push({ name: 'operator token', state: tokenMode === 0o600 ? 'ok' : 'error', says: `${token} (${tokenMode.toString(8)})`, ...(tokenMode === 0o600 ? {} : { hint: 'others could read it: rlp token rotate' }) });
+    checks.push({
+      name: 'operator token',
+      state: tokenMode === 0o600 ? 'ok' : 'error',
+      says: `${token} (${tokenMode.toString(8)})`,
+      ...(tokenMode === 0o600 ? {} : { hint: 'others could read it: rlp token rotate' }),
+    });
   }
   const socket = config.ok ? (socketsOf(tools.environment, config.value.config)[0]?.socket ?? '') : '';
   const bytes = Buffer.byteLength(socket);
-  checks.push({ name: 'socket path', state: bytes <= socketPathBytesMax ? 'ok' : 'error', says: `${socket} (${bytes} bytes)`, ...(bytes <= socketPathBytesMax ? {} : { hint: `at most ${socketPathBytesMax} bytes: set runtime.sockets_dir to something shorter` }) });
+  checks.push({
+    name: 'socket path',
+    state: bytes <= socketPathBytesMax ? 'ok' : 'error',
+    says: `${socket} (${bytes} bytes)`,
+    ...(bytes <= socketPathBytesMax
+      ? {}
+      : { hint: `at most ${socketPathBytesMax} bytes: set runtime.sockets_dir to something shorter` }),
+  });
   return checks;
 }
 
 function cells(): Check[] {
   return [
     { name: 'wasm sandbox', state: 'ok', says: 'memory clamp, fuel, deadline by SIGKILL' },
-    { name: 'permission model', state: process.allowedNodeEnvironmentFlags.has('--permission') ? 'ok' : 'error', says: 'cells run under node --permission, with an empty environment' },
+    {
+      name: 'permission model',
+      state: process.allowedNodeEnvironmentFlags.has('--permission') ? 'ok' : 'error',
+      says: 'cells run under node --permission, with an empty environment',
+    },
   ];
 }
 
@@ -85,19 +136,39 @@ async function bubblewrap(): Promise<Check> {
     return { name: 'bubblewrap', state: 'ok', says: 'namespaces work: commands of agents can be executed' };
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    return { name: 'bubblewrap', state: 'warning', says: missing ? 'not installed: exec is refused' : 'cannot make namespaces here: exec is refused', hint: missing ? 'apt install bubblewrap' : 'see docs/operations.md' };
+    return {
+      name: 'bubblewrap',
+      state: 'warning',
+      says: missing ? 'not installed: exec is refused' : 'cannot make namespaces here: exec is refused',
+      hint: missing ? 'apt install bubblewrap' : 'see docs/operations.md',
+    };
   }
 }
 
 async function daemon(tools: Tools): Promise<Check> {
   const client = await tools.connect({ start: false });
-  if (!client.ok) return { name: 'daemon', state: client.error.code === 'DaemonUnavailable' ? 'warning' : 'error', says: client.error.message, hint: client.error.hint ?? 'rlp daemon start' };
+  if (!client.ok)
+    return {
+      name: 'daemon',
+      state: client.error.code === 'DaemonUnavailable' ? 'warning' : 'error',
+      says: client.error.message,
+      hint: client.error.hint ?? 'rlp daemon start',
+    };
   const found = await client.value.call('daemon.status', {});
   if (!found.ok) return { name: 'daemon', state: 'error', says: found.error.message };
-  const { pid, version: its, storage } = found.value as unknown as { pid: number; version: string; storage: readonly { message: string }[] };
+  const {
+    pid,
+    version: its,
+    storage,
+  } = found.value as unknown as { pid: number; version: string; storage: readonly { message: string }[] };
   const [trouble] = storage;
   if (trouble !== undefined) return { name: 'daemon', state: 'error', says: trouble.message };
-  return { name: 'daemon', state: its === version ? 'ok' : 'warning', says: `pid ${pid}, version ${its}`, ...(its === version ? {} : { hint: 'rlp and runloopd differ: rlp daemon stop, then start it anew' }) };
+  return {
+    name: 'daemon',
+    state: its === version ? 'ok' : 'warning',
+    says: `pid ${pid}, version ${its}`,
+    ...(its === version ? {} : { hint: 'rlp and runloopd differ: rlp daemon stop, then start it anew' }),
+  };
 }
 
 function writable(path: string): boolean {

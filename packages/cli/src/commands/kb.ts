@@ -6,15 +6,37 @@ import { failure, isJsonObject, type JsonObject, type JsonValue, parseJson, show
 import { type Arguments, type Command, number, text, texts, type Tools } from '../command.ts';
 import { duration, time } from '../screen.ts';
 
-type Step = { id: number; ts_ms: number; actor: string; kind: string; depth: number; via: string; agent?: string; model?: string; run?: string; node?: string; evidence: readonly number[]; summary: string };
+type Step = {
+  id: number;
+  ts_ms: number;
+  actor: string;
+  kind: string;
+  depth: number;
+  via: string;
+  agent?: string;
+  model?: string;
+  run?: string;
+  node?: string;
+  evidence: readonly number[];
+  summary: string;
+};
 
 export const commands: readonly Command[] = [
   {
     usage: 'kb search <words..>',
     about: 'find by words, with the events that each hit comes from',
-    options: { k: { type: 'number', about: 'how many', default: 10 }, kind: { type: 'array', about: 'only this kind' } },
+    options: {
+      k: { type: 'number', about: 'how many', default: 10 },
+      kind: { type: 'array', about: 'only this kind' },
+    },
     examples: [['rlp kb search john acme', 'contacts, notes, artifacts, runs']],
-    run: (args, tools) => call(tools, 'kb.search', { text: texts(args, 'words').join(' '), max: number(args, 'k') ?? 10, kinds: texts(args, 'kind') }, printHits),
+    run: (args, tools) =>
+      call(
+        tools,
+        'kb.search',
+        { text: texts(args, 'words').join(' '), max: number(args, 'k') ?? 10, kinds: texts(args, 'kind') },
+        printHits,
+      ),
   },
   {
     usage: 'kb query <sql>',
@@ -25,14 +47,18 @@ export const commands: readonly Command[] = [
   {
     usage: 'kb why <entity>',
     about: 'the ladder of events that made something, down to the root',
-    examples: [['rlp kb why contact:john', 'who said so, when, in which run'], ['rlp kb why artifact:<digest>', 'an artifact and what went into it']],
+    examples: [
+      ['rlp kb why contact:john', 'who said so, when, in which run'],
+      ['rlp kb why artifact:<digest>', 'an artifact and what went into it'],
+    ],
     run: (args, tools) => call(tools, 'kb.why', { entity: text(args, 'entity') ?? '' }, printLadder),
   },
   {
     usage: 'kb blame <entity> <field>',
     about: 'the event that set a value',
     examples: [['rlp kb blame contact:john email', 'where this address comes from']],
-    run: (args, tools) => call(tools, 'kb.blame', { entity: text(args, 'entity') ?? '', field: text(args, 'field') ?? '' }, printBlame),
+    run: (args, tools) =>
+      call(tools, 'kb.blame', { entity: text(args, 'entity') ?? '', field: text(args, 'field') ?? '' }, printBlame),
   },
   {
     usage: 'kb propose',
@@ -43,15 +69,44 @@ export const commands: readonly Command[] = [
       evidence: { type: 'array', about: 'id of an event that this rests on' },
       key: { type: 'string', about: 'saying the same again under this key writes nothing' },
     },
-    examples: [[`rlp kb propose --kind contact.upserted --payload '{"contact":"contact:john","name":"John","email":"john@acme.com","confidence":1,"trust":"trusted"}'`, 'enter a contact']],
+    examples: [
+      [
+        `rlp kb propose --kind contact.upserted --payload '{"contact":"contact:john","name":"John","email":"john@acme.com","confidence":1,"trust":"trusted"}'`,
+        'enter a contact',
+      ],
+    ],
     run: propose,
   },
-  { usage: 'kb verify', about: 'check every row and the chain of the ledger', examples: [['rlp kb verify', 'names the first bad row']], run: verify },
-  { usage: 'kb rebuild', about: 'drop every view, replay the ledger, compare', examples: [['rlp kb rebuild', 'the hashes must be equal']], run: rebuild },
-  { usage: 'kb stats', about: 'how much there is', examples: [['rlp kb stats', 'events and watermark']], run: (_, tools) => call(tools, 'kb.stats', {}, (value, { screen }) => Object.entries(value).forEach(([key, member]) => screen.line(`${key}: ${JSON.stringify(member)}`))) },
+  {
+    usage: 'kb verify',
+    about: 'check every row and the chain of the ledger',
+    examples: [['rlp kb verify', 'names the first bad row']],
+    run: verify,
+  },
+  {
+    usage: 'kb rebuild',
+    about: 'drop every view, replay the ledger, compare',
+    examples: [['rlp kb rebuild', 'the hashes must be equal']],
+    run: rebuild,
+  },
+  {
+    usage: 'kb stats',
+    about: 'how much there is',
+    examples: [['rlp kb stats', 'events and watermark']],
+    run: (_, tools) =>
+      call(tools, 'kb.stats', {}, (value, { screen }) =>
+        Object.entries(value).forEach(([key, member]) => screen.line(`${key}: ${JSON.stringify(member)}`)),
+      ),
+  },
 ];
 
-async function call(tools: Tools, op: string, args: JsonObject, print: (value: JsonObject, tools: Tools) => void, timeoutMs = 60_000): Promise<number> {
+async function call(
+  tools: Tools,
+  op: string,
+  args: JsonObject,
+  print: (value: JsonObject, tools: Tools) => void,
+  timeoutMs = 60_000,
+): Promise<number> {
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
   const done = await client.value.call(op, args, { timeoutMs });
@@ -62,29 +117,62 @@ async function call(tools: Tools, op: string, args: JsonObject, print: (value: J
 }
 
 function printHits(value: JsonObject, { screen }: Tools): void {
-  const hits = value['hits'] as unknown as readonly { entity: string; kind: string; excerpt: string; source_events: readonly number[] }[];
+  const hits = value['hits'] as unknown as readonly {
+    entity: string;
+    kind: string;
+    excerpt: string;
+    source_events: readonly number[];
+  }[];
   if (hits.length === 0) screen.note('nothing found');
-  else screen.table(['what', 'events', ''], hits.map((hit) => [hit.entity.length > 40 ? `${hit.entity.slice(0, 39)}…` : hit.entity, hit.source_events.slice(0, 3).join(','), hit.excerpt]));
+  else
+    screen.table(
+      ['what', 'events', ''],
+      hits.map((hit) => [
+        hit.entity.length > 40 ? `${hit.entity.slice(0, 39)}…` : hit.entity,
+        hit.source_events.slice(0, 3).join(','),
+        hit.excerpt,
+      ]),
+    );
 }
 
 function printRows(value: JsonObject, { screen }: Tools): void {
-  const { columns, rows, truncated } = value as unknown as { columns: readonly string[]; rows: readonly (readonly JsonValue[])[]; truncated: boolean };
+  const { columns, rows, truncated } = value as unknown as {
+    columns: readonly string[];
+    rows: readonly (readonly JsonValue[])[];
+    truncated: boolean;
+  };
   if (rows.length === 0) screen.note('no rows');
-  else screen.table(columns, rows.map((row) => row.map((cell) => (cell === null ? '' : typeof cell === 'string' ? cell : JSON.stringify(cell)))));
+  else
+    screen.table(
+      columns,
+      rows.map((row) =>
+        row.map((cell) => (cell === null ? '' : typeof cell === 'string' ? cell : JSON.stringify(cell))),
+      ),
+    );
   if (truncated) screen.note('(more rows were cut off)');
 }
 
 function printLadder(value: JsonObject, { screen }: Tools): void {
-  const { entity, steps, truncated } = value as unknown as { entity: string; steps: readonly Step[]; truncated: boolean };
+  const { entity, steps, truncated } = value as unknown as {
+    entity: string;
+    steps: readonly Step[];
+    truncated: boolean;
+  };
   screen.line(screen.paint('bold', showLine(entity)));
   for (const step of steps) printStep(step, screen);
   if (truncated) screen.note('(the ladder goes on)');
 }
 
 function printStep(step: Step, screen: Tools['screen']): void {
-  const by = [step.agent === undefined ? step.actor : `agent ${step.agent}`, ...(step.model === undefined ? [] : [`model ${step.model}`]), ...(step.node === undefined ? [] : [`node ${step.node}`])];
+  const by = [
+    step.agent === undefined ? step.actor : `agent ${step.agent}`,
+    ...(step.model === undefined ? [] : [`model ${step.model}`]),
+    ...(step.node === undefined ? [] : [`node ${step.node}`]),
+  ];
   const indent = '  '.repeat(step.depth + 1);
-  screen.line(`${indent}${screen.paint('cyan', `#${step.id}`)} ${time(step.ts_ms)}  ${showLine(step.kind)}  ${screen.paint('dim', showLine(`${step.via}; by ${by.join(', ')}`))}`);
+  screen.line(
+    `${indent}${screen.paint('cyan', `#${step.id}`)} ${time(step.ts_ms)}  ${showLine(step.kind)}  ${screen.paint('dim', showLine(`${step.via}; by ${by.join(', ')}`))}`,
+  );
   if (step.summary !== '') screen.line(`${indent}   ${cut(showLine(step.summary), screen.width - indent.length - 4)}`);
 }
 
@@ -97,7 +185,8 @@ function printBlame(value: JsonObject, { screen }: Tools): void {
 async function propose(args: Arguments, tools: Tools): Promise<number> {
   const kind = text(args, 'kind');
   const given = text(args, 'payload') ?? '-';
-  if (kind === undefined) return tools.fail(failure('Usage', '--kind is missing', { hint: 'for example: --kind note.created' }));
+  if (kind === undefined)
+    return tools.fail(failure('Usage', '--kind is missing', { hint: 'for example: --kind note.created' }));
   let source = given;
   try {
     if (given === '-') source = readFileSync(0, 'utf8');
@@ -106,11 +195,20 @@ async function propose(args: Arguments, tools: Tools): Promise<number> {
     return tools.fail(failure('NotFound', `there is no file ${given.slice(1)}`));
   }
   const payload = parseJson(source);
-  if (!payload.ok || !isJsonObject(payload.value)) return tools.fail(failure('InvalidDelta', '--payload must be a JSON map', { hint: 'see: rlp kb propose --help' }));
+  if (!payload.ok || !isJsonObject(payload.value))
+    return tools.fail(failure('InvalidDelta', '--payload must be a JSON map', { hint: 'see: rlp kb propose --help' }));
   const evidence = texts(args, 'evidence').map(Number);
   const key = text(args, 'key');
-  return call(tools, 'kb.propose', { kind, payload: payload.value, evidence, ...(key === undefined ? {} : { dedupe_key: key }) }, (value, { screen }) =>
-    screen.line(value['existing'] === true ? `event ${String(value['event_id'])} says so already` : `event ${String(value['event_id'])}`),
+  return call(
+    tools,
+    'kb.propose',
+    { kind, payload: payload.value, evidence, ...(key === undefined ? {} : { dedupe_key: key }) },
+    (value, { screen }) =>
+      screen.line(
+        value['existing'] === true
+          ? `event ${String(value['event_id'])} says so already`
+          : `event ${String(value['event_id'])}`,
+      ),
   );
 }
 
@@ -120,7 +218,8 @@ async function verify(_args: Arguments, tools: Tools): Promise<number> {
   const done = await client.value.call('kb.verify', {}, { timeoutMs: 600_000 });
   if (!done.ok) return tools.fail(done.error);
   if (tools.json) tools.screen.json(done.value);
-  else tools.screen.line(`the ledger holds: ${String((done.value as JsonObject)['events'] ?? '')} events, chain intact`);
+  else
+    tools.screen.line(`the ledger holds: ${String((done.value as JsonObject)['events'] ?? '')} events, chain intact`);
   return 0;
 }
 
@@ -129,9 +228,16 @@ async function rebuild(_args: Arguments, tools: Tools): Promise<number> {
   if (!client.ok) return tools.fail(client.error);
   const done = await client.value.call('kb.rebuild', {}, { timeoutMs: 600_000 });
   if (!done.ok) return tools.fail(done.error);
-  const { events, duration_ms: took, equal } = done.value as unknown as { events: number; duration_ms: number; equal: boolean };
+  const {
+    events,
+    duration_ms: took,
+    equal,
+  } = done.value as unknown as { events: number; duration_ms: number; equal: boolean };
   if (tools.json) tools.screen.json(done.value);
-  else tools.screen.line(`${events} events replayed in ${duration(took)} (${Math.round((events / Math.max(1, took)) * 1000)}/s); the views are ${equal ? 'equal' : 'NOT equal'}`);
+  else
+    tools.screen.line(
+      `${events} events replayed in ${duration(took)} (${Math.round((events / Math.max(1, took)) * 1000)}/s); the views are ${equal ? 'equal' : 'NOT equal'}`,
+    );
   return equal ? 0 : 1;
 }
 

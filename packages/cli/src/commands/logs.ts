@@ -15,7 +15,11 @@ export const commands: readonly Command[] = [
   {
     usage: 'logs [agent]',
     about: 'what agents said, the newest last',
-    options: { follow: { type: 'boolean', alias: 'f', about: 'go on until Ctrl-C' }, lines: { type: 'number', alias: 'n', about: 'how many', default: 50 }, trace: { type: 'string', about: 'only of this run' } },
+    options: {
+      follow: { type: 'boolean', alias: 'f', about: 'go on until Ctrl-C' },
+      lines: { type: 'number', alias: 'n', about: 'how many', default: 50 },
+      trace: { type: 'string', about: 'only of this run' },
+    },
     examples: [['rlp logs --follow writer', 'one agent, as it speaks']],
     run,
   },
@@ -23,7 +27,9 @@ export const commands: readonly Command[] = [
 
 async function run(args: Arguments, tools: Tools): Promise<number> {
   const file = join(tools.environment.root, 'logs', 'agents.log');
-  const wanted = (line: JsonObject): boolean => (text(args, 'agent') === undefined || line['agent'] === text(args, 'agent')) && (text(args, 'trace') === undefined || line['trace_id'] === text(args, 'trace'));
+  const wanted = (line: JsonObject): boolean =>
+    (text(args, 'agent') === undefined || line['agent'] === text(args, 'agent')) &&
+    (text(args, 'trace') === undefined || line['trace_id'] === text(args, 'trace'));
   const last: JsonObject[] = [];
   const max = number(args, 'lines') ?? 50;
   let at = await read(file, 0, (line) => {
@@ -38,7 +44,10 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
   }
   const { interrupted } = tools.environment;
   while (!interrupted.aborted) {
-    const size = await stat(file).then((found) => found.size, () => 0);
+    const size = await stat(file).then(
+      (found) => found.size,
+      () => 0,
+    );
     if (size < at) at = 0;
     if (size > at) at = await read(file, at, (line) => void (wanted(line) && show(line, tools)));
     else await waitRef(interrupted);
@@ -48,7 +57,10 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
 
 /** Reads whole lines from `from` on; answers where the next one begins. */
 async function read(file: string, from: number, take: (line: JsonObject) => void): Promise<number> {
-  const size = await stat(file).then((found) => found.size, () => 0);
+  const size = await stat(file).then(
+    (found) => found.size,
+    () => 0,
+  );
   if (size <= from) return from;
   const lines = createInterface({ input: createReadStream(file, { start: from, end: size - 1 }) });
   let at = from;
@@ -66,8 +78,16 @@ function show(line: JsonObject, tools: Tools): void {
     tools.screen.json(line);
     return;
   }
-  const { ts_ms: ts, agent, node, level, text: said } = line as { ts_ms: number; agent: string; node: string; level: string; text: string };
-  tools.screen.line(`${tools.screen.paint('dim', time(ts))} ${showLine(agent)}/${showLine(node)} ${showLine(level)}: ${showLine(said)}`);
+  const {
+    ts_ms: ts,
+    agent,
+    node,
+    level,
+    text: said,
+  } = line as { ts_ms: number; agent: string; node: string; level: string; text: string };
+  tools.screen.line(
+    `${tools.screen.paint('dim', time(ts))} ${showLine(agent)}/${showLine(node)} ${showLine(level)}: ${showLine(said)}`,
+  );
 }
 
 /** Waits a little, keeping the process alive for it. */

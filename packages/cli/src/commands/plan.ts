@@ -45,7 +45,11 @@ async function check(args: Parameters<Command['run']>[0], tools: Tools, show: bo
   if (!source.ok) return tools.fail(source.error);
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
-  const planned = await client.value.call('run.plan', { ...source.value, params: params.value }, { timeoutMs: 120_000 });
+  const planned = await client.value.call(
+    'run.plan',
+    { ...source.value, params: params.value },
+    { timeoutMs: 120_000 },
+  );
   if (!planned.ok) return refuse(planned.error, tools);
   if (tools.json) tools.screen.json(planned.value);
   else if (show) print(planned.value as unknown as Plan, tools);
@@ -73,21 +77,28 @@ function print(plan: Plan, { screen }: Tools): void {
     ]),
   );
   screen.line();
-  for (const { from, to, when } of plan.edges) screen.line(`  ${from} → ${to}${when === undefined ? '' : `  when ${when}`}`);
+  for (const { from, to, when } of plan.edges)
+    screen.line(`  ${from} → ${to}${when === undefined ? '' : `  when ${when}`}`);
   const caps = [
     ...(plan.tokens_max === undefined ? [] : [`${plan.tokens_max} tokens`]),
     ...(plan.usd_max === undefined ? [] : [`$${plan.usd_max}`]),
     ...(plan.timeout_ms === undefined ? [] : [duration(plan.timeout_ms)]),
   ];
   screen.line();
-  screen.line(`at most ${caps.length === 0 ? 'nothing is capped' : caps.join(', ')}; nodes of one wave run side by side`);
+  screen.line(
+    `at most ${caps.length === 0 ? 'nothing is capped' : caps.join(', ')}; nodes of one wave run side by side`,
+  );
 }
 
 async function list(_args: unknown, tools: Tools): Promise<number> {
   const config = await tools.config();
   if (!config.ok) return tools.fail(config.error);
   const { checkoutRoot, searchDirs } = await import('@runloop/daemon');
-  const dirs = searchDirs(config.value.config.openings.search_dirs, tools.environment.root, checkoutRoot(import.meta.dirname));
+  const dirs = searchDirs(
+    config.value.config.openings.search_dirs,
+    tools.environment.root,
+    checkoutRoot(import.meta.dirname),
+  );
   const rows: { name: string; goal: string; file: string; error?: string }[] = [];
   for (const dir of dirs) {
     for (const entry of (await readdir(dir).catch(() => [])).sort()) {
@@ -96,11 +107,22 @@ async function list(_args: unknown, tools: Tools): Promise<number> {
       const file = join(dir, entry);
       const { opening, diagnostics } = parseOpening(file, await readFile(file, 'utf8'));
       const [first] = diagnostics.list;
-      rows.push({ name, file, goal: opening?.goals[0] ?? '', ...(opening === undefined && first !== undefined ? { error: renderDiagnostic(first).split('\n')[0] ?? '' } : {}) });
+      rows.push({
+        name,
+        file,
+        goal: opening?.goals[0] ?? '',
+        ...(opening === undefined && first !== undefined
+          ? { error: renderDiagnostic(first).split('\n')[0] ?? '' }
+          : {}),
+      });
     }
   }
   if (tools.json) tools.screen.json({ openings: rows });
   else if (rows.length === 0) tools.screen.note(`no openings in: ${dirs.join(', ')}`);
-  else tools.screen.table(['name', 'goal'], rows.map((row) => [row.name, row.error ?? row.goal]));
+  else
+    tools.screen.table(
+      ['name', 'goal'],
+      rows.map((row) => [row.name, row.error ?? row.goal]),
+    );
   return 0;
 }

@@ -15,21 +15,37 @@ export const commands: readonly Command[] = [
 
 async function run(args: Arguments, tools: Tools): Promise<number> {
   const traceId = parseTraceId(text(args, 'trace') ?? '');
-  if (!traceId.ok) return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
+  if (!traceId.ok)
+    return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
   const config = await tools.config();
   if (!config.ok) return tools.fail(config.error);
   const { replayRun } = await import('@runloop/daemon');
   const quiet = { log: () => undefined };
   const { screen } = tools;
-  const report = await replayRun({ clock: systemClock, random: systemRandom, log: quiet }, { root: tools.environment.root, config: config.value.config, traceId: traceId.value }, (node) => {
-    if (!tools.json) screen.line(`  ${node.equal ? '✓' : '✗'} ${node.node}${node.attempt > 1 ? ` (attempt ${node.attempt})` : ''}  ${node.calls} host calls, ${node.how}`);
-  });
+  const report = await replayRun(
+    { clock: systemClock, random: systemRandom, log: quiet },
+    { root: tools.environment.root, config: config.value.config, traceId: traceId.value },
+    (node) => {
+      if (!tools.json)
+        screen.line(
+          `  ${node.equal ? '✓' : '✗'} ${node.node}${node.attempt > 1 ? ` (attempt ${node.attempt})` : ''}  ${node.calls} host calls, ${node.how}`,
+        );
+    },
+  );
   if (!report.ok) return tools.fail(report.error);
   if (tools.json) screen.json(report.value);
-  else if (report.value.equal) screen.line(screen.paint('green', `replay: equal (${report.value.nodes.length} attempts of ${showLine(report.value.name)})`));
+  else if (report.value.equal)
+    screen.line(
+      screen.paint('green', `replay: equal (${report.value.nodes.length} attempts of ${showLine(report.value.name)})`),
+    );
   else {
     const { divergence } = report.value;
-    screen.line(screen.paint('red', `replay: differs at node ${showLine(divergence?.node ?? '')}, ${showLine(divergence?.what ?? '')}`));
+    screen.line(
+      screen.paint(
+        'red',
+        `replay: differs at node ${showLine(divergence?.node ?? '')}, ${showLine(divergence?.what ?? '')}`,
+      ),
+    );
     screen.line(`  recorded: ${showLine(JSON.stringify(divergence?.recorded))}`);
     screen.line(`  replayed: ${showLine(JSON.stringify(divergence?.replayed))}`);
   }

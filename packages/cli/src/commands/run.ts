@@ -1,10 +1,26 @@
 /**
  * rlp run, rlp attach: starts an opening and shows what happens, live on a terminal, as NDJSON to a program.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { errorTable, failure, type Failure, isJsonObject, type JsonObject, type JsonValue, newTraceId, parseJson, parseTraceId, type Result, err, ok, systemRandom, type TraceId } from '@runloop/core';
+import {
+  errorTable,
+  failure,
+  type Failure,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  newTraceId,
+  parseJson,
+  parseTraceId,
+  type Result,
+  err,
+  ok,
+  systemRandom,
+  type TraceId,
+} from '@runloop/core';
+import { openingBytesMax } from '@runloop/openings';
 import type { Client } from '@runloop/sdk';
 import { type Arguments, type Command, flag, text, texts, type Tools } from '../command.ts';
 import { follow } from '../follow.ts';
@@ -23,7 +39,12 @@ export const commands: readonly Command[] = [
     options: {
       params: { type: 'string', about: 'parameters as JSON, or @file' },
       p: { type: 'array', about: 'one parameter, name=value' },
-      'on-confirm': { type: 'string', about: 'what an unanswered question means', choices: ['wait', 'deny'], default: 'wait' },
+      'on-confirm': {
+        type: 'string',
+        about: 'what an unanswered question means',
+        choices: ['wait', 'deny'],
+        default: 'wait',
+      },
       detach: { type: 'boolean', about: 'print the trace id and leave' },
       local: { type: 'boolean', about: 'a daemon of its own for this one command' },
       priority: { type: 'number', about: '0 to 9, higher goes first', default: 0 },
@@ -31,7 +52,7 @@ export const commands: readonly Command[] = [
     },
     examples: [
       ['rlp run hello', 'an opening by name'],
-      ["rlp run compose_email.yaml -p recipient=john --ndjson", 'a file, one parameter, events as JSON'],
+      ['rlp run compose_email.yaml -p recipient=john --ndjson', 'a file, one parameter, events as JSON'],
       ['rlp run hello --detach', 'leave at once; follow later with rlp attach'],
     ],
     run,
@@ -43,7 +64,8 @@ export const commands: readonly Command[] = [
     examples: [['rlp attach 4f2c…', 'the trace id that rlp run --detach printed']],
     async run(args, tools) {
       const traceId = parseTraceId(text(args, 'trace') ?? '');
-      if (!traceId.ok) return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
+      if (!traceId.ok)
+        return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
       const client = await tools.connect();
       if (!client.ok) return tools.fail(client.error);
       const known = await client.value.call('run.show', { trace_id: traceId.value });
@@ -67,9 +89,19 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
   return submit(client.value, source.value, params.value, args, tools);
 }
 
-async function submit(client: Client, source: JsonObject, params: JsonObject, args: Arguments, tools: Tools): Promise<number> {
+async function submit(
+  client: Client,
+  source: JsonObject,
+  params: JsonObject,
+  args: Arguments,
+  tools: Tools,
+): Promise<number> {
   const traceId = newTraceId(systemRandom);
-  const submitted = await client.call('run.submit', { ...source, params, on_confirm: text(args, 'on-confirm') ?? 'wait', priority: args['priority'] ?? 0 }, { traceId, timeoutMs: 120_000 });
+  const submitted = await client.call(
+    'run.submit',
+    { ...source, params, on_confirm: text(args, 'on-confirm') ?? 'wait', priority: args['priority'] ?? 0 },
+    { traceId, timeoutMs: 120_000 },
+  );
   if (!submitted.ok) return refuse(submitted.error, tools);
   if (flag(args, 'detach')) {
     if (tools.json) tools.screen.json(submitted.value);
@@ -89,7 +121,8 @@ async function watch(client: Client, traceId: TraceId, args: Arguments, tools: T
   const ndjson = flag(args, 'ndjson') || tools.json || (!isTerminal && !flag(args, 'pretty'));
   const events: string[] | undefined = text(args, 'trace-out') === undefined ? undefined : [];
   const code = await follow({ client, traceId, tools, ndjson, keep: events });
-  if (events !== undefined) await writeFile(resolve(tools.environment.cwd, text(args, 'trace-out') ?? ''), events.join(''));
+  if (events !== undefined)
+    await writeFile(resolve(tools.environment.cwd, text(args, 'trace-out') ?? ''), events.join(''));
   return code;
 }
 
@@ -99,10 +132,19 @@ export function readSource(opening: string, cwd: string): Result<JsonObject, Fai
   const looksLikeFile = /[/.]/.test(opening);
   if (!looksLikeFile && !existsSync(path)) return ok({ name: opening });
   try {
+    const { size } = statSync(path);
+    if (size > openingBytesMax)
+      return err(
+        failure(
+          'InvalidOpening',
+          `${opening} has ${(size / 1024 / 1024).toFixed(1)} MiB, an opening may have ${openingBytesMax / 1024 / 1024} MiB`,
+        ),
+      );
     return ok({ file: opening, text: readFileSync(path, 'utf8') });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return err(failure('NotFound', `there is no file ${opening}`, { hint: 'openings by name: rlp opening list' }));
+    if (code === 'ENOENT')
+      return err(failure('NotFound', `there is no file ${opening}`, { hint: 'openings by name: rlp opening list' }));
     return err(failure('NotFound', `${opening} cannot be read: ${code ?? String(error)}`));
   }
 }
@@ -120,8 +162,18 @@ export function readParams(args: Arguments): Result<JsonObject, Failure> {
       }
     }
     const parsed = parseJson(source);
-    if (!parsed.ok) return err(failure('InvalidParams', `--params is not JSON: ${parsed.error}`, { hint: `for example: --params '{"topic":"Q4 plan"}'` }));
-    if (!isJsonObject(parsed.value)) return err(failure('InvalidParams', '--params must be a JSON map', { hint: `for example: --params '{"topic":"Q4 plan"}'` }));
+    if (!parsed.ok)
+      return err(
+        failure('InvalidParams', `--params is not JSON: ${parsed.error}`, {
+          hint: `for example: --params '{"topic":"Q4 plan"}'`,
+        }),
+      );
+    if (!isJsonObject(parsed.value))
+      return err(
+        failure('InvalidParams', '--params must be a JSON map', {
+          hint: `for example: --params '{"topic":"Q4 plan"}'`,
+        }),
+      );
     params = parsed.value;
   }
   for (const pair of texts(args, 'p')) {

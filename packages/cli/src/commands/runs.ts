@@ -5,18 +5,47 @@ import { failure, isJsonObject, type JsonObject, parseTraceId } from '@runloop/c
 import { type Arguments, type Command, number, text, type Tools } from '../command.ts';
 import { dollars, duration, time } from '../screen.ts';
 
-type RunRow = { trace_id: string; name: string; state: string; reason?: string | null; accepted_ms: number; duration_ms?: number | null; tokens?: number | null; usd_nano?: number | null };
-type NodeRow = { id: string; agent: string; state: string; attempts: number; duration_ms?: number | null; waits_for?: string | null; reason?: string | null };
+type RunRow = {
+  trace_id: string;
+  name: string;
+  state: string;
+  reason?: string | null;
+  accepted_ms: number;
+  duration_ms?: number | null;
+  tokens?: number | null;
+  usd_nano?: number | null;
+};
+type NodeRow = {
+  id: string;
+  agent: string;
+  state: string;
+  attempts: number;
+  duration_ms?: number | null;
+  waits_for?: string | null;
+  reason?: string | null;
+};
 
 export const commands: readonly Command[] = [
   {
     usage: 'runs',
     about: 'list runs, the newest first',
-    options: { state: { type: 'string', about: 'only these', choices: ['accepted', 'running', 'waiting', 'paused', 'succeeded', 'failed', 'cancelled'] }, max: { type: 'number', about: 'how many', default: 20 } },
+    options: {
+      state: {
+        type: 'string',
+        about: 'only these',
+        choices: ['accepted', 'running', 'waiting', 'paused', 'succeeded', 'failed', 'cancelled'],
+      },
+      max: { type: 'number', about: 'how many', default: 20 },
+    },
     examples: [['rlp runs --state waiting', 'what waits for somebody']],
     run: list,
   },
-  { usage: 'show <trace>', about: 'one run and its nodes', examples: [['rlp show 4f2c…', 'states, attempts, times']], run: show },
+  {
+    usage: 'show <trace>',
+    about: 'one run and its nodes',
+    examples: [['rlp show 4f2c…', 'states, attempts, times']],
+    run: show,
+  },
   order('pause', 'let a run start nothing more'),
   order('resume', 'let a paused run go on'),
   order('step', 'let a paused run start one node'),
@@ -33,7 +62,10 @@ export const commands: readonly Command[] = [
 async function list(args: Arguments, tools: Tools): Promise<number> {
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
-  const found = await client.value.call('run.list', { max: number(args, 'max') ?? 20, ...(text(args, 'state') === undefined ? {} : { state: text(args, 'state') }) });
+  const found = await client.value.call('run.list', {
+    max: number(args, 'max') ?? 20,
+    ...(text(args, 'state') === undefined ? {} : { state: text(args, 'state') }),
+  });
   if (!found.ok) return tools.fail(found.error);
   const { runs } = found.value as unknown as { runs: readonly RunRow[] };
   if (tools.json) tools.screen.json(runs);
@@ -41,7 +73,14 @@ async function list(args: Arguments, tools: Tools): Promise<number> {
   else {
     tools.screen.table(
       ['trace', 'opening', 'state', 'accepted', 'took', 'reason'],
-      runs.map((run) => [run.trace_id, run.name, run.state, time(run.accepted_ms), typeof run.duration_ms === 'number' ? duration(run.duration_ms) : '-', run.reason ?? '']),
+      runs.map((run) => [
+        run.trace_id,
+        run.name,
+        run.state,
+        time(run.accepted_ms),
+        typeof run.duration_ms === 'number' ? duration(run.duration_ms) : '-',
+        run.reason ?? '',
+      ]),
     );
   }
   return 0;
@@ -49,7 +88,8 @@ async function list(args: Arguments, tools: Tools): Promise<number> {
 
 async function show(args: Arguments, tools: Tools): Promise<number> {
   const traceId = parseTraceId(text(args, 'trace') ?? '');
-  if (!traceId.ok) return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
+  if (!traceId.ok)
+    return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
   const found = await client.value.call('run.show', { trace_id: traceId.value });
@@ -61,11 +101,20 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
   }
   const { screen } = tools;
   screen.line(`${screen.paint('bold', run.name)}  ${run.trace_id}`);
-  screen.line(`${run.state}${run.reason === null || run.reason === undefined ? '' : `: ${run.reason}`}, accepted ${time(run.accepted_ms)}${typeof run.duration_ms === 'number' ? `, took ${duration(run.duration_ms)}` : ''}`);
+  screen.line(
+    `${run.state}${run.reason === null || run.reason === undefined ? '' : `: ${run.reason}`}, accepted ${time(run.accepted_ms)}${typeof run.duration_ms === 'number' ? `, took ${duration(run.duration_ms)}` : ''}`,
+  );
   screen.line();
   screen.table(
     ['node', 'agent', 'state', 'tries', 'took', ''],
-    run.nodes.map((node) => [node.id, node.agent, node.state, String(node.attempts), typeof node.duration_ms === 'number' ? duration(node.duration_ms) : '-', node.waits_for === null || node.waits_for === undefined ? (node.reason ?? '') : `waits for ${node.waits_for}`]),
+    run.nodes.map((node) => [
+      node.id,
+      node.agent,
+      node.state,
+      String(node.attempts),
+      typeof node.duration_ms === 'number' ? duration(node.duration_ms) : '-',
+      node.waits_for === null || node.waits_for === undefined ? (node.reason ?? '') : `waits for ${node.waits_for}`,
+    ]),
   );
   return 0;
 }
@@ -77,7 +126,8 @@ function order(op: 'pause' | 'resume' | 'step' | 'cancel', about: string): Comma
     examples: [[`rlp ${op} 4f2c…`, 'the trace id that rlp runs shows']],
     async run(args, tools) {
       const traceId = parseTraceId(text(args, 'trace') ?? '');
-      if (!traceId.ok) return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
+      if (!traceId.ok)
+        return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
       const client = await tools.connect();
       if (!client.ok) return tools.fail(client.error);
       const done = await client.value.call(`run.${op}`, { trace_id: traceId.value });
@@ -97,7 +147,18 @@ async function bill(args: Arguments, tools: Tools): Promise<number> {
   const { rows } = found.value as unknown as { rows: readonly JsonObject[] };
   if (tools.json) tools.screen.json(rows);
   else if (rows.length === 0) tools.screen.note('nothing was spent: no model has been called');
-  else tools.screen.table([by, 'calls', 'tokens', 'cost'], rows.filter(isJsonObject).map((row) => [cell(row['key'] ?? row[by]), cell(row['calls']), cell(row['tokens']), dollars(Number(row['usd_nano'] ?? 0))]));
+  else
+    tools.screen.table(
+      [by, 'calls', 'tokens', 'cost'],
+      rows
+        .filter(isJsonObject)
+        .map((row) => [
+          cell(row['key'] ?? row[by]),
+          cell(row['calls']),
+          cell(row['tokens']),
+          dollars(Number(row['usd_nano'] ?? 0)),
+        ]),
+    );
   return 0;
 }
 

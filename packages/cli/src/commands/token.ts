@@ -19,18 +19,42 @@ export const commands: readonly Command[] = [
     run: issue,
   },
   { usage: 'token list', about: 'tokens that are good', examples: [['rlp token list', '']], run: list },
-  { usage: 'token revoke <name>', about: 'end a token, also for sessions that are open', examples: [['rlp token revoke editor', '']], run: (args, tools) => call(tools, 'token.revoke', { name: text(args, 'name') ?? '' }, () => 'revoked') },
-  { usage: 'token rotate', about: 'replace the operator token; sessions of the old one end', examples: [['rlp token rotate', '']], run: (_, tools) => call(tools, 'token.rotate', {}, (value) => `a new token stands in ${String(value['path'])}`) },
+  {
+    usage: 'token revoke <name>',
+    about: 'end a token, also for sessions that are open',
+    examples: [['rlp token revoke editor', '']],
+    run: (args, tools) => call(tools, 'token.revoke', { name: text(args, 'name') ?? '' }, () => 'revoked'),
+  },
+  {
+    usage: 'token rotate',
+    about: 'replace the operator token; sessions of the old one end',
+    examples: [['rlp token rotate', '']],
+    run: (_, tools) => call(tools, 'token.rotate', {}, (value) => `a new token stands in ${String(value['path'])}`),
+  },
 ];
 
 async function issue(args: Arguments, tools: Tools): Promise<number> {
   const name = text(args, 'name');
-  const can = texts(args, 'can').flatMap((list) => list.split(',')).map((grant) => grant.trim()).filter((grant) => grant !== '');
-  if (name === undefined || can.length === 0) return tools.fail(failure('Usage', '--name and --can are needed', { hint: 'rlp token issue --name editor --can run.submit,run.read' }));
+  const can = texts(args, 'can')
+    .flatMap((list) => list.split(','))
+    .map((grant) => grant.trim())
+    .filter((grant) => grant !== '');
+  if (name === undefined || can.length === 0)
+    return tools.fail(
+      failure('Usage', '--name and --can are needed', {
+        hint: 'rlp token issue --name editor --can run.submit,run.read',
+      }),
+    );
   const expires = text(args, 'expires');
   const ms = expires === undefined ? undefined : parseDuration(expires);
-  if (expires !== undefined && ms === undefined) return tools.fail(failure('Usage', `--expires takes a number and m, h or d, this is "${expires}"`));
-  return call(tools, 'token.issue', { name, can, ...(ms === undefined ? {} : { expires_ms: systemClock.nowMs() + ms }) }, (value) => String(value['token']));
+  if (expires !== undefined && ms === undefined)
+    return tools.fail(failure('Usage', `--expires takes a number and m, h or d, this is "${expires}"`));
+  return call(
+    tools,
+    'token.issue',
+    { name, can, ...(ms === undefined ? {} : { expires_ms: systemClock.nowMs() + ms }) },
+    (value) => String(value['token']),
+  );
 }
 
 async function list(_args: Arguments, tools: Tools): Promise<number> {
@@ -38,10 +62,21 @@ async function list(_args: Arguments, tools: Tools): Promise<number> {
   if (!client.ok) return tools.fail(client.error);
   const found = await client.value.call('token.list', {});
   if (!found.ok) return tools.fail(found.error);
-  const { tokens } = found.value as unknown as { tokens: readonly { name: string; grants: readonly string[]; issued_ms: number; expires_ms?: number }[] };
+  const { tokens } = found.value as unknown as {
+    tokens: readonly { name: string; grants: readonly string[]; issued_ms: number; expires_ms?: number }[];
+  };
   if (tools.json) tools.screen.json(tokens);
   else if (tokens.length === 0) tools.screen.note('no client tokens; make one: rlp token issue');
-  else tools.screen.table(['name', 'can', 'issued', 'until'], tokens.map((token) => [token.name, token.grants.join(','), time(token.issued_ms), token.expires_ms === undefined ? 'revoked' : time(token.expires_ms)]));
+  else
+    tools.screen.table(
+      ['name', 'can', 'issued', 'until'],
+      tokens.map((token) => [
+        token.name,
+        token.grants.join(','),
+        time(token.issued_ms),
+        token.expires_ms === undefined ? 'revoked' : time(token.expires_ms),
+      ]),
+    );
   return 0;
 }
 

@@ -23,7 +23,10 @@ export function loadConfig(sources: ConfigSources): Result<Resolved, Failure> {
   const env = environmentLayer(sources.env);
   if (!env.ok) return env;
   const layers: Layer[] = sources.flags === undefined ? [env.value] : [sources.flags, env.value];
-  for (const [kind, path] of [['user', sources.userFile], ['system', sources.systemFile]] as const) {
+  for (const [kind, path] of [
+    ['user', sources.userFile],
+    ['system', sources.systemFile],
+  ] as const) {
     const layer = fileLayer(sources, kind, path);
     if (!layer.ok) return layer;
     if (layer.value !== undefined) layers.push(layer.value);
@@ -39,6 +42,11 @@ function fileLayer(sources: ConfigSources, kind: 'user' | 'system', path: string
     if (!isJsonObject(value)) return err(failure('InvalidConfig', `${path}: the file must be a map of sections`));
     return ok({ origin: path, kind, value });
   } catch (error) {
-    return err(failure('InvalidConfig', `${path}: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`));
+    return err(
+      failure(
+        'InvalidConfig',
+        `${path}: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`,
+      ),
+    );
   }
 }

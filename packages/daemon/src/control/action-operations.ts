@@ -36,7 +36,9 @@ export function actionOperations({ kb, runs }: { readonly kb: Kb; readonly runs:
         const rows = await kb.approvals({ action: id, max: 1 });
         if (!rows.ok) return rows;
         const [row] = rows.value;
-        return row === undefined ? err(failure('NotFound', `there is no request ${id}`, { hint: 'see: rlp approve list' })) : ok(row);
+        return row === undefined
+          ? err(failure('NotFound', `there is no request ${id}`, { hint: 'see: rlp approve list' }))
+          : ok(row);
       });
     },
     'action.decide': (args, caller) => {
@@ -50,10 +52,18 @@ export function actionOperations({ kb, runs }: { readonly kb: Kb; readonly runs:
         if (run === undefined || action === undefined) {
           return err(failure('NotFound', `no request ${id} waits for an answer`, { hint: 'see: rlp approve list' }));
         }
-        if (action.decision !== undefined) return err(failure('Conflict', `request ${id} was answered already: ${action.decision}`));
-        if (action.hash !== hash) return err(failure('Conflict', `request ${id} is not what was shown: its hash is ${action.hash.slice(0, 12)}…`, { hint: 'look at it again: rlp approve show' }));
+        if (action.decision !== undefined)
+          return err(failure('Conflict', `request ${id} was answered already: ${action.decision}`));
+        if (action.hash !== hash)
+          return err(
+            failure('Conflict', `request ${id} is not what was shown: its hash is ${action.hash.slice(0, 12)}…`, {
+              hint: 'look at it again: rlp approve show',
+            }),
+          );
         const problem = await run.decide(id, hash, decision as 'approve' | 'deny', caller.principal.id);
-        return problem === undefined ? ok({ action: id, decision, trace_id: run.driver.identity.traceId }) : err(problem);
+        return problem === undefined
+          ? ok({ action: id, decision, trace_id: run.driver.identity.traceId })
+          : err(problem);
       });
     },
   };

@@ -11,7 +11,15 @@ export function createControl(operations: Operations): ControlPort {
       const operation = Object.hasOwn(operations, op) ? operations[op] : undefined;
       if (operation === undefined) {
         const near = nearest(op, Object.keys(operations));
-        return Promise.resolve(err(failure('NotFound', `there is no operation "${op.slice(0, 64)}"`, near === undefined ? {} : { hint: `did you mean ${near}?` })));
+        return Promise.resolve(
+          err(
+            failure(
+              'NotFound',
+              `there is no operation "${op.slice(0, 64)}"`,
+              near === undefined ? {} : { hint: `did you mean ${near}?` },
+            ),
+          ),
+        );
       }
       return operation(new Args(op, args), { principal, traceId, signal });
     },

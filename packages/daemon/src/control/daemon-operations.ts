@@ -55,7 +55,8 @@ export function daemonOperations(deps: DaemonOperationDeps): Operations {
         deps.drain();
         return ok({ draining: true });
       }),
-    'config.show': (args) => args.check(async () => ok({ config: deps.config, origin: Object.fromEntries(deps.origin) })),
+    'config.show': (args) =>
+      args.check(async () => ok({ config: deps.config, origin: Object.fromEntries(deps.origin) })),
     'token.issue': (args) => {
       const name = args.text('name');
       const grants = args.list('can').filter((grant): grant is string => typeof grant === 'string');

@@ -38,7 +38,12 @@ export function kbOperations(kb: Kb): Operations {
       return args.check(() =>
         kb.propose(
           { kind, payload, evidence, ...(key === undefined ? {} : { dedupe_key: key }) },
-          { actor: caller.principal.id, scope: 'operator', kb_write: true, provenance: { by: caller.principal.name, uid: caller.principal.uid } },
+          {
+            actor: caller.principal.id,
+            scope: 'operator',
+            kb_write: true,
+            provenance: { by: caller.principal.name, uid: caller.principal.uid },
+          },
         ),
       );
     },
@@ -58,7 +63,9 @@ export function kbOperations(kb: Kb): Operations {
       const digest = args.text('digest');
       return args.check(async () => {
         const bytes = await kb.getBlob(digest);
-        return bytes.ok ? ok({ digest, bytes: bytes.value.length, base64: Buffer.from(bytes.value).toString('base64') }) : bytes;
+        return bytes.ok
+          ? ok({ digest, bytes: bytes.value.length, base64: Buffer.from(bytes.value).toString('base64') })
+          : bytes;
       });
     },
   };

@@ -11,7 +11,8 @@ export function modelOperations({ models, kb }: { readonly models: Models; reado
     'model.list': (args) => args.check(async () => ok({ models: models.list() })),
     'bill.query': (args) => {
       const by = args.optionalText('by') ?? 'run';
-      if (by !== 'run' && by !== 'node' && by !== 'model' && by !== 'day') args.refuse('by must be run, node, model or day');
+      if (by !== 'run' && by !== 'node' && by !== 'model' && by !== 'day')
+        args.refuse('by must be run, node, model or day');
       return args.check(async () => {
         const rows = await kb.costs(by as 'run' | 'node' | 'model' | 'day', 1000);
         return rows.ok ? ok({ by, rows: rows.value }) : rows;

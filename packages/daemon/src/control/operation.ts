@@ -1,7 +1,17 @@
 /**
  * Control operations as a table: a name, and a function of checked arguments.
  */
-import { err, failure, type Failure, isJsonObject, type JsonObject, type JsonValue, parseTraceId, type Result, type TraceId } from '@runloop/core';
+import {
+  err,
+  failure,
+  type Failure,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  parseTraceId,
+  type Result,
+  type TraceId,
+} from '@runloop/core';
 import type { Principal } from '@runloop/bus';
 
 export type Caller = { readonly principal: Principal; readonly traceId: TraceId; readonly signal: AbortSignal };
@@ -87,4 +97,3 @@ export class Args {
     return value === null ? undefined : value;
   }
 }
-

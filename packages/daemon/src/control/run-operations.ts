@@ -12,7 +12,12 @@ import { metaOf } from '../runs/tape.ts';
 import type { Args, Operations } from './operation.ts';
 import { openingNames } from './opening-names.ts';
 
-export type RunOperationDeps = { readonly kb: Kb; readonly runs: Runs; readonly feed: EventFeed; readonly openingDirs: readonly string[] };
+export type RunOperationDeps = {
+  readonly kb: Kb;
+  readonly runs: Runs;
+  readonly feed: EventFeed;
+  readonly openingDirs: readonly string[];
+};
 
 export function runOperations(deps: RunOperationDeps): Operations {
   const { kb, runs, feed } = deps;
@@ -62,12 +67,20 @@ export function runOperations(deps: RunOperationDeps): Operations {
       });
     },
     'run.events': (args, caller) => {
-      const q = { traceId: args.traceId('trace_id'), afterSeq: args.number('after_seq', 0, Number.MAX_SAFE_INTEGER), max: args.number('max', 500, 1000), waitMs: args.number('wait_ms', 0, 30_000) };
+      const q = {
+        traceId: args.traceId('trace_id'),
+        afterSeq: args.number('after_seq', 0, Number.MAX_SAFE_INTEGER),
+        max: args.number('max', 500, 1000),
+        waitMs: args.number('wait_ms', 0, 30_000),
+      };
       return args.check(() => feed.read(q, caller.signal));
     },
-    'run.pause': (args, caller) => order(args, runs, (run) => run.driver.send({ type: 'pause', by: caller.principal.name })),
-    'run.resume': (args, caller) => order(args, runs, (run) => run.driver.send({ type: 'resume', by: caller.principal.name })),
-    'run.step': (args, caller) => order(args, runs, (run) => run.driver.send({ type: 'step', by: caller.principal.name })),
+    'run.pause': (args, caller) =>
+      order(args, runs, (run) => run.driver.send({ type: 'pause', by: caller.principal.name })),
+    'run.resume': (args, caller) =>
+      order(args, runs, (run) => run.driver.send({ type: 'resume', by: caller.principal.name })),
+    'run.step': (args, caller) =>
+      order(args, runs, (run) => run.driver.send({ type: 'step', by: caller.principal.name })),
     'run.cancel': (args, caller) => {
       const reason = args.optionalText('reason') ?? `cancelled by ${caller.principal.name}`;
       return order(args, runs, (run) => run.driver.send({ type: 'cancel', by: caller.principal.name, reason }));
@@ -75,18 +88,27 @@ export function runOperations(deps: RunOperationDeps): Operations {
   };
 }
 
-function order(args: Args, runs: Runs, give: (run: NonNullable<ReturnType<Runs['get']>>) => void): Promise<Result<unknown, Failure>> {
+function order(
+  args: Args,
+  runs: Runs,
+  give: (run: NonNullable<ReturnType<Runs['get']>>) => void,
+): Promise<Result<unknown, Failure>> {
   const traceId = args.traceId('trace_id');
   return args.check(() => {
     const run = runs.get(traceId);
-    if (run === undefined) return Promise.resolve(err(failure('NotFound', `no run ${traceId} is under way`, { hint: 'see: rlp runs' })));
+    if (run === undefined)
+      return Promise.resolve(err(failure('NotFound', `no run ${traceId} is under way`, { hint: 'see: rlp runs' })));
     give(run);
     return Promise.resolve(ok({ trace_id: traceId }));
   });
 }
 
 /** Nodes in the order of the file; those that no event has named yet are pending. */
-async function nodesOf(kb: Kb, traceId: string, found: { nodes: readonly { readonly [column: string]: unknown }[] }): Promise<JsonObject[]> {
+async function nodesOf(
+  kb: Kb,
+  traceId: string,
+  found: { nodes: readonly { readonly [column: string]: unknown }[] },
+): Promise<JsonObject[]> {
   const known = new Map(found.nodes.map((node) => [String(node['node']), node]));
   const first = await kb.runEvents({ traceId, max: 1 });
   const accepted = first.ok && first.value.events[0] !== undefined ? metaOf(first.value.events[0]) : {};
@@ -102,13 +124,17 @@ async function sourceOf(args: Args, dirs: readonly string[]): Promise<Result<{ f
   const file = args.optionalText('file') ?? 'opening.yaml';
   if (text !== undefined) return ok({ file, text });
   const name = args.text('name');
-  if (!isName(name)) return err(failure('Usage', `"${name.slice(0, 80)}" is neither a file nor the name of an opening`));
+  if (!isName(name))
+    return err(failure('Usage', `"${name.slice(0, 80)}" is neither a file nor the name of an opening`));
   for (const dir of dirs) {
     const path = join(dir, `${name}.yaml`);
     const found = await readFile(path, 'utf8').catch(() => undefined);
     if (found !== undefined) return ok({ file: path, text: found });
   }
   const near = nearest(name, await openingNames(dirs));
-  return err(failure('NotFound', `there is no opening "${name}"`, { hint: near === undefined ? `looked in: ${dirs.join(', ')}` : `did you mean "${near}"?` }));
+  return err(
+    failure('NotFound', `there is no opening "${name}"`, {
+      hint: near === undefined ? `looked in: ${dirs.join(', ')}` : `did you mean "${near}"?`,
+    }),
+  );
 }
-

@@ -4,9 +4,8 @@
  * No state lies outside of it (A11), but for the socket where the configuration moves it.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { type Config, err, type Failure, failure, ok, type Result } from '@runloop/core';
+import { type Config, err, type Failure, failure, makeDirectory, type Result } from '@runloop/core';
 
 export type Home = {
   readonly root: string;
@@ -45,17 +44,11 @@ export function expand(path: string, root: string): string {
 }
 
 /** Makes the directory, private; says what stands in the way. */
-export async function makeHome(root: string): Promise<Result<void, Failure>> {
-  try {
-    await mkdir(root, { recursive: true, mode: 0o700 });
-    if (!(await stat(root)).isDirectory()) return err(failure('StorageFailed', `${root} is not a directory`));
-    return ok(undefined);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const readOnly = code === 'EROFS' || code === 'EACCES' || code === 'EPERM';
-    const hint = 'set RUNLOOP_HOME to a directory that you may write to';
-    return err(failure(readOnly ? 'StorageReadOnly' : 'StorageFailed', `the state directory ${root} cannot be made: ${code ?? String(error)}`, { hint }));
-  }
+export function makeHome(root: string): Result<void, Failure> {
+  const made = makeDirectory(root);
+  if (made.ok) return made;
+  const hint = 'set RUNLOOP_HOME to a directory that you may write to';
+  return err(failure(made.error.code, `the state directory: ${made.error.message}`, { hint }));
 }
 
 /** The checkout that this code runs from, if it does: its agents and examples are built in. */

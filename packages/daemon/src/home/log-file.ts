@@ -50,7 +50,10 @@ export class LogFile implements Log, AsyncDisposable {
   async #write(): Promise<void> {
     while (this.#waiting.length > 0) {
       const lines = this.#waiting.splice(0).join('');
-      const note = this.#dropped > 0 ? `${JSON.stringify({ ts_ms: this.#clock.nowMs(), level: 'warn', message: 'log lines were dropped', count: this.#dropped })}\n` : '';
+      const note =
+        this.#dropped > 0
+          ? `${JSON.stringify({ ts_ms: this.#clock.nowMs(), level: 'warn', message: 'log lines were dropped', count: this.#dropped })}\n`
+          : '';
       try {
         this.#bytes ??= await this.#open();
         if (this.#bytes > logFileBytesMax) {

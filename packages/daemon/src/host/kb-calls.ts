@@ -23,8 +23,15 @@ export async function performKb(kb: KbPort, op: string, args: JsonObject, scope:
       return found.ok ? answered({ rows: found.value as unknown as JsonValue }) : refused(found.error);
     }
     case 'kb.search': {
-      const kinds = Array.isArray(args['kinds']) ? args['kinds'].filter((kind): kind is string => typeof kind === 'string') : undefined;
-      const found = await kb.search({ text: text(args['text']) ?? '', max, raw, ...(kinds === undefined ? {} : { kinds }) });
+      const kinds = Array.isArray(args['kinds'])
+        ? args['kinds'].filter((kind): kind is string => typeof kind === 'string')
+        : undefined;
+      const found = await kb.search({
+        text: text(args['text']) ?? '',
+        max,
+        raw,
+        ...(kinds === undefined ? {} : { kinds }),
+      });
       return found.ok ? answered({ hits: found.value as unknown as JsonValue }) : refused(found.error);
     }
     case 'kb.why': {
@@ -54,7 +61,14 @@ async function propose(kb: KbPort, args: JsonObject, scope: CallScope): Promise<
 }
 
 export function provenanceOf(scope: CallScope): JsonObject {
-  return { run: scope.traceId, node: scope.node, attempt: scope.attempt, agent: scope.bundle.name, agent_digest: scope.bundle.digest, by: scope.actor };
+  return {
+    run: scope.traceId,
+    node: scope.node,
+    attempt: scope.attempt,
+    agent: scope.bundle.name,
+    agent_digest: scope.bundle.digest,
+    by: scope.actor,
+  };
 }
 
 export function answered(value: JsonValue): Performed {

@@ -27,8 +27,15 @@ export interface ModelPort {
   ): Promise<Result<{ readonly answer: JsonValue; readonly called: ModelCalled }, Failure>>;
 }
 
-export async function performModel(models: ModelPort, op: string, args: JsonObject, scope: CallScope, signal: AbortSignal): Promise<Performed> {
-  if (op !== 'model.complete' && op !== 'model.embed') return refused(failure('NotFound', `there is no operation ${op}`));
+export async function performModel(
+  models: ModelPort,
+  op: string,
+  args: JsonObject,
+  scope: CallScope,
+  signal: AbortSignal,
+): Promise<Performed> {
+  if (op !== 'model.complete' && op !== 'model.embed')
+    return refused(failure('NotFound', `there is no operation ${op}`));
   const outcome = await models.call(op === 'model.embed' ? 'embed' : 'complete', args, scope, signal);
   if (!outcome.ok) return refused(outcome.error);
   const { answer, called } = outcome.value;

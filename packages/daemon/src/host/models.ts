@@ -1,12 +1,37 @@
 /**
  * Joins the broker to the model calls of agents: their requests checked, their budgets handed on, their secrets resolved.
  */
-import { type Broker, type CallContext, type CompletionRequest, createBroker, parseBrokerConfig, undiciHttp } from '@runloop/broker';
-import { type Clock, type Config, err, failure, type Failure, isJsonObject, type JsonObject, type JsonValue, type Log, ok, type Random, type Result } from '@runloop/core';
+import {
+  type Broker,
+  type CallContext,
+  type CompletionRequest,
+  createBroker,
+  parseBrokerConfig,
+  undiciHttp,
+} from '@runloop/broker';
+import {
+  type Clock,
+  type Config,
+  err,
+  failure,
+  type Failure,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  type Log,
+  ok,
+  type Random,
+  type Result,
+} from '@runloop/core';
 import type { CallScope } from '../runs/ports.ts';
 import type { ModelPort } from './model-calls.ts';
 
-export type ModelsDeps = { readonly clock: Clock; readonly random: Random; readonly log: Log; readonly env: { readonly [name: string]: string | undefined } };
+export type ModelsDeps = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly env: { readonly [name: string]: string | undefined };
+};
 export interface Models extends ModelPort {
   list(): JsonValue;
   /** A run has ended: what its levels held is forgotten. */
@@ -23,8 +48,13 @@ export function createModels({ clock, random, log, env }: ModelsDeps, config: Co
     async call(op, request, scope, signal) {
       if (op === 'embed') {
         const { texts, model } = request;
-        if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string')) return err(failure('InvalidParams', 'model.embed needs { texts: [strings] }'));
-        const done = await broker.embed({ texts: texts as readonly string[], ...(typeof model === 'string' ? { model } : {}) }, contextOf(scope), signal);
+        if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string'))
+          return err(failure('InvalidParams', 'model.embed needs { texts: [strings] }'));
+        const done = await broker.embed(
+          { texts: texts as readonly string[], ...(typeof model === 'string' ? { model } : {}) },
+          contextOf(scope),
+          signal,
+        );
         if (!done.ok) return done;
         const { called, ...answer } = done.value;
         return ok({ answer: answer as unknown as JsonValue, called });
@@ -60,9 +90,15 @@ function contextOf({ traceId, node, bundle, budgets }: CallScope): CallContext {
     agent: bundle.name,
     owner: bundle.name,
     budgets: {
-      run: { tokens: budgets.runTokens, usd_nano: budgets.runUsd === undefined ? undefined : Math.floor(budgets.runUsd * 1e9) },
+      run: {
+        tokens: budgets.runTokens,
+        usd_nano: budgets.runUsd === undefined ? undefined : Math.floor(budgets.runUsd * 1e9),
+      },
       node: { tokens: budgets.nodeTokens },
-      agent: { tokens: granted?.tokens_per_run, usd_nano: agentUsd === undefined ? undefined : Math.floor(agentUsd * 1e9) },
+      agent: {
+        tokens: granted?.tokens_per_run,
+        usd_nano: agentUsd === undefined ? undefined : Math.floor(agentUsd * 1e9),
+      },
     },
   };
 }
@@ -72,15 +108,21 @@ const roles = ['system', 'user', 'assistant', 'tool'];
 /** An agent may send anything; the broker gets only what has the shape of a request. */
 function checkCompletion(request: JsonObject): Result<CompletionRequest, Failure> {
   const { messages } = request;
-  if (!Array.isArray(messages) || messages.length === 0) return err(failure('InvalidParams', 'model.complete needs { messages: [{role, content}] }'));
+  if (!Array.isArray(messages) || messages.length === 0)
+    return err(failure('InvalidParams', 'model.complete needs { messages: [{role, content}] }'));
   for (const message of messages as readonly JsonValue[]) {
-    if (!isJsonObject(message) || !roles.includes(String(message['role']))) return err(failure('InvalidParams', `model.complete: each message needs a role of ${roles.join(', ')}`));
+    if (!isJsonObject(message) || !roles.includes(String(message['role'])))
+      return err(failure('InvalidParams', `model.complete: each message needs a role of ${roles.join(', ')}`));
     const { content } = message;
-    const isParts = Array.isArray(content) && (content as readonly JsonValue[]).every((part) => isJsonObject(part) && typeof part['type'] === 'string');
-    if (typeof content !== 'string' && !isParts) return err(failure('InvalidParams', 'model.complete: the content of a message is a text or a list of parts'));
+    const isParts =
+      Array.isArray(content) &&
+      (content as readonly JsonValue[]).every((part) => isJsonObject(part) && typeof part['type'] === 'string');
+    if (typeof content !== 'string' && !isParts)
+      return err(failure('InvalidParams', 'model.complete: the content of a message is a text or a list of parts'));
   }
   for (const key of ['temperature', 'top_p', 'seed', 'max_tokens'] as const) {
-    if (request[key] !== undefined && typeof request[key] !== 'number') return err(failure('InvalidParams', `model.complete: ${key} must be a number`));
+    if (request[key] !== undefined && typeof request[key] !== 'number')
+      return err(failure('InvalidParams', `model.complete: ${key} must be a number`));
   }
   return ok(request as unknown as CompletionRequest);
 }

@@ -10,7 +10,13 @@ import { performKb, refused } from './kb-calls.ts';
 import { performMail } from './mail-calls.ts';
 import { type ModelPort, performModel } from './model-calls.ts';
 
-export type PerformerDeps = { readonly clock: Clock; readonly kb: Kb; readonly values: Values; readonly models: ModelPort; readonly execTimeoutMs: number };
+export type PerformerDeps = {
+  readonly clock: Clock;
+  readonly kb: Kb;
+  readonly values: Values;
+  readonly models: ModelPort;
+  readonly execTimeoutMs: number;
+};
 
 export function createPerformer(deps: PerformerDeps): HostPerformer {
   return {
@@ -23,7 +29,10 @@ export function createPerformer(deps: PerformerDeps): HostPerformer {
         const result = await performExec({ clock: deps.clock }, args, { wallMsMax: deps.execTimeoutMs }, signal);
         const level = result.ok ? 'info' : 'warn';
         const meta = { node: scope.node, tool: 'exec', target: String(given['command'] ?? ''), ok: result.ok };
-        return { result, events: [{ kind: 'tool.called', level, message: `${scope.node} executed ${meta.target}.`, meta }] };
+        return {
+          result,
+          events: [{ kind: 'tool.called', level, message: `${scope.node} executed ${meta.target}.`, meta }],
+        };
       }
       return refused(failure('ProviderUnavailable', `${op} is not available on this host yet`));
     },

@@ -7,10 +7,35 @@
  * 4. What a limit decided (time, fuel, memory, a kill) is taken from the tape and not measured again.
  */
 import { join } from 'node:path';
-import { canonicalJson, type Clock, type Config, digestJson, err, failure, type Failure, isJsonObject, type JsonObject, type JsonValue, type Log, ok, type Random, type Result, fromHex } from '@runloop/core';
+import {
+  canonicalJson,
+  type Clock,
+  type Config,
+  digestJson,
+  err,
+  failure,
+  type Failure,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  type Log,
+  ok,
+  type Random,
+  type Result,
+  fromHex,
+} from '@runloop/core';
 import { openTapeReader, type StoredEvent } from '@runloop/kb';
 import { inputsOf, newState, type Opening, type Outputs, type RunState, step } from '@runloop/openings';
-import { type AttemptOutcome, type Bundle, type Cells, createCells, createKernel, type Divergence, hostKey, type KernelPorts } from '@runloop/runtime';
+import {
+  type AttemptOutcome,
+  type Bundle,
+  type Cells,
+  createCells,
+  createKernel,
+  type Divergence,
+  hostKey,
+  type KernelPorts,
+} from '@runloop/runtime';
 import { AgentRegistry } from '../agents/registry.ts';
 import { homeAt } from '../home/home.ts';
 import type { RunDraft } from '../runs/ports.ts';
@@ -20,8 +45,20 @@ import { Values } from '../runs/values.ts';
 export type ReplayDeps = { readonly clock: Clock; readonly random: Random; readonly log: Log };
 export type ReplayOptions = { readonly root: string; readonly config: Config; readonly traceId: string };
 
-export type NodeReplay = { readonly node: string; readonly attempt: number; readonly equal: boolean; readonly calls: number; readonly how: 'ran' | 'taken from the tape' };
-export type ReplayDivergence = { readonly node: string; readonly attempt: number; readonly what: string; readonly recorded: JsonValue; readonly replayed: JsonValue };
+export type NodeReplay = {
+  readonly node: string;
+  readonly attempt: number;
+  readonly equal: boolean;
+  readonly calls: number;
+  readonly how: 'ran' | 'taken from the tape';
+};
+export type ReplayDivergence = {
+  readonly node: string;
+  readonly attempt: number;
+  readonly what: string;
+  readonly recorded: JsonValue;
+  readonly replayed: JsonValue;
+};
 export type ReplayReport = {
   readonly trace_id: string;
   readonly name: string;
@@ -32,9 +69,22 @@ export type ReplayReport = {
 };
 
 /** Outcomes that a limit or the machine decided. */
-const fromTape: ReadonlySet<string> = new Set(['DeadlineExceeded', 'OutOfFuel', 'OutOfMemory', 'OutputTooLarge', 'CellLost', 'Busy', 'Internal', 'Cancelled']);
+const fromTape: ReadonlySet<string> = new Set([
+  'DeadlineExceeded',
+  'OutOfFuel',
+  'OutOfMemory',
+  'OutputTooLarge',
+  'CellLost',
+  'Busy',
+  'Internal',
+  'Cancelled',
+]);
 
-export async function replayRun(deps: ReplayDeps, options: ReplayOptions, progress: (node: NodeReplay) => void): Promise<Result<ReplayReport, Failure>> {
+export async function replayRun(
+  deps: ReplayDeps,
+  options: ReplayOptions,
+  progress: (node: NodeReplay) => void,
+): Promise<Result<ReplayReport, Failure>> {
   const home = homeAt(options.root, options.config);
   const reader = openTapeReader(deps, { rootDir: home.kb, eventsDb: join(home.kb, options.config.kb.events_db) });
   if (!reader.ok) return reader;
@@ -42,18 +92,34 @@ export async function replayRun(deps: ReplayDeps, options: ReplayOptions, progre
   const rows = await readRun(tape, options.traceId);
   if (!rows.ok) return rows;
   const [first] = rows.value;
-  if (first === undefined) return err(failure('NotFound', `there is no run ${options.traceId}`, { hint: 'see: rlp runs' }));
-  if (rows.value.some((row) => row.payload === null)) return err(failure('NotFound', `run ${options.traceId} was forgotten: its values were erased`));
+  if (first === undefined)
+    return err(failure('NotFound', `there is no run ${options.traceId}`, { hint: 'see: rlp runs' }));
+  if (rows.value.some((row) => row.payload === null))
+    return err(failure('NotFound', `run ${options.traceId} was forgotten: its values were erased`));
   const last = rows.value.findLast((row) => row.kind === 'run.finished');
-  if (last === undefined) return err(failure('Busy', `run ${options.traceId} has not finished`, { hint: 'wait for it: rlp attach' }));
+  if (last === undefined)
+    return err(failure('Busy', `run ${options.traceId} has not finished`, { hint: 'wait for it: rlp attach' }));
   const key = await hostKey(home.keys);
   if (!key.ok) return key;
-  const agents = new AgentRegistry({ ...deps, hostKey: key.value }, { searchDirs: [], cacheDir: home.cache, storeDir: home.store });
+  const agents = new AgentRegistry(
+    { ...deps, hostKey: key.value },
+    { searchDirs: [], cacheDir: home.cache, storeDir: home.store },
+  );
   await using cells = createCells({ ...deps, hostKey: key.value }, { cacheDir: join(home.cache, 'cells'), spares: 0 });
-  const values = new Values({ getBlob: (digest) => tape.getBlob(digest), putBlob: () => Promise.resolve(err(failure('Internal', 'a replay writes nothing'))) });
+  const values = new Values({
+    getBlob: (digest) => tape.getBlob(digest),
+    putBlob: () => Promise.resolve(err(failure('Internal', 'a replay writes nothing'))),
+  });
   const replay = new Replay(deps, options.traceId, rows.value, values, agents, cells);
   const report = await replay.run(progress);
-  return report.ok ? ok({ trace_id: options.traceId, name: String(metaOf(first)['name']), state: String(metaOf(last)['state']), ...report.value }) : report;
+  return report.ok
+    ? ok({
+        trace_id: options.traceId,
+        name: String(metaOf(first)['name']),
+        state: String(metaOf(last)['state']),
+        ...report.value,
+      })
+    : report;
 }
 
 type Compared = { readonly nodes: NodeReplay[]; readonly equal: boolean; readonly divergence?: ReplayDivergence };
@@ -69,7 +135,14 @@ class Replay {
   readonly #tape: ReadonlyMap<string, TapedCall[]>;
   readonly #told: ReadonlyMap<string, Told>;
 
-  constructor(deps: ReplayDeps, traceId: string, rows: readonly StoredEvent[], values: Values, agents: AgentRegistry, cells: Cells) {
+  constructor(
+    deps: ReplayDeps,
+    traceId: string,
+    rows: readonly StoredEvent[],
+    values: Values,
+    agents: AgentRegistry,
+    cells: Cells,
+  ) {
     this.#deps = deps;
     this.#traceId = traceId;
     this.#rows = rows;
@@ -83,7 +156,11 @@ class Replay {
 
   async run(progress: (node: NodeReplay) => void): Promise<Result<Compared, Failure>> {
     const opening = this.#accepted['opening'] as unknown as Opening;
-    const state = newState(opening, fromHex(String(this.#accepted['seed'])), Number(this.#accepted['max_parallel'] ?? 4));
+    const state = newState(
+      opening,
+      fromHex(String(this.#accepted['seed'])),
+      Number(this.#accepted['max_parallel'] ?? 4),
+    );
     const undecided = this.#refold(state);
     if (undecided !== undefined) return ok({ nodes: [], equal: false, divergence: undecided });
     const nodes: NodeReplay[] = [];
@@ -92,7 +169,8 @@ class Replay {
       if (!compared.ok) return compared;
       nodes.push(compared.value.node);
       progress(compared.value.node);
-      if (compared.value.divergence !== undefined) return ok({ nodes, equal: false, divergence: compared.value.divergence });
+      if (compared.value.divergence !== undefined)
+        return ok({ nodes, equal: false, divergence: compared.value.divergence });
     }
     return ok({ nodes, equal: true });
   }
@@ -109,7 +187,13 @@ class Replay {
     }
     const [missing] = due;
     if (missing === undefined) return undefined;
-    return { node: String(missing.meta['node'] ?? ''), attempt: 0, what: `the engine decided on a ${missing.kind}`, recorded: null, replayed: missing.meta };
+    return {
+      node: String(missing.meta['node'] ?? ''),
+      attempt: 0,
+      what: `the engine decided on a ${missing.kind}`,
+      recorded: null,
+      replayed: missing.meta,
+    };
   }
 
   /** Every attempt that began, with the event that ended it. */
@@ -118,14 +202,20 @@ class Replay {
     for (const row of this.#rows) {
       const meta = metaOf(row);
       const key = tapeKey(String(meta['node']), Number(meta['attempt']));
-      if (row.kind === 'node.started') seen.set(key, { node: String(meta['node']), attempt: Number(meta['attempt']), end: undefined });
+      if (row.kind === 'node.started')
+        seen.set(key, { node: String(meta['node']), attempt: Number(meta['attempt']), end: undefined });
       const entry = seen.get(key);
       if ((row.kind === 'node.finished' || row.kind === 'node.retrying') && entry !== undefined) entry.end = row;
     }
     return [...seen.values()];
   }
 
-  async #attempt(state: RunState, node: string, attempt: number, end: StoredEvent | undefined): Promise<Result<{ node: NodeReplay; divergence?: ReplayDivergence }, Failure>> {
+  async #attempt(
+    state: RunState,
+    node: string,
+    attempt: number,
+    end: StoredEvent | undefined,
+  ): Promise<Result<{ node: NodeReplay; divergence?: ReplayDivergence }, Failure>> {
     const calls = this.#tape.get(tapeKey(node, attempt)) ?? [];
     const meta = end === undefined ? {} : metaOf(end);
     const code = typeof meta['code'] === 'string' ? meta['code'] : '';
@@ -139,17 +229,38 @@ class Replay {
     if (!bundle.ok) return bundle;
     const inputs = await this.#inputs(inputsOf(state, index));
     if (!inputs.ok) return inputs;
-    const played = await this.#play(bundle.value, node, attempt, calls, { with: spec?.with ?? {}, inputs: inputs.value });
+    const played = await this.#play(bundle.value, node, attempt, calls, {
+      with: spec?.with ?? {},
+      inputs: inputs.value,
+    });
     if (!played.ok) return played;
     const divergence = compare(node, attempt, calls, meta, played.value);
-    return ok({ node: { node, attempt, equal: divergence === undefined, calls: calls.length, how: 'ran' }, ...(divergence === undefined ? {} : { divergence }) });
+    return ok({
+      node: { node, attempt, equal: divergence === undefined, calls: calls.length, how: 'ran' },
+      ...(divergence === undefined ? {} : { divergence }),
+    });
   }
 
-  async #play(bundle: Bundle, node: string, attempt: number, calls: readonly TapedCall[], request: { with: JsonObject; inputs: { [port: string]: JsonValue[] } }): Promise<Result<Played, Failure>> {
+  async #play(
+    bundle: Bundle,
+    node: string,
+    attempt: number,
+    calls: readonly TapedCall[],
+    request: { with: JsonObject; inputs: { [port: string]: JsonValue[] } },
+  ): Promise<Result<Played, Failure>> {
     const tape = await loadCalls(calls, this.#values);
     if (!tape.ok) return tape;
     const runId = String(this.#rows[0]?.payload?.['run_id']);
-    const door = createKernel(silent).open({ agent: bundle.name, run_id: runId, trace_id: this.#traceId, node, attempt, caps: bundle.caps, tape: tape.value, mode: 'replay' });
+    const door = createKernel(silent).open({
+      agent: bundle.name,
+      run_id: runId,
+      trace_id: this.#traceId,
+      node,
+      attempt,
+      caps: bundle.caps,
+      tape: tape.value,
+      mode: 'replay',
+    });
     let made = 0;
     const counted = {
       call: (op: string, args: JsonValue, signal: AbortSignal) => {
@@ -160,9 +271,21 @@ class Replay {
       stdout: () => undefined,
       stderr: () => undefined,
     };
-    const run = { trace_id: this.#traceId, run_id: runId, node, attempt, seed: String(this.#accepted['seed']), accepted_ms: this.#rows[0]?.ts_ms ?? 0, deadline_ms: bundle.caps.limits.wall_ms };
+    const run = {
+      trace_id: this.#traceId,
+      run_id: runId,
+      node,
+      attempt,
+      seed: String(this.#accepted['seed']),
+      accepted_ms: this.#rows[0]?.ts_ms ?? 0,
+      deadline_ms: bundle.caps.limits.wall_ms,
+    };
     const limits = { ...bundle.caps.limits, wall_ms: 600_000 };
-    const outcome = await this.#cells.run({ bundle, limits, run: { ...run, ...this.#told.get(tapeKey(node, attempt)) }, request }, counted, new AbortController().signal);
+    const outcome = await this.#cells.run(
+      { bundle, limits, run: { ...run, ...this.#told.get(tapeKey(node, attempt)) }, request },
+      counted,
+      new AbortController().signal,
+    );
     return ok({ outcome, divergence: door.diverged(), made });
   }
 
@@ -181,15 +304,29 @@ class Replay {
 
 type Played = { readonly outcome: AttemptOutcome; readonly divergence: Divergence | undefined; readonly made: number };
 
-function compare(node: string, attempt: number, calls: readonly TapedCall[], end: JsonObject, { outcome, divergence, made }: Played): ReplayDivergence | undefined {
-  const differs = (what: string, recorded: JsonValue, replayed: JsonValue): ReplayDivergence => ({ node, attempt, what, recorded, replayed });
+function compare(
+  node: string,
+  attempt: number,
+  calls: readonly TapedCall[],
+  end: JsonObject,
+  { outcome, divergence, made }: Played,
+): ReplayDivergence | undefined {
+  const differs = (what: string, recorded: JsonValue, replayed: JsonValue): ReplayDivergence => ({
+    node,
+    attempt,
+    what,
+    recorded,
+    replayed,
+  });
   if (divergence !== undefined) {
     const { index, expected, actual } = divergence;
     return differs(`host call ${index + 1}`, (expected ?? null) as JsonValue, actual as JsonValue);
   }
   if (made < calls.length) return differs('the number of host calls', calls.length, made);
   if (outcome.type === 'failed') {
-    return end['reason'] === outcome.reason ? undefined : differs('the outcome', (end['reason'] ?? end['state'] ?? null) as JsonValue, `failed: ${outcome.reason}`);
+    return end['reason'] === outcome.reason
+      ? undefined
+      : differs('the outcome', (end['reason'] ?? end['state'] ?? null) as JsonValue, `failed: ${outcome.reason}`);
   }
   if (outcome.type !== 'succeeded') return differs('the outcome', (end['state'] ?? null) as JsonValue, outcome.type);
   const recorded = isJsonObject(end['outputs']) ? (end['outputs'] as unknown as Outputs) : {};
@@ -204,7 +341,8 @@ function compare(node: string, attempt: number, calls: readonly TapedCall[], end
 const silent: KernelPorts = {
   journal: { intent: () => Promise.resolve(), result: () => Promise.resolve(), note: () => undefined },
   approvals: { ask: () => Promise.resolve('pending') },
-  perform: () => Promise.resolve({ ok: false, code: 'Internal', message: 'a replay performs nothing', retryable: false }),
+  perform: () =>
+    Promise.resolve({ ok: false, code: 'Internal', message: 'a replay performs nothing', retryable: false }),
   audit: () => undefined,
   line: () => undefined,
 };

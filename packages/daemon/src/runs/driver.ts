@@ -13,7 +13,13 @@ import type { EventDraft } from '@runloop/kb';
 import type { RunDraft, RunLedger, RunPublisher } from './ports.ts';
 import type { Slots } from './slots.ts';
 
-export type RunIdentity = { readonly traceId: string; readonly runId: string; readonly openingId: string; readonly actor: string; readonly priority: number };
+export type RunIdentity = {
+  readonly traceId: string;
+  readonly runId: string;
+  readonly openingId: string;
+  readonly actor: string;
+  readonly priority: number;
+};
 
 export type DriverDeps = {
   readonly clock: Clock;
@@ -33,7 +39,12 @@ export interface Performer {
 
 type Input =
   | { readonly type: 'signal'; readonly signal: Signal }
-  | { readonly type: 'record'; readonly drafts: readonly RunDraft[]; readonly provenance: RunDraft['meta']; readonly done: (result: Result<void, Failure>) => void };
+  | {
+      readonly type: 'record';
+      readonly drafts: readonly RunDraft[];
+      readonly provenance: RunDraft['meta'];
+      readonly done: (result: Result<void, Failure>) => void;
+    };
 
 export class RunDriver {
   readonly state: RunState;
@@ -76,13 +87,15 @@ export class RunDriver {
   }
 
   /** The same with the next event that is made durable; never waited for. */
-  note(drafts: readonly RunDraft[]): void {
-    this.#inputs.push({ type: 'record', drafts, provenance: {}, done: () => undefined });
+  note(drafts: readonly RunDraft[], provenance: RunDraft['meta'] = {}): void {
+    this.#inputs.push({ type: 'record', drafts, provenance, done: () => undefined });
   }
 
   /** A bounded, lossy event: shown if somebody looks, never stored. */
   lossy(kind: 'node.stdout' | 'node.stderr' | 'model.delta', message: string, meta: RunDraft['meta']): void {
-    this.#deps.publisher.lossy(this.#event({ kind, level: 'info', message, meta }, undefined, this.#deps.clock.nowMs()));
+    this.#deps.publisher.lossy(
+      this.#event({ kind, level: 'info', message, meta }, undefined, this.#deps.clock.nowMs()),
+    );
   }
 
   /** A node's attempt is over: its slot is free. */
@@ -123,7 +136,10 @@ export class RunDriver {
         if (input.type === 'signal') this.#fold(step(this.state, input.signal));
         else if (this.finished) input.done(err(stoppedFailure));
         else {
-          this.#fold(input.drafts.map((draft) => ({ type: 'append' as const, ...draft })), input.provenance);
+          this.#fold(
+            input.drafts.map((draft) => ({ type: 'append' as const, ...draft })),
+            input.provenance,
+          );
           waiters.push(input.done);
         }
       }

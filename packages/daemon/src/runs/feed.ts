@@ -33,12 +33,20 @@ export class EventFeed {
     for (const wake of waiters) wake();
   }
 
-  async read(q: { traceId: string; afterSeq: number; max: number; waitMs: number }, signal: AbortSignal): Promise<Result<FeedPage, Failure>> {
+  async read(
+    q: { traceId: string; afterSeq: number; max: number; waitMs: number },
+    signal: AbortSignal,
+  ): Promise<Result<FeedPage, Failure>> {
     const deadline = this.#clock.monotonicMs() + Math.min(q.waitMs, feedWaitMsMax);
     for (;;) {
       // Registered before reading: what arrives in between is not missed.
       const wait = this.#wait(q.traceId, deadline - this.#clock.monotonicMs(), signal);
-      const page = await this.#ledger.runEvents({ traceId: q.traceId, afterSeq: q.afterSeq, streamedOnly: true, max: Math.min(q.max, eventsPageMax) });
+      const page = await this.#ledger.runEvents({
+        traceId: q.traceId,
+        afterSeq: q.afterSeq,
+        streamedOnly: true,
+        max: Math.min(q.max, eventsPageMax),
+      });
       if (!page.ok || page.value.events.length > 0 || q.waitMs === 0) {
         wait.cancel();
         if (!page.ok) return page;
@@ -50,7 +58,8 @@ export class EventFeed {
   }
 
   #wait(traceId: string, ms: number, signal: AbortSignal): { woken: Promise<'news' | 'over'>; cancel: () => void } {
-    if (ms <= 0 || signal.aborted || this.#count >= feedWaitersMax) return { woken: Promise.resolve('over'), cancel: () => undefined };
+    if (ms <= 0 || signal.aborted || this.#count >= feedWaitersMax)
+      return { woken: Promise.resolve('over'), cancel: () => undefined };
     const { promise, resolve } = Promise.withResolvers<'news' | 'over'>();
     const waiters = this.#waiters.get(traceId) ?? new Set();
     this.#waiters.set(traceId, waiters);

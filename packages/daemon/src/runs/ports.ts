@@ -27,6 +27,8 @@ export type CallScope = {
   readonly bundle: Bundle;
   readonly actor: string;
   readonly callId: string;
+  /** Events that the node's work rests on so far. */
+  readonly evidence: readonly number[];
   readonly budgets: { readonly runTokens?: number; readonly nodeTokens?: number; readonly runUsd?: number };
 };
 

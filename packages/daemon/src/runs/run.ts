@@ -4,13 +4,23 @@
  * R1. An attempt that was interrupted, by a crash or for a person, runs again over its recorded calls.
  * R2. What an attempt gives is stored before it is told; a failure's reason is a value too (the `err` port).
  */
-import { type Failure, failure, type JsonObject, type JsonValue, newActionId, ok, type Random, type Result, showLine } from '@runloop/core';
+import {
+  type Failure,
+  failure,
+  type JsonObject,
+  type JsonValue,
+  newActionId,
+  ok,
+  type Random,
+  type Result,
+  showLine,
+} from '@runloop/core';
 import { errPort, inputsOf, type Outcome, type Outputs, type RunState, type Usage } from '@runloop/openings';
 import type { StoredEvent } from '@runloop/kb';
 import type { AttemptOutcome, Bundle, CallContext, Cells, Kernel, RecordedCall } from '@runloop/runtime';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
 import type { AgentSource, CallScope, RunDraft } from './ports.ts';
-import { loadCalls, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
+import { evidenceMax, loadCalls, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
 import type { Values } from './values.ts';
 
 export type RunDeps = DriverDeps & {
@@ -34,7 +44,14 @@ export const approvalMs: number = 24 * 3600 * 1000;
 /** Questions that one agent may have open. */
 export const pendingActionsMax = 20;
 
-type Attempt = { bundle?: Bundle; readonly held: Promise<unknown>[]; readonly node: string; readonly attempt: number; readonly abort: AbortController; waits?: { for: 'approval' | 'operator'; action?: string } };
+type Attempt = {
+  bundle?: Bundle;
+  readonly held: Promise<unknown>[];
+  readonly node: string;
+  readonly attempt: number;
+  readonly abort: AbortController;
+  waits?: { for: 'approval' | 'operator'; action?: string };
+};
 
 export class Run implements Performer {
   readonly driver: RunDriver;
@@ -45,7 +62,13 @@ export class Run implements Performer {
   readonly #told: Map<string, Told>;
   #deadline: Disposable | undefined;
 
-  constructor(deps: RunDeps, identity: RunIdentity, state: RunState, options: RunOptions, rows: readonly StoredEvent[] = []) {
+  constructor(
+    deps: RunDeps,
+    identity: RunIdentity,
+    state: RunState,
+    options: RunOptions,
+    rows: readonly StoredEvent[] = [],
+  ) {
     this.#deps = deps;
     this.options = options;
     this.#tape = tapeOf(rows);
@@ -78,8 +101,23 @@ export class Run implements Performer {
     const { opening } = this.state;
     const { budget_tokens: runTokens, budget_usd: runUsd } = opening.policy;
     const nodeTokens = opening.nodes[this.state.graph.indexOf.get(ctx.node) ?? -1]?.budget_tokens;
-    const budgets = { ...(runTokens === undefined ? {} : { runTokens }), ...(runUsd === undefined ? {} : { runUsd }), ...(nodeTokens === undefined ? {} : { nodeTokens }) };
-    return { traceId, runId, opening: opening.name, node: ctx.node, attempt: ctx.attempt, bundle, actor, callId: ctx.call, budgets };
+    const budgets = {
+      ...(runTokens === undefined ? {} : { runTokens }),
+      ...(runUsd === undefined ? {} : { runUsd }),
+      ...(nodeTokens === undefined ? {} : { nodeTokens }),
+    };
+    return {
+      traceId,
+      runId,
+      opening: opening.name,
+      node: ctx.node,
+      attempt: ctx.attempt,
+      bundle,
+      actor,
+      callId: ctx.call,
+      budgets,
+      evidence: this.#evidence(ctx.node),
+    };
   }
 
   start(node: string, index: number, attempt: number): void {
@@ -132,7 +170,14 @@ export class Run implements Performer {
     if (!tape.ok) return refuse(tape.error);
     const earlier = await loadCalls(this.#earlier(node, attempt), this.#deps.values);
     if (!earlier.ok) return refuse(earlier.error);
-    const outcome = await this.#invoke(entry, bundle.value, { with: spec.with, inputs: inputs.value }, tape.value, earlier.value, spec.timeout_ms);
+    const outcome = await this.#invoke(
+      entry,
+      bundle.value,
+      { with: spec.with, inputs: inputs.value },
+      tape.value,
+      earlier.value,
+      spec.timeout_ms,
+    );
     await this.#settle(entry, bundle.value, outcome);
   }
 
@@ -146,8 +191,21 @@ export class Run implements Performer {
   ): Promise<AttemptOutcome> {
     const { node, attempt } = entry;
     const { traceId, runId } = this.driver.identity;
-    const door = this.#deps.kernel.open({ agent: bundle.name, run_id: runId, trace_id: traceId, node, attempt, caps: bundle.caps, tape, earlier, mode: 'live' });
-    const deadlineMs = Math.max(1, Math.round(Math.min(timeoutMs ?? Infinity, this.#runLeftMs(), bundle.caps.limits.wall_ms)));
+    const door = this.#deps.kernel.open({
+      agent: bundle.name,
+      run_id: runId,
+      trace_id: traceId,
+      node,
+      attempt,
+      caps: bundle.caps,
+      tape,
+      earlier,
+      mode: 'live',
+    });
+    const deadlineMs = Math.max(
+      1,
+      Math.round(Math.min(timeoutMs ?? Infinity, this.#runLeftMs(), bundle.caps.limits.wall_ms)),
+    );
     const told = this.#tell(entry, deadlineMs);
     const run = {
       trace_id: traceId,
@@ -168,14 +226,30 @@ export class Run implements Performer {
     const before = this.#told.get(key);
     if (before !== undefined) return before;
     const { budget_tokens: tokens } = this.state.opening.policy;
-    const told: Told = { deadline_ms: deadlineMs, ...(tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) }) };
+    const told: Told = {
+      deadline_ms: deadlineMs,
+      ...(tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) }),
+    };
     this.#told.set(key, told);
-    this.driver.note([{ kind: 'run.trace', level: 'debug', message: `${entry.node} may take ${deadlineMs} ms.`, meta: { node: entry.node, attempt: entry.attempt, told } }]);
+    this.driver.note([
+      {
+        kind: 'run.trace',
+        level: 'debug',
+        message: `${entry.node} may take ${deadlineMs} ms.`,
+        meta: { node: entry.node, attempt: entry.attempt, told },
+      },
+    ]);
     return told;
   }
 
   async #settle(entry: Attempt, bundle: Bundle, outcome: AttemptOutcome): Promise<void> {
-    const usage: Usage = { duration_ms: Math.round(outcome.usage.wall_ms), fuel: outcome.usage.fuel, memory_bytes: outcome.usage.memory_bytes, tokens: 0, usd_nano: 0 };
+    const usage: Usage = {
+      duration_ms: Math.round(outcome.usage.wall_ms),
+      fuel: outcome.usage.fuel,
+      memory_bytes: outcome.usage.memory_bytes,
+      tokens: 0,
+      usd_nano: 0,
+    };
     await Promise.all(entry.held);
     switch (outcome.type) {
       case 'succeeded':
@@ -186,42 +260,78 @@ export class Run implements Performer {
         return this.#end(entry, { state: 'cancelled', reason: 'it was stopped' }, usage);
       case 'suspended':
         this.#release(entry);
-        this.driver.send({ type: 'suspended', node: entry.node, attempt: entry.attempt, ...(entry.waits ?? { for: 'operator' }) });
+        this.driver.send({
+          type: 'suspended',
+          node: entry.node,
+          attempt: entry.attempt,
+          ...(entry.waits ?? { for: 'operator' }),
+        });
         this.#wakeIfDecided(entry);
         return;
     }
     outcome satisfies never;
   }
 
-  async #succeed(entry: Attempt, bundle: Bundle, given: { readonly [port: string]: readonly { type: string; value: JsonValue }[] }, usage: Usage): Promise<void> {
+  async #succeed(
+    entry: Attempt,
+    bundle: Bundle,
+    given: { readonly [port: string]: readonly { type: string; value: JsonValue }[] },
+    usage: Usage,
+  ): Promise<void> {
     const outputs: { [port: string]: { type: string; digest: string; value?: JsonValue }[] } = {};
     const artifacts: RunDraft[] = [];
     const read = this.#portsRead(entry.node);
     for (const [port, items] of Object.entries(given)) {
       const declared = bundle.ports.out[port];
-      if (declared === undefined) return this.#fail(entry, 'AgentFailed', `it gave a value on the port "${port}", which its manifest does not declare`, false, usage);
+      if (declared === undefined)
+        return this.#fail(
+          entry,
+          'AgentFailed',
+          `it gave a value on the port "${port}", which its manifest does not declare`,
+          false,
+          usage,
+        );
       for (const { type, value } of items) {
         if (!declared.includes(type) && !declared.includes('*')) {
-          return this.#fail(entry, 'AgentFailed', `it gave a ${type} on the port "${port}", which its manifest declares as ${declared.join(' or ')}`, false, usage);
+          return this.#fail(
+            entry,
+            'AgentFailed',
+            `it gave a ${type} on the port "${port}", which its manifest declares as ${declared.join(' or ')}`,
+            false,
+            usage,
+          );
         }
         const digest = await this.#deps.values.put(value);
         if (!digest.ok) return this.#fail(entry, digest.error.code, digest.error.message, false, usage);
-        (outputs[port] ??= []).push({ type, digest: digest.value, ...(read.has(port) && isScalar(value) ? { value } : {}) });
+        (outputs[port] ??= []).push({
+          type,
+          digest: digest.value,
+          ...(read.has(port) && isScalar(value) ? { value } : {}),
+        });
         if (this.state.opening.artifacts.save.some((ref) => ref.node === entry.node && ref.port === port)) {
           const bytes = Buffer.byteLength(JSON.stringify(value));
           const meta = { node: entry.node, port, type, digest: digest.value, bytes };
-          artifacts.push({ kind: 'artifact.created', level: 'info', message: `${entry.node} made an artifact (${type}, ${bytes} bytes).`, meta });
+          artifacts.push({
+            kind: 'artifact.created',
+            level: 'info',
+            message: `${entry.node} made an artifact (${type}, ${bytes} bytes).`,
+            meta,
+          });
         }
       }
     }
-    this.driver.note(artifacts);
+    this.driver.note(artifacts, { evidence: this.#evidence(entry.node) });
     return this.#end(entry, { state: 'succeeded', outputs: outputs as Outputs }, usage);
   }
 
   async #fail(entry: Attempt, code: string, reason: string, retryable: boolean, usage: Usage): Promise<void> {
     const shown = showLine(reason).slice(0, 2000);
     const error = await this.#deps.values.put({ reason: shown, retryable });
-    return this.#end(entry, { state: 'failed', code, reason: shown, retryable, error: error.ok ? error.value : '' }, usage);
+    return this.#end(
+      entry,
+      { state: 'failed', code, reason: shown, retryable, error: error.ok ? error.value : '' },
+      usage,
+    );
   }
 
   #end(entry: Attempt, outcome: Outcome, usage: Usage): void {
@@ -254,16 +364,40 @@ export class Run implements Performer {
     return calls.filter((call) => call.class === 'once');
   }
 
+  /** Events that a node's work rests on: what it read itself, and what those before it had read. */
+  #evidence(node: string): readonly number[] {
+    const before = new Set([node]);
+    for (const id of before) {
+      for (const edge of this.state.graph.inbound[this.state.graph.indexOf.get(id) ?? -1] ?? []) {
+        const source = this.state.opening.edges[edge]?.from.node;
+        if (source !== undefined && this.state.edges[edge] === 'delivered') before.add(source);
+      }
+    }
+    const ids = new Set<number>();
+    for (const calls of this.#tape.values()) {
+      for (const call of calls) if (before.has(call.node)) for (const id of call.evidence ?? []) ids.add(id);
+    }
+    return [...ids].sort((a, b) => a - b).slice(0, evidenceMax);
+  }
+
   /** Ports of a node whose values a predicate or condition reads. */
   #portsRead(node: string): Set<string> {
     const { edges, success } = this.state.opening;
-    const ports = edges.filter((edge) => edge.from.node === node && edge.when !== undefined).map((edge) => edge.from.port);
-    const conditions = (success?.conditions ?? []).filter((condition) => condition.port.node === node).map((condition) => condition.port.port);
+    const ports = edges
+      .filter((edge) => edge.from.node === node && edge.when !== undefined)
+      .map((edge) => edge.from.port);
+    const conditions = (success?.conditions ?? [])
+      .filter((condition) => condition.port.node === node)
+      .map((condition) => condition.port.port);
     return new Set([...ports, ...conditions].filter((port) => port !== errPort));
   }
 
   /** Asks for an action once; answers what has been decided, or that somebody must. */
-  async ask(node: string, attempt: number, request: { call: string; op: string; args: JsonValue; args_hash: string; target: string }): Promise<'approved' | 'denied' | 'pending'> {
+  async ask(
+    node: string,
+    attempt: number,
+    request: { call: string; op: string; args: JsonValue; args_hash: string; target: string },
+  ): Promise<'approved' | 'denied' | 'pending'> {
     const known = this.driver.actions.ofCall(request.call);
     if (known?.decision !== undefined) return known.decision === 'approve' ? 'approved' : 'denied';
     const action = known?.id ?? newActionId(this.#deps.random);
@@ -276,12 +410,29 @@ export class Run implements Performer {
     return 'pending';
   }
 
-  async #request(action: string, node: string, request: { call: string; op: string; args: JsonValue; args_hash: string; target: string }): Promise<'asked' | 'denied'> {
+  async #request(
+    action: string,
+    node: string,
+    request: { call: string; op: string; args: JsonValue; args_hash: string; target: string },
+  ): Promise<'asked' | 'denied'> {
     const agent = this.state.opening.nodes[this.state.graph.indexOf.get(node) ?? -1]?.use.name ?? '';
     if (this.driver.actions.pending().length >= pendingActionsMax) return 'denied';
     const expiresMs = this.#deps.clock.nowMs() + approvalMs;
-    const meta = { action, node, agent, op: request.op, call: request.call, hash: request.args_hash, what: `${request.op}${request.target === '' ? '' : ` → ${request.target}`}`, target: request.target, args: request.args, expires_ms: expiresMs };
-    const drafts: RunDraft[] = [{ kind: 'action.requested', level: 'warn', message: `${node} asks to ${showLine(meta.what)}.`, meta }];
+    const meta = {
+      action,
+      node,
+      agent,
+      op: request.op,
+      call: request.call,
+      hash: request.args_hash,
+      what: `${request.op}${request.target === '' ? '' : ` → ${request.target}`}`,
+      target: request.target,
+      args: request.args,
+      expires_ms: expiresMs,
+    };
+    const drafts: RunDraft[] = [
+      { kind: 'action.requested', level: 'warn', message: `${node} asks to ${showLine(meta.what)}.`, meta },
+    ];
     if (this.options.onConfirm === 'deny') drafts.push(decidedDraft(action, request.args_hash, 'deny', 'on_confirm'));
     const recorded = await this.driver.record(drafts);
     if (!recorded.ok) throw new Error(recorded.error.message);
@@ -297,7 +448,12 @@ export class Run implements Performer {
   }
 
   /** Records a decision and wakes the node; the caller has checked that the question is open and the hash the one asked about. */
-  async decide(id: string, hash: string, decision: 'approve' | 'deny' | 'expired', by: string): Promise<Failure | undefined> {
+  async decide(
+    id: string,
+    hash: string,
+    decision: 'approve' | 'deny' | 'expired',
+    by: string,
+  ): Promise<Failure | undefined> {
     const action = this.driver.actions.get(id);
     if (action === undefined) return failure('NotFound', `there is no request ${id}`);
     const recorded = await this.driver.record([decidedDraft(id, hash, decision, by)]);
@@ -309,7 +465,8 @@ export class Run implements Performer {
   /** A decision may arrive before the waiting that it ends. */
   #wakeIfDecided(entry: Attempt): void {
     const { waits } = entry;
-    if (waits?.action !== undefined && this.driver.actions.get(waits.action)?.decision !== undefined) this.driver.send({ type: 'decided', node: entry.node });
+    if (waits?.action !== undefined && this.driver.actions.get(waits.action)?.decision !== undefined)
+      this.driver.send({ type: 'decided', node: entry.node });
   }
 
   #runLeftMs(): number {
@@ -335,7 +492,12 @@ const nothingUsed: Usage = { duration_ms: 0, fuel: 0, memory_bytes: 0, tokens: 0
 
 export function decidedDraft(action: string, hash: string, decision: string, by: string): RunDraft {
   const words = decision === 'approve' ? 'approved' : decision === 'deny' ? 'denied' : 'expired';
-  return { kind: 'action.decided', level: 'info', message: `Request ${action} was ${words} (${by}).`, meta: { action, decision, hash, by } };
+  return {
+    kind: 'action.decided',
+    level: 'info',
+    message: `Request ${action} was ${words} (${by}).`,
+    meta: { action, decision, hash, by },
+  };
 }
 
 function isScalar(value: JsonValue): boolean {

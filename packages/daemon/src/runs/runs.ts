@@ -39,7 +39,12 @@ export type Submission = {
   readonly priority: number;
   readonly actor: string;
 };
-export type Submitted = { readonly trace_id: string; readonly run_id: string; readonly name: string; readonly existing: boolean };
+export type Submitted = {
+  readonly trace_id: string;
+  readonly run_id: string;
+  readonly name: string;
+  readonly existing: boolean;
+};
 
 export type RunsOptions = { readonly runsMax: number; readonly maxParallel: number; readonly bootId: string };
 
@@ -75,17 +80,31 @@ export class Runs {
   }
 
   async submit(request: Submission): Promise<Result<Submitted, Failure>> {
-    if (this.#draining) return err(failure('Busy', 'the daemon is stopping and takes no new runs', { hint: 'try again in a moment' }));
+    if (this.#draining)
+      return err(failure('Busy', 'the daemon is stopping and takes no new runs', { hint: 'try again in a moment' }));
     const existing = this.#live.get(request.traceId);
-    if (existing !== undefined) return err(failure('Conflict', `a run with the trace id ${request.traceId} exists already`));
+    if (existing !== undefined)
+      return err(failure('Conflict', `a run with the trace id ${request.traceId} exists already`));
     if (this.#live.size >= this.#options.runsMax) {
-      return err(failure('LimitExceeded', `${this.#live.size} runs are under way, at most ${this.#options.runsMax} are allowed`, { hint: 'wait, or raise daemon.runs_max' }));
+      return err(
+        failure(
+          'LimitExceeded',
+          `${this.#live.size} runs are under way, at most ${this.#options.runsMax} are allowed`,
+          { hint: 'wait, or raise daemon.runs_max' },
+        ),
+      );
     }
     const opening = await this.check(request.file, request.text, request.params);
     if (!opening.ok) return opening;
     const { slots } = this.#deps;
     if (slots.waiting + opening.value.nodes.length > slots.waitingMax) {
-      return err(failure('LimitExceeded', `${slots.waiting} nodes wait for a slot, with this run's it would be more than ${slots.waitingMax}`, { hint: 'wait, or raise daemon.nodes_waiting_max' }));
+      return err(
+        failure(
+          'LimitExceeded',
+          `${slots.waiting} nodes wait for a slot, with this run's it would be more than ${slots.waitingMax}`,
+          { hint: 'wait, or raise daemon.nodes_waiting_max' },
+        ),
+      );
     }
     const pins: { [agent: string]: string } = {};
     for (const { use } of opening.value.nodes) {
@@ -107,10 +126,18 @@ export class Runs {
     if (opening !== undefined) return ok(opening);
     const diagnostics = parsed.diagnostics.list;
     const errors = diagnostics.filter((item) => item.severity === 'error').length + parsed.diagnostics.dropped;
-    return err(failure('InvalidOpening', `${file}: ${errors} error${errors === 1 ? '' : 's'}`, { details: { diagnostics: diagnostics as readonly Diagnostic[] } }));
+    return err(
+      failure('InvalidOpening', `${file}: ${errors} error${errors === 1 ? '' : 's'}`, {
+        details: { diagnostics: diagnostics as readonly Diagnostic[] },
+      }),
+    );
   }
 
-  async #accept(request: Submission, opening: Opening, pins: { [agent: string]: string }): Promise<Result<Submitted, Failure>> {
+  async #accept(
+    request: Submission,
+    opening: Opening,
+    pins: { [agent: string]: string },
+  ): Promise<Result<Submitted, Failure>> {
     const seed = this.#deps.random.bytes(32);
     const identity: RunIdentity = {
       traceId: request.traceId,
@@ -147,9 +174,23 @@ export class Runs {
     return ok({ trace_id: request.traceId, run_id: identity.runId, name: opening.name, existing: false });
   }
 
-  #make(identity: RunIdentity, opening: Opening, seed: Uint8Array, onConfirm: 'wait' | 'deny', acceptedMs: number, pins: { readonly [agent: string]: string }, rows: readonly StoredEvent[] = []): Run {
+  #make(
+    identity: RunIdentity,
+    opening: Opening,
+    seed: Uint8Array,
+    onConfirm: 'wait' | 'deny',
+    acceptedMs: number,
+    pins: { readonly [agent: string]: string },
+    rows: readonly StoredEvent[] = [],
+  ): Run {
     const state = newState(opening, seed, this.#options.maxParallel);
-    return new Run(this.#deps, identity, state, { onConfirm, acceptedMs, pins, ended: (run, fault) => this.#ended(run, fault) }, rows);
+    return new Run(
+      this.#deps,
+      identity,
+      state,
+      { onConfirm, acceptedMs, pins, ended: (run, fault) => this.#ended(run, fault) },
+      rows,
+    );
   }
 
   /** Takes up every run that had not finished; answers how many. */
@@ -208,14 +249,20 @@ export class Runs {
 
   async #resume(run: Run, rows: readonly StoredEvent[]): Promise<void> {
     for (const node of run.state.nodes) if (node.phase === 'running') run.driver.takeSlot();
-    const recovered: RunDraft = { kind: 'run.recovered', level: 'warn', message: 'The run goes on after a restart of the daemon.', meta: { boot: this.#options.bootId } };
+    const recovered: RunDraft = {
+      kind: 'run.recovered',
+      level: 'warn',
+      message: 'The run goes on after a restart of the daemon.',
+      meta: { boot: this.#options.bootId },
+    };
     const recorded = await run.driver.record([recovered]);
     if (!recorded.ok) return;
     for (const action of run.driver.actions.pending()) run.expireLater(action.id, action.hash, action.expiresMs);
     for (const row of rows) {
       const meta = metaOf(row);
       if (row.kind !== 'node.waiting' || typeof meta['action'] !== 'string') continue;
-      if (run.driver.actions.get(meta['action'])?.decision !== undefined) run.driver.send({ type: 'decided', node: String(meta['node']) });
+      if (run.driver.actions.get(meta['action'])?.decision !== undefined)
+        run.driver.send({ type: 'decided', node: String(meta['node']) });
     }
   }
 
@@ -227,7 +274,11 @@ export class Runs {
 
   #again(traceId: string, fault: Failure): void {
     this.#faults.set(traceId, fault);
-    this.#deps.log.log('error', 'a run was put away: its events cannot be written', { trace_id: traceId, code: fault.code, reason: fault.message });
+    this.#deps.log.log('error', 'a run was put away: its events cannot be written', {
+      trace_id: traceId,
+      code: fault.code,
+      reason: fault.message,
+    });
     if (this.#closed) return;
     const timer = this.#deps.clock.after(recoveryMs, () => {
       this.#retries.delete(timer);

@@ -74,7 +74,12 @@ export class Slots {
   #next(): Waiting | undefined {
     let best: Waiting | undefined;
     for (const entry of this.#waiting.values()) {
-      if (best === undefined || entry.priority > best.priority || (entry.priority === best.priority && entry.served < best.served)) best = entry;
+      if (
+        best === undefined ||
+        entry.priority > best.priority ||
+        (entry.priority === best.priority && entry.served < best.served)
+      )
+        best = entry;
     }
     return best;
   }

@@ -22,13 +22,21 @@ export type TapedCall = {
   readonly ok?: boolean;
   readonly value?: Stored;
   readonly error?: { readonly code: string; readonly message: string; readonly retryable: boolean };
+  /** Events of the ledger that the answer rests on. */
+  readonly evidence?: readonly number[];
 };
+
+/** Events that one answer is said to rest on, at most. */
+export const evidenceMax = 64;
 
 /** Rows of one page when a run is read back. */
 export const pageRows = 2000;
 
 /** All rows of a run, oldest first. */
-export async function readRun(ledger: Pick<RunLedger, 'runEvents'>, traceId: string): Promise<Result<StoredEvent[], Failure>> {
+export async function readRun(
+  ledger: Pick<RunLedger, 'runEvents'>,
+  traceId: string,
+): Promise<Result<StoredEvent[], Failure>> {
   const rows: StoredEvent[] = [];
   for (;;) {
     const page = await ledger.runEvents({ traceId, afterId: rows.at(-1)?.id, max: pageRows });
@@ -100,7 +108,11 @@ const alwaysBlob = (op: string): boolean => op.startsWith('model.');
 type Place = { readonly node: string; readonly attempt: number };
 type Record = RecordedCall & { readonly args: JsonValue };
 
-export async function intentDraft(record: Record, { node, attempt }: Place, values: Values): Promise<Result<RunDraft, Failure>> {
+export async function intentDraft(
+  record: Record,
+  { node, attempt }: Place,
+  values: Values,
+): Promise<Result<RunDraft, Failure>> {
   const args = await values.store(record.args, alwaysBlob(record.op));
   if (!args.ok) return args;
   const { index, call, op, cls, args_hash } = record;
@@ -108,13 +120,56 @@ export async function intentDraft(record: Record, { node, attempt }: Place, valu
   return ok({ kind: 'effect.intent', level: 'debug', message: `${node} is about to ${op}.`, meta });
 }
 
-export async function resultDraft(record: Record, result: CallResult, { node, attempt }: Place, values: Values): Promise<Result<RunDraft, Failure>> {
+export async function resultDraft(
+  record: Record,
+  result: CallResult,
+  { node, attempt }: Place,
+  values: Values,
+): Promise<Result<RunDraft, Failure>> {
   const args = await values.store(record.args, alwaysBlob(record.op));
   if (!args.ok) return args;
   const value = result.ok ? await values.store(result.value, alwaysBlob(record.op)) : undefined;
   if (value !== undefined && !value.ok) return value;
   const { index, call, op, cls, args_hash } = record;
-  const answer = result.ok ? { ok: true, value: value?.value ?? { json: null } } : { ok: false, error: { code: result.code, message: result.message, retryable: result.retryable } };
-  const meta = { node, attempt, index, call, op, class: cls, args_hash, args: args.value, ...answer };
-  return ok({ kind: 'effect.result', level: 'debug', message: `${node}: ${op} ${result.ok ? 'succeeded' : `failed: ${result.message}`}.`, meta });
+  const answer = result.ok
+    ? { ok: true, value: value?.value ?? { json: null } }
+    : { ok: false, error: { code: result.code, message: result.message, retryable: result.retryable } };
+  const evidence = result.ok ? evidenceOf(op, result.value) : [];
+  const meta = {
+    node,
+    attempt,
+    index,
+    call,
+    op,
+    class: cls,
+    args_hash,
+    args: args.value,
+    ...answer,
+    ...(evidence.length === 0 ? {} : { evidence }),
+  };
+  return ok({
+    kind: 'effect.result',
+    level: 'debug',
+    message: `${node}: ${op} ${result.ok ? 'succeeded' : `failed: ${result.message}`}.`,
+    meta,
+  });
+}
+
+/** The events that an answer of the knowledge base names as its sources. */
+function evidenceOf(op: string, value: JsonValue): readonly number[] {
+  if (!op.startsWith('kb.') || !isJsonObject(value)) return [];
+  const rows = [value['rows'], value['hits'], value['steps']].flatMap((list) =>
+    Array.isArray(list) ? (list as readonly JsonValue[]) : [],
+  );
+  const ids = rows
+    .filter(isJsonObject)
+    .flatMap((row) => [
+      row['source_event'],
+      row['id'],
+      ...(Array.isArray(row['source_events']) ? (row['source_events'] as readonly JsonValue[]) : []),
+    ]);
+  return [...new Set([...ids, value['event_id']].filter((id): id is number => typeof id === 'number'))].slice(
+    0,
+    evidenceMax,
+  );
 }

@@ -3,7 +3,17 @@
  *
  * A value that the process has just written or read is kept at hand, up to a bound; the store is the truth.
  */
-import { canonicalJson, type Failure, type JsonValue, parseJson, type Result, err, failure, inlineBytesMax, ok } from '@runloop/core';
+import {
+  canonicalJson,
+  type Failure,
+  type JsonValue,
+  parseJson,
+  type Result,
+  err,
+  failure,
+  inlineBytesMax,
+  ok,
+} from '@runloop/core';
 import type { RunLedger } from './ports.ts';
 
 /** Bytes of canonical JSON kept at hand, over all runs. */
@@ -24,7 +34,8 @@ export class Values {
   /** Stores the value as a blob; answers its digest once it is durable. */
   async put(value: JsonValue): Promise<Result<string, Failure>> {
     const text = canonicalJson(value);
-    if (!text.ok) return err(failure('AgentFailed', `the value at ${text.error.path} cannot be kept: ${text.error.why}`));
+    if (!text.ok)
+      return err(failure('AgentFailed', `the value at ${text.error.path} cannot be kept: ${text.error.why}`));
     const bytes = new TextEncoder().encode(text.value);
     const digest = await this.#ledger.putBlob(bytes);
     if (digest.ok) this.#keep(digest.value, value, bytes.length);
@@ -45,7 +56,8 @@ export class Values {
   /** `always` for what must be erasable by itself (prompts and answers); otherwise by size. */
   async store(value: JsonValue, always = false): Promise<Result<Stored, Failure>> {
     const text = canonicalJson(value);
-    if (!text.ok) return err(failure('AgentFailed', `the value at ${text.error.path} cannot be kept: ${text.error.why}`));
+    if (!text.ok)
+      return err(failure('AgentFailed', `the value at ${text.error.path} cannot be kept: ${text.error.why}`));
     if (!always && text.value.length <= inlineBytesMax) return ok({ json: value });
     const blob = await this.put(value);
     return blob.ok ? ok({ blob: blob.value }) : blob;

@@ -1,0 +1,111 @@
+/**
+ * A state directory of a test's own, and rlp in it: real processes, the real socket, the built code.
+ */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { RunEvent } from '@runloop/core';
+import { root, template } from './place.ts';
+
+export type Done = { readonly code: number; readonly out: string; readonly err: string };
+
+export class Home implements AsyncDisposable {
+  readonly path: string;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(options: { readonly bare?: boolean; readonly env?: NodeJS.ProcessEnv } = {}) {
+    this.path = mkdtempSync(join(tmpdir(), 'rl-'));
+    if (options.bare !== true) execFileSync('cp', ['-r', `${template}/.`, this.path]);
+    this.#env = { ...process.env, ...options.env, RUNLOOP_HOME: this.path, NO_COLOR: '1' };
+  }
+
+  rlp(...args: string[]): Promise<Done> {
+    return this.rlpWith({}, ...args);
+  }
+
+  async rlpWith(
+    options: { readonly input?: string; readonly env?: NodeJS.ProcessEnv; readonly cwd?: string },
+    ...args: string[]
+  ): Promise<Done> {
+    const child = spawn(join(root, 'bin/rlp'), args, {
+      env: { ...this.#env, ...options.env },
+      cwd: options.cwd ?? root,
+      stdio: 'pipe',
+    });
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(options.input ?? '');
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+    const code = await new Promise<number>((resolve) => {
+      child.on('close', (status) => resolve(status ?? -1));
+    });
+    return { code, out, err };
+  }
+
+  async json<T>(...args: string[]): Promise<T> {
+    const { code, out, err } = await this.rlp(...args, '--json');
+    if (code !== 0) throw new Error(`rlp ${args.join(' ')}: ${code} ${out} ${err}`);
+    return JSON.parse(out) as T;
+  }
+
+  /** Runs an opening and hands each event over as it comes; answers the exit code. */
+  async run(
+    args: string[],
+    onEvent: (event: RunEvent, child: ChildProcess) => Promise<void> | void = () => undefined,
+  ): Promise<{ code: number; events: RunEvent[]; err: string }> {
+    const child = spawn(join(root, 'bin/rlp'), ['run', ...args, '--ndjson'], {
+      env: this.#env,
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const closed = new Promise<number>((resolve) => {
+      child.on('close', (status) => resolve(status ?? -1));
+    });
+    let err = '';
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+    const events: RunEvent[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      const event = JSON.parse(line) as RunEvent;
+      events.push(event);
+      await onEvent(event, child);
+    }
+    return { code: await closed, events, err };
+  }
+
+  /** Approves whatever is asked, from a second rlp, as a person in another terminal would. */
+  readonly approve = async (event: RunEvent): Promise<void> => {
+    if (event.kind !== 'action.requested') return;
+    const done = await this.rlp('approve', 'yes', String(event.meta['action']), '--hash', String(event.meta['hash']));
+    if (done.code !== 0) throw new Error(done.err);
+  };
+
+  async pid(): Promise<number> {
+    return (await this.json<{ pid: number }>('daemon', 'status')).pid;
+  }
+
+  /** Kills the daemon as a crash would, and waits until it is gone. */
+  async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+    const pid = Number(readFileSync(join(this.path, 'pog', 'owner.pid'), 'utf8'));
+    process.kill(pid, signal);
+    for (let tries = 0; tries < 500; tries += 1) {
+      try {
+        process.kill(pid, 0);
+      } catch {
+        return;
+      }
+      await new Promise((resolve) => {
+        setTimeout(resolve, 10);
+      });
+    }
+    throw new Error(`the daemon ${pid} is still there`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (existsSync(join(this.path, 'pog', 'owner.pid'))) await this.rlp('daemon', 'stop');
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
