@@ -53,12 +53,12 @@ export const prefixValues: { readonly [name: string]: ReadonlySet<string> } = {
 /** Their operands are text: whatever it says, the shell runs it. */
 export const freeText: ReadonlySet<string> = list(`
 echo printf say espeak espeak-ng figlet toilet cowsay cowthink ponysay logger wall notify-send banner expr eval alert jrnl
-task todo todo.sh aichat llm sgpt ollama rlp zenity dialog whiptail kdialog spd-say festival claude tgpt mods gum
+todo.sh aichat sgpt rlp zenity dialog whiptail kdialog spd-say festival tgpt
 `);
 
 /** Their first operand is a pattern or a name of any kind. */
 export const patternFirst: ReadonlySet<string> = list(`
-grep egrep fgrep rg ag ack zgrep pgrep pkill killall look locate plocate mlocate apropos sed awk gawk mawk perl
+grep egrep fgrep rg ag ack zgrep pgrep pkill killall locate plocate mlocate apropos sed awk gawk mawk perl
 mkdir adduser useradd userdel touch dict abbr mkfifo hostnamectl jq yq fzf fd fdfind strings
 `);
 
@@ -66,7 +66,7 @@ mkdir adduser useradd userdel touch dict abbr mkfifo hostnamectl jq yq fzf fd fd
 export const aboutCommands: ReadonlySet<string> = list('man help which type whatis whereis tldr info where whence hash apropos command');
 
 /** What a command can take at all. */
-export type Shape = 'numbers' | 'none' | 'one' | 'flagged' | 'test' | 'find' | 'make' | 'who' | 'let' | 'at' | 'date' | 'names';
+export type Shape = 'numbers' | 'none' | 'one' | 'flagged' | 'test' | 'find' | 'make' | 'who' | 'let' | 'word' | 'at' | 'date' | 'names';
 
 export const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
   ...[...list('kill sleep wait fg bg exit return shift break continue factor disown')].map((name) => [name, 'numbers'] as const),
@@ -81,6 +81,7 @@ export const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
   ['who', 'who'],
   ['let', 'let'],
   ['at', 'at'],
+  ['look', 'word'],
   ['date', 'date'],
   ['cal', 'date'],
   ['ncal', 'date'],
@@ -97,9 +98,26 @@ halt mount patch trace route service start stop run play show view edit convert 
 stream import apply prove look banner spell calendar fortune column rename strings size strip as dot neat snap
 apt pick glow bat code just task note tree watch launch status string count contains random math functions
 emulate abbr begin end not and or jump fix order mix rake rails cargo brew node ruby python swift rust java dig ping
-ask get put post plot render record report reply review search send sum test times translate update upgrade wish
-play cast draw move copy delete remove add list change create describe explain buy book call check choose close
 `);
+
+/** Verbs that a machine may have as a command; where it has not, they are just verbs. */
+export const verbNames: ReadonlySet<string> = list(`
+ask get put post plot render record report reply review search send sum translate update upgrade wish play cast draw move
+copy delete remove add list change create describe explain buy book call check choose close
+`);
+
+/** English names that every system has, and names that stand for themselves: commands even where PATH lacks them. */
+export const everywhere: ReadonlySet<string> = list(`
+find make time cat sort cut who watch test kill man more less head join split touch date file last nice type which w info
+cargo apt brew node ruby python java bat dig rails rake pip tree ping strings fold tail tee mount nl column top free
+paste comm expand users groups id mail screen script reset clear sleep sync reboot cal ncal look
+`);
+
+/** Their own grammar is made of such words as `from` and `to`. */
+export const wordGrammars: ReadonlySet<string> = new Set(['ufw', 'ip', 'nft', 'tc', 'nmcli']);
+
+/** Subcommands after which any text may stand. */
+export const textSubcommands: ReadonlySet<string> = new Set(['ollama run', 'tmux display-message', 'gh copilot', 'task add', 'todo add', 'llm prompt']);
 
 /** Names that only a command has. */
 export const knownNames: ReadonlySet<string> = list(`
@@ -142,7 +160,7 @@ vegeta locust pv dos2unix unix2dos iconv gettext msgfmt nproc numfmt truncate fa
 tldr cheat howdoi ncal exa cscope ctags etags indent doxygen gcov lcov gprof go gofmt golangci-lint dlv zsh bash fish sh
 dash ksh csh tcsh elvish nu pwsh lazygit lazydocker stern kustomize skaffold tilt argocd istioctl flux velero trivy grype
 syft cosign crane dive ctop nerdctl crictl ctr jupyter streamlit black spark-submit hadoop hdfs hive beeline dbt airflow
-tmuxinator xdg-mime gsettings dconf pactl amixer alsamixer bluetoothctl rfkill upower acpi sensors dmidecode lshw hwinfo
+tmuxinator xdg-mime gsettings dconf pactl amixer alsamixer bluetoothctl rfkill ollama figlet cowsay cowthink espeak espeak-ng notify-send zenity whiptail kdialog spd-say sgpt todo.sh upower acpi sensors dmidecode lshw hwinfo
 `);
 
 /** Subcommands: with one of these, the words after them are the command's business. */

@@ -5,24 +5,41 @@
  * 2. Otherwise the language must pass a bar, and outweigh what speaks for arguments. The bar is low for names that are
  *    English words, high for names that only a command has.
  */
-import { aboutCommands, commonNames, englishNames, freeText, knownNames, patternFirst, type Shape, shapes, subcommandsOf } from './commands.ts';
+import {
+  aboutCommands,
+  commonNames,
+  englishNames,
+  followers,
+  freeText,
+  knownNames,
+  openers,
+  patternFirst,
+  type Shape,
+  shapes,
+  subcommandsOf,
+  textSubcommands,
+  verbNames,
+  wordGrammars,
+} from './commands.ts';
 import { type Evidence, weigh } from './evidence.ts';
 import type { Word } from './lexer.ts';
 import { strongWords, weakWords } from './vocabulary.ts';
 
-export type Judgement = { readonly shell: boolean; readonly rule: string; readonly reasons: readonly string[]; readonly evidence: Evidence };
+export type Judgement = { readonly shell: boolean; readonly rule: string; readonly reasons: readonly string[]; readonly evidence: Evidence; readonly fits: boolean };
 export type Lookups = { readonly isCommand: (word: string) => boolean; readonly isFile: (path: string) => boolean };
 
 const plain = /^\p{L}[\p{L}'-]*[.,!?:;]*$/u;
+const pointing = new Set(['this', 'that', 'these', 'those', 'it', 'here', 'there']);
 const months = new Set('jan feb mar apr may jun jul aug sep oct nov dec january february march april june july august september october november december'.split(' '));
 
 export function judgeCommand(name: string, operands: readonly Word[], lookups: Lookups): Judgement {
   const about = aboutCommands.has(name);
   const argument = (word: string): boolean =>
-    (about && (lookups.isCommand(word) || knownNames.has(word))) || (shapes.get(name) === 'make' && makeTarget(word, operands));
-  const evidence = weigh(operands, {
+    (about && (lookups.isCommand(word) || knownNames.has(word) || (operands.length === 1 && (openers.has(word) || followers.has(word))))) || (shapes.get(name) === 'make' && makeTarget(word, operands));
+  const known = subcommandsOf(name)?.has(operands[0]?.text ?? '') === true;
+  const evidence = weigh(known ? operands.slice(1) : operands, {
     isFile: lookups.isFile,
-    patternFirst: patternFirst.has(name),
+    patternFirst: patternFirst.has(name) || known,
     isArgument: argument,
     textOptions: !englishNames.has(name) || subcommandsOf(name) !== undefined,
   });
@@ -31,9 +48,12 @@ export function judgeCommand(name: string, operands: readonly Word[], lookups: L
     rule,
     reasons: why === undefined ? evidence.reasons : [why, ...evidence.reasons],
     evidence,
+    fits: rule === 'text-command' || known || why === `${name} takes this`,
   });
   if (operands.length === 0) return answer(true, 'command');
-  if (freeText.has(name)) return answer(true, 'text-command', `${name} takes any text`);
+  if (freeText.has(name) || textSubcommands.has(`${name} ${operands[0]?.text ?? ''}`)) return answer(true, 'text-command', `${name} takes any text`);
+  if (known && wordGrammars.has(name) && evidence.shell >= 0.4) return answer(true, 'arguments', `${name} takes this`);
+  if (!englishNames.has(name) && operands.every((word) => pointing.has(word.raw))) return answer(true, 'arguments', 'names that only point');
   const shape = shapes.get(name);
   const fits = shape === undefined ? undefined : fitsShape(shape, name, operands, evidence);
   if (fits === false) return answer(false, 'not-arguments', `${name} cannot take this`);
@@ -53,14 +73,15 @@ function barFor(name: string, operands: readonly Word[], evidence: Evidence): Ba
   if (subcommands !== undefined && plain.test(first)) {
     if (subcommands.has(first)) return { height: 2, language: 0, shell: englishNames.has(name) ? 1 : 1.5 };
     if (operands.length >= 2) return { height: 1.5, language: 1, shell: 0 };
-    return { height: 2.5, language: 0, shell: 0 };
+    return { height: 2.6, language: 0, shell: 0 };
   }
-  const english = englishNames.has(name);
+  const english = englishNames.has(name) || verbNames.has(name);
   const all = operands.length >= 2 && evidence.plain === operands.length;
   const made = all && evidence.shell < 1 && evidence.topics === operands.length ? 0.4 : 0;
   const many = all && english && operands.length >= 4 && evidence.shell === 0 ? 1 : 0;
   if (english) return { height: 1, language: made + many, shell: 0 };
-  if (knownNames.has(name)) return { height: 2.5, language: 0, shell: 0 };
+  const listed = patternFirst.has(name) && all && operands.length >= 3 && evidence.language >= 1 ? 2 : 0;
+  if (knownNames.has(name)) return { height: 2.6, language: listed, shell: 0 };
   return { height: 1.75, language: made, shell: 0 };
 }
 
@@ -82,7 +103,7 @@ function fitsShape(shape: Shape, name: string, operands: readonly Word[], eviden
     case 'numbers':
       if (name === 'sleep' && first.text === 'infinity') return true;
       if (flags && /^-/.test(first.raw)) return evidence.language < 2 ? true : undefined;
-      return some || /[,?!]$/.test(operands.at(-1)?.raw ?? '') ? false : evidence.language < 1 ? true : undefined;
+      return some || (/[,?!]$/.test(operands.at(-1)?.raw ?? '') && operands.at(-1)?.expands !== true) ? false : evidence.language < 1 ? true : undefined;
     case 'none':
       return some && !/^-/.test(first.raw) ? false : undefined;
     case 'one':
@@ -101,6 +122,8 @@ function fitsShape(shape: Shape, name: string, operands: readonly Word[], eviden
       return fitsWho(operands, words);
     case 'let':
       return operands.some((word) => /[=+*/<>%-]/.test(word.text)) && evidence.language < 2 ? true : false;
+    case 'word':
+      return operands.length === 1 ? true : words.length > 1 ? false : undefined;
     case 'at':
       return /^(?:-|\d|now$|noon$|midnight$|teatime$|today$|tomorrow$)/.test(first.text) ? evidence.language < 3 ? true : undefined : false;
     case 'date':

@@ -8,7 +8,7 @@
  *
  * It reads nothing: PATH, files, aliases and functions arrive as arguments.
  */
-import { builtins, englishNames, followers, knownNames, openers, prefixes, prefixValues } from './commands.ts';
+import { builtins, englishNames, everywhere, followers, knownNames, openers, prefixes, prefixValues } from './commands.ts';
 import { weigh } from './evidence.ts';
 import { judgeCommand, type Lookups } from './judge.ts';
 import { lex, type Word } from './lexer.ts';
@@ -130,7 +130,8 @@ function decide(context: Context): Verdict {
   if (first === undefined) return parsed.comment ? shell('comment', 'a comment') : agent('nothing', 'no command');
   if (parsed.definesFunction && first.words.length > 0) return shell('function', 'defines a function');
   const prose = proseOf(line);
-  if (parsed.misplaced && !bracketRuns(context)) {
+  const arithmetic = /^\s*(?:for\s*)?\(\(/.test(line);
+  if (parsed.misplaced && !arithmetic && !bracketRuns(context)) {
     const evidence = weigh(prose, context);
     if (evidence.language >= 1 || !knownNames.has(first.words[0]?.text ?? '')) return agent('syntax', 'brackets stand where no shell takes them');
   }
@@ -183,28 +184,31 @@ function judgeWords(context: Context, head: Word, operands: readonly Word[], lef
     if (followers.has(name)) return agent('syntax', `no line begins with ${name}`);
     if (prefixes.has(name)) return judgePrefix(context, head, operands, left);
   }
-  if (head.expands) return judgeUnknown(context, head, operands, true);
-  if (context.isCommand(name) || (knownNames.has(name) && !onlyEnglish(name))) return judged(context, name, operands);
+  if (head.expands || /^![!$\d-]/.test(head.raw)) return judgeUnknown(context, head, operands, true);
+  if (context.isCommand(name) || everywhere.has(name) || (knownNames.has(name) && !onlyEnglish(name))) return judged(context, name, operands);
   if (/^(?:\.{0,2}\/|~|\.\.$)/.test(name)) return judgeUnknown(context, head, operands, true);
   if (name.includes('/') && context.isFile(name)) return judged(context, name, operands);
   if (knownNames.has(name) || englishNames.has(name)) return judgeAbsent(context, head, operands);
   return judgeUnknown(context, head, operands, false);
 }
 
-const onlyEnglish = (name: string): boolean => englishNames.has(name) && !/^(?:cargo|apt|brew|node|ruby|python|java|bat|dig|snap|rails|rake|pip|tree|ping|strings|split|comm|fold|tail|tee|patch|mount)$/.test(name);
+const onlyEnglish = (name: string): boolean => englishNames.has(name) && !everywhere.has(name);
 
-function judged(context: Context, name: string, operands: readonly Word[]): Verdict {
-  const { shell: runs, rule, reasons, evidence } = judgeCommand(name, operands, context);
-  return { route: runs ? 'shell' : 'agent', rule, reasons, features: { command: name, language: evidence.language, shell: evidence.shell } };
+function judged(context: Context, name: string, operands: readonly Word[]): Verdict & { readonly fits: boolean } {
+  const { shell: runs, rule, reasons, evidence, fits } = judgeCommand(name, operands, context);
+  const features = { command: name, language: evidence.language, shell: evidence.shell };
+  return { route: runs ? 'shell' : 'agent', rule, reasons, features, fits };
 }
 
 /** A command that this machine lacks and whose name is a word: only arguments make it one. */
 function judgeAbsent(context: Context, head: Word, operands: readonly Word[]): Verdict {
   const verdict = judged(context, head.text, operands);
-  const argues = (verdict.features?.shell ?? 0) >= 0.6 || verdict.rule === 'text-command' && operands.some((word) => word.quoted);
   if (verdict.route === 'agent') return verdict;
-  const sub = judgeCommand(head.text, operands, context).reasons.some((reason) => reason.includes('bar 2'));
-  return argues || sub ? verdict : { ...agent('unknown-word', `${head.text} is no command here`), features: verdict.features ?? {} };
+  const argues = (verdict.features?.shell ?? 0) >= 0.6;
+  const features = verdict.features ?? {};
+  return argues || (verdict.fits && operands.length > 0 && verdict.rule !== 'text-command')
+    ? verdict
+    : { ...agent('unknown-word', `${head.text} is no command here`), features };
 }
 
 function judgeUnknown(context: Context, head: Word, operands: readonly Word[], pathLike: boolean): Verdict {

@@ -17,17 +17,17 @@ not every each both either neither several many much few more most less least su
 very too quite really just only also even still already again ever never always often sometimes maybe perhaps probably
 everything something anything nothing everyone someone anyone everybody somebody anybody nobody somewhere anywhere
 wants want need needs let's lets could've should've there here
-der die das ein eine einen einem einer eines und oder aber nicht ist sind war wird werden wurde haben hat habe ich du er
+der das ein eine einen einem einer eines und oder aber nicht ist sind wird werden wurde haben habe ich er
 wir ihr mich mir dich dir uns euch mein meine meinen meiner dein deine warum wieso wie was wer wo wann welche welcher
-welches mit für von vom zum zur bei nach aus auf über unter vor zwischen gegen ohne durch dass daß weil wenn kann
-können soll muss müssen bitte alle alles auch noch nur schon sehr im am dem den des sich nochmal mal einmal
-le les une du des au aux et est sont était être avoir ont je tu il elle nous vous ils elles mon ma mes ton ta tes notre
+welches für vom zum zur bei nach aus auf über unter vor zwischen gegen ohne durch dass daß weil wenn kann
+können soll muss müssen bitte alle alles auch noch nur schon sehr sich nochmal einmal
+ une est sont était être avoir ont je elle nous vous ils elles mon ma mes ton ta tes notre
 votre nos vos ce cet cette ces qui que quoi dont où pourquoi comment quand quel quelle quels quelles pour avec sans dans
-sur sous chez vers pas ne plus moins très aussi mais peux peut veux faut s'il merci moi toi lui leur leurs
-los las una unos unas del al es son está están ser estar tengo tiene yo tú él ella nosotros ellos mi mis tus sus este
-esta estos estas ese esa qué quién cómo dónde cuándo cuál cuáles por para con sin sobre entre desde hasta pero porque
-muy también más menos puedo puede quiero hay favor me todos todas
-lo gli della dello dei degli delle nel nella un'altra sono è perché come quando dove quale questo questa mio mia tuo tua
+ sous chez vers moins très aussi mais peux peut veux faut s'il merci moi toi lui leur leurs
+los las una unos unas del al está están estar tengo tiene yo tú él ella nosotros ellos mis tus sus este
+esta estos estas ese esa qué quién cómo dónde cuándo cuál cuáles por para sobre entre desde hasta pero porque
+muy también más menos puedo puede quiero hay favor todos todas
+ gli della dello dei degli delle nel nella un'altra sono è perché quando dove quale questo questa mio mia tuo tua
 non anche molto
 `);
 
@@ -35,6 +35,7 @@ export const weakWords: ReadonlySet<string> = list(`
 a i in on off at by up down out over under all no yes is it he she do or will may make get it's here's one ones
 first last next new old same own now today tomorrow yesterday tonight later soon
 la el de un en e y o se su si te ja nein doch zu so da man es vom an in um ab il di per tra fra ed
+aux des du son lo me per sin con par sur pas plus am im es von ser come die war hat mit den dem tu il au et ne mal mi le les
 `);
 
 export const topicWords: ReadonlySet<string> = list(`
