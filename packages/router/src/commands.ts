@@ -66,7 +66,7 @@ mkdir adduser useradd userdel touch dict abbr mkfifo hostnamectl jq yq fzf fd fd
 export const aboutCommands: ReadonlySet<string> = list('man help which type whatis whereis tldr info where whence hash apropos command');
 
 /** What a command can take at all. */
-export type Shape = 'numbers' | 'none' | 'one' | 'flagged' | 'test' | 'find' | 'make' | 'who' | 'let' | 'word' | 'at' | 'date' | 'names';
+export type Shape = 'numbers' | 'none' | 'one' | 'flagged' | 'test' | 'find' | 'make' | 'who' | 'let' | 'word' | 'service' | 'at' | 'date' | 'names';
 
 export const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
   ...[...list('kill sleep wait fg bg exit return shift break continue factor disown')].map((name) => [name, 'numbers'] as const),
@@ -82,6 +82,7 @@ export const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
   ['let', 'let'],
   ['at', 'at'],
   ['look', 'word'],
+  ['service', 'service'],
   ['date', 'date'],
   ['cal', 'date'],
   ['ncal', 'date'],
@@ -103,14 +104,15 @@ emulate abbr begin end not and or jump fix order mix rake rails cargo brew node 
 /** Verbs that a machine may have as a command; where it has not, they are just verbs. */
 export const verbNames: ReadonlySet<string> = list(`
 ask get put post plot render record report reply review search send sum translate update upgrade wish play cast draw move
-copy delete remove add list change create describe explain buy book call check choose close
+copy delete remove add list change create describe explain buy book call check choose close rename convert compare
 `);
 
 /** English names that every system has, and names that stand for themselves: commands even where PATH lacks them. */
 export const everywhere: ReadonlySet<string> = list(`
 find make time cat sort cut who watch test kill man more less head join split touch date file last nice type which w info
 cargo apt brew node ruby python java bat dig rails rake pip tree ping strings fold tail tee mount nl column top free
-paste comm expand users groups id mail screen script reset clear sleep sync reboot cal ncal look
+paste comm expand users groups id mail screen script reset clear sleep sync reboot cal ncal look uptime expr whatis whereis
+apropos logger service
 `);
 
 /** Their own grammar is made of such words as `from` and `to`. */

@@ -30,6 +30,9 @@ export type EvidenceOptions = {
 };
 
 const textOption = /^(?:-m|-am|-a?m|--message|--title|--body|--notes|-t|-b|--description|--comment)(?:=|$)/;
+const connectors = new Set(['and', 'to', 'into', 'with', 'from', 'und', 'et', 'y']);
+/** Last words of a wish. */
+const closing = new Set(['explained', 'compared', 'tutorial', 'please', 'recommendations', 'practices', 'examples', 'explanation', 'bitte', 'works', 'meaning']);
 const flag = /^--?[A-Za-z0-9][\w.:,@%=+/~-]*$|^--$/;
 const letters = /^[\p{L}][\p{L}'-]*$/u;
 const punctuation = /[.,!?:;…)\]"]+$/u;
@@ -84,6 +87,7 @@ function weighWord(tally: Tally, word: Word, index: number, words: readonly Word
   if (/^[+%][\w]/.test(raw)) return tally.argue(1, raw.slice(0, 40));
   if (mark === '?' && last && index > 0) return tally.say(1, 'a question mark');
   if (/[*[\]{}]/.test(raw) || (raw.includes('?') && !last)) return tally.argue(1, `the pattern ${raw.slice(0, 40)}`);
+  if (mark === ',' && !last && /[\p{L}\d],$/u.test(raw)) return tally.say(1.25, `a comma after ${raw.slice(0, 40)}`);
   if (path.test(raw)) return tally.argue(index === 0 ? 1.25 : 0.75, `the path ${raw.slice(0, 40)}`);
   if (extension.test(raw)) return tally.argue(0.6, `the file name ${raw.slice(0, 40)}`);
   if (/[_@:=/\d-]/.test(raw)) return tally.argue(0.4, `the name ${raw.slice(0, 40)}`);
@@ -100,7 +104,7 @@ function weighPlain(
   options: EvidenceOptions,
 ): void {
   const lower = bare.toLowerCase();
-  if (mark === ',' && !last) tally.say(0.75, `a comma after "${bare}"`);
+  if (mark === ',' && !last) tally.say(1.25, `a comma after "${bare}"`);
   if (mark === '?' && last) tally.say(words.length > 1 ? 1.5 : 0.75, 'a question mark');
   if ((mark === '.' || mark === '!' || mark === '…') && last && words.length > 1) tally.say(0.75, 'it ends as a sentence does');
   if (mark === ':' && !last) tally.say(0.5, `a colon after "${bare}"`);
@@ -113,6 +117,8 @@ function weighPlain(
   const alone = next === undefined || !/^\p{L}{2,}[.,!?:;]?$/u.test(next.raw);
   if (lower === 'a') return alone ? undefined : tally.say(first ? 2 : 1, '"a" before a word');
   if (bare === 'I') return tally.say(1.25, '"I"');
+  if (index > 0 && !last && connectors.has(lower) && !/^\p{L}+$/u.test(words[index - 1]?.raw ?? '') && !/^-/.test(words[index - 1]?.raw ?? '')) return tally.say(2.2, `"${bare}" between two operands`);
+  if (last && index > 0 && closing.has(lower)) return tally.say(1.25, `it ends with "${bare}"`);
   if (strongWords.has(lower)) return tally.say(first ? 2.5 : 1, `"${bare}"`);
   if (weakWords.has(lower)) return tally.say(first && !last ? 1.5 : lower.length > 1 ? 0.5 : 0.25, `"${bare}"`);
   if (/[^\0-\u007f]/u.test(bare)) return tally.say(0.75, `"${bare}"`);

@@ -23,12 +23,15 @@ import {
 } from './commands.ts';
 import { type Evidence, weigh } from './evidence.ts';
 import type { Word } from './lexer.ts';
-import { strongWords, weakWords } from './vocabulary.ts';
+import { isTopic, strongWords, weakWords } from './vocabulary.ts';
 
 export type Judgement = { readonly shell: boolean; readonly rule: string; readonly reasons: readonly string[]; readonly evidence: Evidence; readonly fits: boolean };
 export type Lookups = { readonly isCommand: (word: string) => boolean; readonly isFile: (path: string) => boolean };
 
 const plain = /^\p{L}[\p{L}'-]*[.,!?:;]*$/u;
+/** After a subcommand these begin a statement about it. */
+const statements = new Set('is are was does keeps fails failed says shows returns takes hangs crashes vs or and never always command explained'.split(' '));
+const atWords = new Set('minutes minute hours hour days day weeks week months month tomorrow today next am pm'.split(' '));
 const pointing = new Set(['this', 'that', 'these', 'those', 'it', 'here', 'there']);
 const months = new Set('jan feb mar apr may jun jul aug sep oct nov dec january february march april june july august september october november december'.split(' '));
 
@@ -54,6 +57,7 @@ export function judgeCommand(name: string, operands: readonly Word[], lookups: L
   if (freeText.has(name) || textSubcommands.has(`${name} ${operands[0]?.text ?? ''}`)) return answer(true, 'text-command', `${name} takes any text`);
   if (known && wordGrammars.has(name) && evidence.shell >= 0.4) return answer(true, 'arguments', `${name} takes this`);
   if (!englishNames.has(name) && operands.every((word) => pointing.has(word.raw))) return answer(true, 'arguments', 'names that only point');
+  if ((name === 'write' || name === 'more') && operands.length === 1 && asked(operands[0])) return answer(false, 'language', `${name} and a word people ask with`);
   const shape = shapes.get(name);
   const fits = shape === undefined ? undefined : fitsShape(shape, name, operands, evidence);
   if (fits === false) return answer(false, 'not-arguments', `${name} cannot take this`);
@@ -71,16 +75,19 @@ function barFor(name: string, operands: readonly Word[], evidence: Evidence): Ba
   const subcommands = subcommandsOf(name);
   const first = operands[0]?.text ?? '';
   if (subcommands !== undefined && plain.test(first)) {
-    if (subcommands.has(first)) return { height: 2, language: 0, shell: englishNames.has(name) ? 1 : 1.5 };
+    if (subcommands.has(first)) {
+      const states = operands.length > 2 && statements.has(operands[1]?.raw.toLowerCase() ?? '') ? 1.5 : 0;
+      return englishNames.has(name) ? { height: 1, language: states, shell: 0.5 } : { height: 2, language: states, shell: 1.5 };
+    }
     if (operands.length >= 2) return { height: 1.5, language: 1, shell: 0 };
     return { height: 2.6, language: 0, shell: 0 };
   }
   const english = englishNames.has(name) || verbNames.has(name);
   const all = operands.length >= 2 && evidence.plain === operands.length;
   const made = all && evidence.shell < 1 && evidence.topics === operands.length ? 0.4 : 0;
-  const many = all && english && operands.length >= 4 && evidence.shell === 0 ? 1 : 0;
+  const many = all && english && evidence.shell === 0 && (operands.length >= 4 || (operands.length === 3 && evidence.language >= 0.4)) ? 1 : 0;
   if (english) return { height: 1, language: made + many, shell: 0 };
-  const listed = patternFirst.has(name) && all && operands.length >= 3 && evidence.language >= 1 ? 2 : 0;
+  const listed = all && operands.length >= 3 && evidence.language >= 1 ? 2 : 0;
   if (knownNames.has(name)) return { height: 2.6, language: listed, shell: 0 };
   return { height: 1.75, language: made, shell: 0 };
 }
@@ -124,8 +131,10 @@ function fitsShape(shape: Shape, name: string, operands: readonly Word[], eviden
       return operands.some((word) => /[=+*/<>%-]/.test(word.text)) && evidence.language < 2 ? true : false;
     case 'word':
       return operands.length === 1 ? true : words.length > 1 ? false : undefined;
+    case 'service':
+      return operands.length === 1 ? undefined : /^(?:start|stop|restart|status|reload|force-reload|--.*)$/.test(operands[1]?.raw ?? '') && words.length <= 2 ? true : words.length > 1 ? false : undefined;
     case 'at':
-      return /^(?:-|\d|now$|noon$|midnight$|teatime$|today$|tomorrow$)/.test(first.text) ? evidence.language < 3 ? true : undefined : false;
+      return /^(?:-|\d|now$|noon$|midnight$|teatime$|today$|tomorrow$)/.test(first.text) ? words.every((word) => atWords.has(word.text) || word === first) : false;
     case 'date':
       return fitsDate(name, operands, words);
   }
@@ -141,19 +150,24 @@ function fitsTest(operands: readonly Word[], words: readonly Word[]): boolean | 
   return false;
 }
 
+/** One word that people ask with and that names no usual folder. */
+const asked = (word: Word | undefined): boolean => word !== undefined && !commonNames.has(word.raw) && /^[a-z]+$/.test(word.raw) && isTopic(word.raw);
+
 function fitsFind(operands: readonly Word[], words: readonly Word[]): boolean | undefined {
+  const [first] = operands;
   const expression = operands.findIndex((word) => /^(?:-[a-zA-Z]+|\\?[(!]|\\\(|!)$/.test(word.raw));
   const places = expression < 0 ? operands : operands.slice(0, expression);
   const ordinary = places.every((word) => commonNames.has(word.text) || word.quoted || word.expands || /[./~*_\d]/.test(word.text.replace(/[.?!,]+$/, '')) || /^\.+$/.test(word.text) || word.text === '-');
   if (places.length === 0) return undefined;
   if (ordinary && (expression >= 0 || words.length <= places.length)) return true;
+  if (expression < 0 && operands.length === 1 && asked(first)) return false;
   if (places.length === 1 || (expression >= 0 && places.length <= 2)) return undefined;
   return words.length >= 2 && !places.every((word) => commonNames.has(word.text)) ? (expression >= 0 ? undefined : false) : undefined;
 }
 
 function fitsMake(operands: readonly Word[], words: readonly Word[], evidence: Evidence): boolean | undefined {
   if (words.length === 0) return undefined;
-  const strange = words.filter((word) => !commonNames.has(word.text) && !/-/.test(word.text));
+  const strange = words.filter((word) => !commonNames.has(word.text) && !/-|[a-z][A-Z]/.test(word.text));
   if (strange.length === 0 && evidence.language < 1) return true;
   if (operands.length === 1) return undefined;
   if (evidence.shell > 0 && evidence.language < 1) return undefined;

@@ -131,20 +131,26 @@ function decide(context: Context): Verdict {
   if (parsed.definesFunction && first.words.length > 0) return shell('function', 'defines a function');
   const prose = proseOf(line);
   const arithmetic = /^\s*(?:for\s*)?\(\(/.test(line);
+  if (arithmetic && /\)\)\s*(?:[;&|].*)?$/s.test(line) && !line.startsWith('for')) return shell('arithmetic', 'arithmetic');
   if (parsed.misplaced && !arithmetic && !bracketRuns(context)) {
     const evidence = weigh(prose, context);
     if (evidence.language >= 1 || !knownNames.has(first.words[0]?.text ?? '')) return agent('syntax', 'brackets stand where no shell takes them');
   }
-  if (parsed.open !== undefined && prose.some((word) => isContraction(word.text))) {
+  if ((parsed.open !== undefined || swallows(first)) && prose.some((word) => isContraction(word.text))) {
     const head = first.words[0]?.text ?? '';
     if (!(context.isCommand(head) && (head === 'echo' || head === 'printf'))) {
       const evidence = weigh(prose, context);
-      if (evidence.language >= 2 && evidence.language > evidence.shell) return agent('apostrophe', 'an apostrophe, not a quote');
+      if (evidence.language >= 1.5 && evidence.language > evidence.shell) return agent('apostrophe', 'an apostrophe, not a quote');
     }
   }
   const verdict = judgeSimple(context, first, prefixesMax);
   if (verdict.route === 'agent') return verdict;
   return judgeRest(context, verdict);
+}
+
+/** An apostrophe that took the following words for its quotation. */
+function swallows({ words }: Simple): boolean {
+  return words.some(({ raw }) => /^\p{L}+'[^']*\s/u.test(raw));
 }
 
 /** The same line read as language: apostrophes are letters. */
@@ -186,7 +192,7 @@ function judgeWords(context: Context, head: Word, operands: readonly Word[], lef
   }
   if (head.expands || /^![!$\d-]/.test(head.raw)) return judgeUnknown(context, head, operands, true);
   if (context.isCommand(name) || everywhere.has(name) || (knownNames.has(name) && !onlyEnglish(name))) return judged(context, name, operands);
-  if (/^(?:\.{0,2}\/|~|\.\.$)/.test(name)) return judgeUnknown(context, head, operands, true);
+  if (/^(?:\.{0,2}\/|~|\.\.$|\.[\w-]+\/)/.test(name)) return judgeUnknown(context, head, operands, true);
   if (name.includes('/') && context.isFile(name)) return judged(context, name, operands);
   if (knownNames.has(name) || englishNames.has(name)) return judgeAbsent(context, head, operands);
   return judgeUnknown(context, head, operands, false);
@@ -221,10 +227,10 @@ function judgeUnknown(context: Context, head: Word, operands: readonly Word[], p
     return because(shell('path', 'begins with a path or an expansion'));
   }
   const lower = head.text.toLowerCase().replace(/[.,!?:;]+$/, '');
-  const word = strongWords.has(lower) || weakWords.has(lower) || isTopic(lower) || isContraction(head.text);
+  const word = strongWords.has(lower) || weakWords.has(lower) || (/^\p{L}+$/u.test(lower) && isTopic(lower)) || isContraction(head.text);
   const name = /^[a-z0-9_][\w.+-]*$/.test(head.text);
   const pipes = context.parsed.commands.slice(1).some(({ words }) => context.isCommand(words[0]?.text ?? '') || knownNames.has(words[0]?.text ?? ''));
-  const shellPoints = evidence.shell + (pipes ? 1.5 : 0);
+  const shellPoints = evidence.shell + (pipes ? 1.5 : 0) + (context.parsed.commands[0]?.redirects ?? 0) * 1.5;
   if (name && !word && shellPoints >= 1.5 && evidence.language < 1) return because(shell('unknown-command', 'unknown here, with the arguments of a command'));
   if (/\.(?:sh|bash|zsh|fish|py|pl|rb|bin|run|exe)$/.test(head.text) && evidence.language < 1) return because(shell('unknown-command', 'the name of a script'));
   return because(agent('unknown-word', `"${head.text.slice(0, 40)}" is no command`));

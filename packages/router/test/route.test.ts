@@ -36,9 +36,7 @@ describe('corpora', () => {
   test.each(machines)('no command is stolen on %s', (_, more) => {
     const lines = corpus('commands.txt');
     expect(lines.length).toBeGreaterThanOrEqual(1500);
-    const bare = more.isCommand !== undefined;
-    const stolen = lines.filter((line) => route(input(line, more)).route !== 'shell');
-    expect(bare ? stolen.length / lines.length : stolen).toEqual(bare ? expect.closeTo(0, 1) : []);
+    expect(lines.filter((line) => route(input(line, more)).route !== 'shell')).toEqual([]);
   });
 
   test.each(machines)('no sentence is run on %s', (_, more) => {
