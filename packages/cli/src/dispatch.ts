@@ -122,7 +122,7 @@ async function parse(
     );
     return errorTable.Usage.exit;
   }
-  return asked ? 0 : (parsed as Arguments);
+  return asked ? 0 : parsed;
 }
 
 function overview(screen: Screen): number {

@@ -42,12 +42,16 @@ async function configured(): Promise<RouterConfig | number> {
   const { readConfig, readEnvironment } = await import('./environment.ts');
   const read = await readConfig(readEnvironment());
   if (read.ok) return routerConfig(read.value.config.router);
-  process.stderr.write(`rlp: ${read.error.message}\n${read.error.hint === undefined ? '' : `     ${read.error.hint}\n`}`);
+  process.stderr.write(
+    `rlp: ${read.error.message}\n${read.error.hint === undefined ? '' : `     ${read.error.hint}\n`}`,
+  );
   return 65;
 }
 
 /** The line and the time; undefined for the slow path (`--help`), a number for an exit code. */
-function read(argv: readonly string[]): { readonly line: string | undefined; readonly timeoutMs: number } | number | undefined {
+function read(
+  argv: readonly string[],
+): { readonly line: string | undefined; readonly timeoutMs: number } | number | undefined {
   const words: string[] = [];
   let stdin = false;
   let timeoutMs = 200;
@@ -62,10 +66,12 @@ function read(argv: readonly string[]): { readonly line: string | undefined; rea
     } else if (word === '--timeout-ms' || word.startsWith('--timeout-ms=')) {
       const text = word === '--timeout-ms' ? argv[(index += 1)] : word.slice(13);
       timeoutMs = Number(text);
-      if (text === undefined || text === '' || !Number.isFinite(timeoutMs) || timeoutMs < 0) return wrong('--timeout-ms takes a number of milliseconds');
+      if (text === undefined || text === '' || !Number.isFinite(timeoutMs) || timeoutMs < 0)
+        return wrong('--timeout-ms takes a number of milliseconds');
     } else words.push(word);
   }
-  if (stdin ? words.length > 0 : words.length !== 1) return wrong(stdin ? '--stdin takes no prompt' : 'one prompt is needed, in quotes');
+  if (stdin ? words.length > 0 : words.length !== 1)
+    return wrong(stdin ? '--stdin takes no prompt' : 'one prompt is needed, in quotes');
   return { line: stdin ? undefined : words[0], timeoutMs };
 }
 

@@ -5,7 +5,7 @@
  * 2. The socket is open only when everything behind it works; then unfinished runs go on.
  */
 import { join } from 'node:path';
-import { createBus, defaultBusLimits } from '@runloop/bus';
+import { type Bus, type BusLimits, createBus, defaultBusLimits, type OwnMessage } from '@runloop/bus';
 import {
   type Clock,
   type Config,
@@ -19,7 +19,7 @@ import {
 } from '@runloop/core';
 import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
-import { type Cells, createCells, createKernel, hostKey } from '@runloop/runtime';
+import { type Cells, createCells, createKernel, type HostKey, hostKey } from '@runloop/runtime';
 import { AgentRegistry } from './agents/registry.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
@@ -28,7 +28,7 @@ import { daemonOperations } from './control/daemon-operations.ts';
 import { kbOperations } from './control/kb-operations.ts';
 import { modelOperations } from './control/model-operations.ts';
 import { runOperations } from './control/run-operations.ts';
-import { createModels } from './host/models.ts';
+import { createModels, type Models } from './host/models.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, homeAt, makeHome, searchDirs } from './home/home.ts';
 import { LogFile } from './home/log-file.ts';
@@ -38,7 +38,7 @@ import { Runs } from './runs/runs.ts';
 import { Slots } from './runs/slots.ts';
 import { Values } from './runs/values.ts';
 import { createSessionServer, defaultSessionLimits, type PeerPort, type SessionServer } from './sessions/index.ts';
-import { openTokens } from './tokens/index.ts';
+import { openTokens, type Tokens } from './tokens/index.ts';
 
 export type DaemonOptions = {
   readonly root: string;
@@ -75,17 +75,62 @@ export interface Daemon extends AsyncDisposable {
 }
 
 export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Promise<Result<Daemon, Failure>> {
+  const made = makeHome(options.root);
+  if (!made.ok) return made;
+  await using opening = new AsyncDisposableStack();
+  const base = await openBase(deps, options, opening);
+  if (!base.ok) return base;
+  const { home, log, kb } = base.value;
+  const bus = createBus({ clock: deps.clock, limits: busLimits(options.config), registry: createRegistry() });
+  opening.use(bus);
+  // Runs tell the sessions, and the sessions' control operations reach the runs: joined by this one late name.
+  const late: { sessions?: SessionServer } = {};
+  const engine = wireRuns(
+    deps,
+    options,
+    base.value,
+    opening,
+    (topic, message) => void late.sessions?.publish(topic, message),
+  );
+  const sessions = wireSessions(deps, options, base.value, engine, bus, late);
+  late.sessions = sessions;
+  opening.defer(() => engine.runs.close());
+  opening.defer(() => sessions.close());
+  const listening = await sessions.listen(home.socket);
+  if (!listening.ok) return listening;
+  opening.defer(() => sessions.drain());
+  const recovered = await engine.runs.recover();
+  if (!recovered.ok) return recovered;
+  log.log('info', 'ready', { socket: home.socket, recovered: recovered.value, boot: engine.bootId, pid: options.pid });
+  const opened = opening.move();
+  return ok({ home, kb, log, sessions, ...engine, [Symbol.asyncDispose]: () => opened.disposeAsync() });
+}
+
+type Base = {
+  readonly home: Home;
+  readonly log: LogFile;
+  readonly agentLog: LogFile;
+  readonly kb: Kb;
+  readonly hostKey: HostKey;
+  readonly tokens: Tokens;
+  readonly models: Models;
+};
+
+/** What everything else stands on: logs, the ledger with its lock, keys, tokens, the broker. */
+async function openBase(
+  deps: DaemonDeps,
+  options: DaemonOptions,
+  opening: AsyncDisposableStack,
+): Promise<Result<Base, Failure>> {
   const { clock, random } = deps;
   const { config, root } = options;
   const home = homeAt(root, config);
-  const made = makeHome(root);
-  if (!made.ok) return made;
-  await using opening = new AsyncDisposableStack();
   const log = opening.use(new LogFile(home.logFile, clock, config.logging.level));
   const agentLog = opening.use(new LogFile(join(root, 'logs', 'agents.log'), clock, 'trace'));
+  const { events_db: events, view_db: views } = config.kb;
   const kb = await openKb(
     { clock, random, log },
-    { rootDir: home.kb, eventsDb: join(home.kb, config.kb.events_db), viewDb: join(home.kb, config.kb.view_db) },
+    { rootDir: home.kb, eventsDb: join(home.kb, events), viewDb: join(home.kb, views) },
   );
   if (!kb.ok) return kb;
   opening.use(kb.value);
@@ -96,25 +141,38 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   const models = createModels({ clock, random, log, env: deps.env }, config);
   if (!models.ok) return models;
   opening.defer(() => models.value.close());
+  return ok({ home, log, agentLog, kb: kb.value, hostKey: key.value, tokens: tokens.value, models: models.value });
+}
+
+type Engine = {
+  readonly runs: Runs;
+  readonly cells: Cells;
+  readonly agents: AgentRegistry;
+  readonly slots: Slots;
+  readonly feed: EventFeed;
+  readonly bootId: string;
+};
+
+/** Runs with all that they need: cells, agents, the kernel and who performs what it lets through. */
+function wireRuns(
+  deps: DaemonDeps,
+  options: DaemonOptions,
+  base: Base,
+  opening: AsyncDisposableStack,
+  publish: (topic: string, message: OwnMessage) => void,
+): Engine {
+  const { clock, random } = deps;
+  const { config } = options;
+  const { home, log, agentLog, kb, hostKey: key, models } = base;
   const cells = opening.use(
-    createCells(
-      { clock, random, log, hostKey: key.value },
-      { cacheDir: join(home.cache, 'cells'), spares: options.spares },
-    ),
+    createCells({ clock, random, log, hostKey: key }, { cacheDir: join(home.cache, 'cells'), spares: options.spares }),
   );
-  const agents = new AgentRegistry({ clock, random, hostKey: key.value }, registryOptions(options, home));
+  const agents = new AgentRegistry({ clock, random, hostKey: key }, registryOptions(options, home));
   const slots = new Slots(config.runtime.max_parallel, config.daemon.nodes_waiting_max);
-  const values = new Values(kb.value);
-  const feed = new EventFeed(clock, kb.value);
+  const values = new Values(kb);
+  const feed = new EventFeed(clock, kb);
   const bootId = toHex(random.bytes(8));
-  const beganMs = clock.monotonicMs();
-  const performer = createPerformer({
-    clock,
-    kb: kb.value,
-    values,
-    models: models.value,
-    execTimeoutMs: config.runtime.exec_timeout_ms,
-  });
+  const performer = createPerformer({ clock, kb, values, models, execTimeoutMs: config.runtime.exec_timeout_ms });
   const kernel = createKernel(
     kernelPorts({
       runOf: (traceId) => runs.get(traceId),
@@ -135,107 +193,97 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
       },
     }),
   );
+  const tell = (topic: string, schemaId: number, event: RunEvent): void =>
+    publish(topic, { schemaId, payload: event, traceId: event.trace_id as TraceId });
   const publisher = {
     published(event: RunEvent): void {
       feed.news(event.trace_id);
-      if (event.kind === 'run.finished') models.value.endRun(event.trace_id);
-      tell(event);
-      if (event.kind === 'action.requested')
-        sessions.publish('rlp/actions/requests', {
-          schemaId: schema.actionRequest,
-          payload: event,
-          traceId: event.trace_id as TraceId,
-        });
+      if (event.kind === 'run.finished') models.endRun(event.trace_id);
+      tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event);
+      if (event.kind === 'action.requested') tell('rlp/actions/requests', schema.actionRequest, event);
     },
-    lossy: (event: RunEvent): void => tell(event),
-  };
-  const tell = (event: RunEvent): void => {
-    sessions.publish(`rlp/runs/${event.trace_id}/events`, {
-      schemaId: schema.runEvent,
-      payload: event,
-      traceId: event.trace_id as TraceId,
-    });
+    lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
   };
   const runs = new Runs(
-    { clock, random, log, ledger: kb.value, publisher, slots, values, agents, cells, kernel },
+    { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel },
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
-  const busLimits = {
-    ...defaultBusLimits,
-    queueFramesMax: config.bus.queue_frames_max,
-    sendTimeoutMs: config.bus.send_timeout_ms,
-    slowConsumerMs: config.bus.slow_consumer_ms,
-    dedupeKeysMax: config.bus.dedupe_keys_max,
-  };
-  const registry = createRegistry();
-  const bus = opening.use(createBus({ clock, limits: busLimits, registry }));
-  const dirs = searchDirs(config.openings.search_dirs, root, options.checkout);
+  return { runs, cells, agents, slots, feed, bootId };
+}
+
+/** The socket and the control operations behind it. */
+function wireSessions(
+  deps: DaemonDeps,
+  options: DaemonOptions,
+  base: Base,
+  engine: Engine,
+  bus: Bus,
+  late: { sessions?: SessionServer },
+): SessionServer {
+  const { clock, random } = deps;
+  const { config, root } = options;
+  const { runs, cells, agents, slots, feed } = engine;
+  const beganMs = clock.monotonicMs();
   const control = createControl({
     ...daemonOperations({
       version: options.version,
       home: root,
-      socket: home.socket,
+      socket: base.home.socket,
       pid: options.pid,
-      bootId,
+      bootId: engine.bootId,
       uptimeMs: () => clock.monotonicMs() - beganMs,
       rssBytes: deps.rssBytes,
       loopDelayMs: deps.loopDelayMs,
-      bus: () => sessions.stats(),
+      bus: () => late.sessions?.stats(),
       drain: () => {
         runs.drain();
-        sessions.drain();
+        late.sessions?.drain();
         deps.stopRequested();
       },
       runs,
       slots,
       cells,
-      tokens: tokens.value,
+      tokens: base.tokens,
       config,
       origin: options.origin,
     }),
-    ...runOperations({ kb: kb.value, runs, feed, openingDirs: dirs }),
-    ...actionOperations({ kb: kb.value, runs }),
-    ...kbOperations(kb.value),
+    ...runOperations({
+      kb: base.kb,
+      runs,
+      feed,
+      openingDirs: searchDirs(config.openings.search_dirs, root, options.checkout),
+    }),
+    ...actionOperations({ kb: base.kb, runs }),
+    ...kbOperations(base.kb),
     ...agentOperations({ agents, cells }),
-    ...modelOperations({ models: models.value, kb: kb.value }),
+    ...modelOperations({ models: base.models, kb: base.kb }),
   });
-  const sessions = createSessionServer({
+  return createSessionServer({
     bus,
-    busLimits,
-    registry,
+    busLimits: busLimits(config),
+    registry: createRegistry(),
     control,
-    tokens: tokens.value,
+    tokens: base.tokens,
     peer: deps.peer,
     owners: { ownerOf: (traceId) => runs.get(traceId)?.driver.identity.actor },
     clock,
     random,
-    log,
+    log: base.log,
     limits: { ...defaultSessionLimits, bodyBytesMax: config.bus.body_bytes_max },
     server: { name: 'runloopd', version: options.version },
     mode: options.mode,
     ownUid: options.uid,
   });
-  opening.defer(() => runs.close());
-  opening.defer(() => sessions.close());
-  const listening = await sessions.listen(home.socket);
-  if (!listening.ok) return listening;
-  opening.defer(() => sessions.drain());
-  const recovered = await runs.recover();
-  if (!recovered.ok) return recovered;
-  log.log('info', 'ready', { socket: home.socket, recovered: recovered.value, boot: bootId, pid: options.pid });
-  if (config.security.confirm_external_actions === false)
-    log.log('warn', 'security.confirm_external_actions is false: what leaves is not asked about');
-  const opened = opening.move();
-  return ok({
-    home,
-    kb: kb.value,
-    runs,
-    cells,
-    agents,
-    sessions,
-    log,
-    [Symbol.asyncDispose]: () => opened.disposeAsync(),
-  });
+}
+
+function busLimits({ bus }: Config): BusLimits {
+  return {
+    ...defaultBusLimits,
+    queueFramesMax: bus.queue_frames_max,
+    sendTimeoutMs: bus.send_timeout_ms,
+    slowConsumerMs: bus.slow_consumer_ms,
+    dedupeKeysMax: bus.dedupe_keys_max,
+  };
 }
 
 function registryOptions(

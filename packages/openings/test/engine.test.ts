@@ -192,7 +192,7 @@ test('E1, E4, E6 (A4): on random openings the fold of the facts is the state, an
       const again = newState(opening, new Uint8Array(32), parallel);
       for (const fact of run.facts) step(again, fact);
       const view = (state: RunState): unknown => ({
-        nodes: state.nodes.map(({ enqueued: _, ...node }) => node),
+        nodes: state.nodes.map((node) => ({ ...node, enqueued: false })),
         edges: state.edges,
         phase: state.phase,
         seq: state.seq,

@@ -103,7 +103,7 @@ async function drops(_args: Arguments, tools: Tools): Promise<number> {
   else
     tools.screen.table(
       ['reason', 'dropped'],
-      Object.entries(counts as JsonObject).map(([reason, count]) => [reason, String(count)]),
+      Object.entries(counts).map(([reason, count]) => [reason, String(count)]),
     );
   return 0;
 }

@@ -157,7 +157,7 @@ function set(target: { [key: string]: JsonValue }, path: readonly string[], valu
   let at = target;
   for (const name of path.slice(0, -1)) {
     if (!isJsonObject(at[name])) at[name] = {};
-    at = at[name] as { [key: string]: JsonValue };
+    at = at[name];
   }
   at[path.at(-1) ?? ''] = value;
 }

@@ -52,15 +52,7 @@ export function actionOperations({ kb, runs }: { readonly kb: Kb; readonly runs:
         if (run === undefined || action === undefined) {
           return err(failure('NotFound', `no request ${id} waits for an answer`, { hint: 'see: rlp approve list' }));
         }
-        if (action.decision !== undefined)
-          return err(failure('Conflict', `request ${id} was answered already: ${action.decision}`));
-        if (action.hash !== hash)
-          return err(
-            failure('Conflict', `request ${id} is not what was shown: its hash is ${action.hash.slice(0, 12)}…`, {
-              hint: 'look at it again: rlp approve show',
-            }),
-          );
-        const problem = await run.decide(id, hash, decision as 'approve' | 'deny', caller.principal.id);
+        const problem = await run.questions.decide(id, hash, decision as 'approve' | 'deny', caller.principal.id);
         return problem === undefined
           ? ok({ action: id, decision, trace_id: run.driver.identity.traceId })
           : err(problem);

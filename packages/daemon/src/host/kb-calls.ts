@@ -36,7 +36,7 @@ export async function performKb(kb: KbPort, op: string, args: JsonObject, scope:
     }
     case 'kb.why': {
       const found = await kb.why(text(args['entity']) ?? '', raw);
-      return found.ok ? answered(found.value as unknown as JsonValue) : refused(found.error);
+      return found.ok ? answered(found.value) : refused(found.error);
     }
     default:
       return propose(kb, args, scope);

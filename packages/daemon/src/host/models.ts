@@ -40,7 +40,7 @@ export interface Models extends ModelPort {
 }
 
 export function createModels({ clock, random, log, env }: ModelsDeps, config: Config): Result<Models, Failure> {
-  const parsed = parseBrokerConfig(config.models as unknown as JsonObject);
+  const parsed = parseBrokerConfig(config.models);
   if (!parsed.ok) return parsed;
   const secrets = { resolve: (id: string) => Promise.resolve(env[variableOf(id)]) };
   const broker = createBroker({ clock, random, log, http: undiciHttp(), secrets }, parsed.value);
@@ -51,20 +51,20 @@ export function createModels({ clock, random, log, env }: ModelsDeps, config: Co
         if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string'))
           return err(failure('InvalidParams', 'model.embed needs { texts: [strings] }'));
         const done = await broker.embed(
-          { texts: texts as readonly string[], ...(typeof model === 'string' ? { model } : {}) },
+          { texts: texts, ...(typeof model === 'string' ? { model } : {}) },
           contextOf(scope),
           signal,
         );
         if (!done.ok) return done;
         const { called, ...answer } = done.value;
-        return ok({ answer: answer as unknown as JsonValue, called });
+        return ok({ answer: answer, called });
       }
       const checked = checkCompletion(request);
       if (!checked.ok) return checked;
       const done = await broker.complete(checked.value, contextOf(scope), signal);
       if (!done.ok) return done;
       const { called, latency: _, ...answer } = done.value;
-      return ok({ answer: answer as unknown as JsonValue, called });
+      return ok({ answer: answer, called });
     },
     list: () => broker.models() as unknown as JsonValue,
     endRun: (traceId) => broker.endRun(traceId),

@@ -110,7 +110,7 @@ export async function replayRun(
     getBlob: (digest) => tape.getBlob(digest),
     putBlob: () => Promise.resolve(err(failure('Internal', 'a replay writes nothing'))),
   });
-  const replay = new Replay(deps, options.traceId, rows.value, values, agents, cells);
+  const replay = new Replay(options.traceId, rows.value, values, agents, cells);
   const report = await replay.run(progress);
   return report.ok
     ? ok({
@@ -125,7 +125,6 @@ export async function replayRun(
 type Compared = { readonly nodes: NodeReplay[]; readonly equal: boolean; readonly divergence?: ReplayDivergence };
 
 class Replay {
-  readonly #deps: ReplayDeps;
   readonly #traceId: string;
   readonly #rows: readonly StoredEvent[];
   readonly #values: Values;
@@ -135,15 +134,7 @@ class Replay {
   readonly #tape: ReadonlyMap<string, TapedCall[]>;
   readonly #told: ReadonlyMap<string, Told>;
 
-  constructor(
-    deps: ReplayDeps,
-    traceId: string,
-    rows: readonly StoredEvent[],
-    values: Values,
-    agents: AgentRegistry,
-    cells: Cells,
-  ) {
-    this.#deps = deps;
+  constructor(traceId: string, rows: readonly StoredEvent[], values: Values, agents: AgentRegistry, cells: Cells) {
     this.#traceId = traceId;
     this.#rows = rows;
     this.#values = values;
@@ -320,15 +311,15 @@ function compare(
   });
   if (divergence !== undefined) {
     const { index, expected, actual } = divergence;
-    return differs(`host call ${index + 1}`, (expected ?? null) as JsonValue, actual as JsonValue);
+    return differs(`host call ${index + 1}`, expected ?? null, actual);
   }
   if (made < calls.length) return differs('the number of host calls', calls.length, made);
   if (outcome.type === 'failed') {
     return end['reason'] === outcome.reason
       ? undefined
-      : differs('the outcome', (end['reason'] ?? end['state'] ?? null) as JsonValue, `failed: ${outcome.reason}`);
+      : differs('the outcome', end['reason'] ?? end['state'] ?? null, `failed: ${outcome.reason}`);
   }
-  if (outcome.type !== 'succeeded') return differs('the outcome', (end['state'] ?? null) as JsonValue, outcome.type);
+  if (outcome.type !== 'succeeded') return differs('the outcome', end['state'] ?? null, outcome.type);
   const recorded = isJsonObject(end['outputs']) ? (end['outputs'] as unknown as Outputs) : {};
   for (const port of new Set([...Object.keys(recorded), ...Object.keys(outcome.outputs)])) {
     const before = (recorded[port] ?? []).map(({ type, digest }) => `${type} ${digest}`);

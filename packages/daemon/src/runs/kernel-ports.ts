@@ -27,7 +27,7 @@ export function kernelPorts({ runOf, values, performer, log }: KernelJoin): Kern
     if (!draft.ok) throw new Error(draft.error.message);
     const recorded = await run.driver.record([...more, draft.value]);
     if (!recorded.ok) throw new Error(recorded.error.message);
-    run.remember(draft.value.meta as unknown as TapedCall);
+    run.memory.remember(draft.value.meta as unknown as TapedCall);
   };
   /** Events that tell of a call, held until its result is written with them. */
   const telling = new Map<string, readonly RunDraft[]>();
@@ -46,13 +46,13 @@ export function kernelPorts({ runOf, values, performer, log }: KernelJoin): Kern
         const noting = resultDraft(record, record.result, ctx, values).then((draft) => {
           if (!draft.ok) return;
           run.driver.note([...more, draft.value]);
-          run.remember(draft.value.meta as unknown as TapedCall);
+          run.memory.remember(draft.value.meta as unknown as TapedCall);
         });
         run.hold(ctx.node, ctx.attempt, noting);
       },
     },
     approvals: {
-      ask: (request, ctx) => runFor(ctx).ask(ctx.node, ctx.attempt, request),
+      ask: (request, ctx) => runFor(ctx).ask(ctx, request),
     },
     async perform(op, args, ctx, signal) {
       const run = runFor(ctx);

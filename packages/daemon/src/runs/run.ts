@@ -4,23 +4,23 @@
  * R1. An attempt that was interrupted, by a crash or for a person, runs again over its recorded calls.
  * R2. What an attempt gives is stored before it is told; a failure's reason is a value too (the `err` port).
  */
-import {
-  type Failure,
-  failure,
-  type JsonObject,
-  type JsonValue,
-  newActionId,
-  ok,
-  type Random,
-  type Result,
-  showLine,
-} from '@runloop/core';
-import { errPort, inputsOf, type Outcome, type Outputs, type RunState, type Usage } from '@runloop/openings';
+import { type Failure, type JsonObject, type JsonValue, ok, type Random, type Result, showLine } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
-import type { AttemptOutcome, Bundle, CallContext, Cells, Kernel, RecordedCall } from '@runloop/runtime';
+import { errPort, inputsOf, type Outcome, type RunState, type Usage } from '@runloop/openings';
+import type {
+  ApprovalRequest,
+  AttemptOutcome,
+  Bundle,
+  CallContext,
+  Cells,
+  Kernel,
+  RecordedCall,
+} from '@runloop/runtime';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
+import { RunMemory } from './memory.ts';
 import type { AgentSource, CallScope, RunDraft } from './ports.ts';
-import { evidenceMax, loadCalls, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
+import { Questions } from './questions.ts';
+import { loadCalls, tapeKey, type Told } from './tape.ts';
 import type { Values } from './values.ts';
 
 export type RunDeps = DriverDeps & {
@@ -39,11 +39,6 @@ export type RunOptions = {
   readonly ended: (run: Run, fault: Failure | undefined) => void;
 };
 
-/** How long a question waits for an answer. */
-export const approvalMs: number = 24 * 3600 * 1000;
-/** Questions that one agent may have open. */
-export const pendingActionsMax = 20;
-
 type Attempt = {
   bundle?: Bundle;
   readonly held: Promise<unknown>[];
@@ -56,10 +51,10 @@ type Attempt = {
 export class Run implements Performer {
   readonly driver: RunDriver;
   readonly options: RunOptions;
+  readonly memory: RunMemory;
+  readonly questions: Questions;
   readonly #deps: RunDeps;
   readonly #attempts = new Map<string, Attempt>();
-  readonly #tape: Map<string, TapedCall[]>;
-  readonly #told: Map<string, Told>;
   #deadline: Disposable | undefined;
 
   constructor(
@@ -71,21 +66,13 @@ export class Run implements Performer {
   ) {
     this.#deps = deps;
     this.options = options;
-    this.#tape = tapeOf(rows);
-    this.#told = toldOf(rows);
+    this.memory = new RunMemory(rows);
     this.driver = new RunDriver(deps, identity, state, this);
+    this.questions = new Questions(deps, this.driver, options.onConfirm);
   }
 
   get state(): RunState {
     return this.driver.state;
-  }
-
-  /** Remembers a call, so that an attempt that is suspended can run over it again. */
-  remember(call: TapedCall): void {
-    const key = tapeKey(call.node, call.attempt);
-    const list = this.#tape.get(key) ?? [];
-    list[call.index] = { ...list[call.index], ...call };
-    this.#tape.set(key, list);
   }
 
   /** Keeps the attempt from ending before what it did has been noted. */
@@ -116,7 +103,7 @@ export class Run implements Performer {
       actor,
       callId: ctx.call,
       budgets,
-      evidence: this.#evidence(ctx.node),
+      evidence: this.memory.evidence(ctx.node, this.state),
     };
   }
 
@@ -166,9 +153,9 @@ export class Run implements Performer {
     entry.bundle = bundle.value;
     const inputs = await this.#inputs(index);
     if (!inputs.ok) return refuse(inputs.error);
-    const tape = await loadCalls(this.#tape.get(tapeKey(node, attempt)) ?? [], this.#deps.values);
+    const tape = await loadCalls(this.memory.calls(node, attempt), this.#deps.values);
     if (!tape.ok) return refuse(tape.error);
-    const earlier = await loadCalls(this.#earlier(node, attempt), this.#deps.values);
+    const earlier = await loadCalls(this.memory.earlier(node, attempt), this.#deps.values);
     if (!earlier.ok) return refuse(earlier.error);
     const outcome = await this.#invoke(
       entry,
@@ -221,25 +208,15 @@ export class Run implements Performer {
   }
 
   /** What the agent is told of its time and money, noted on the tape: run again, it is told the same. */
-  #tell(entry: Attempt, deadlineMs: number): Told {
-    const key = tapeKey(entry.node, entry.attempt);
-    const before = this.#told.get(key);
-    if (before !== undefined) return before;
-    const { budget_tokens: tokens } = this.state.opening.policy;
-    const told: Told = {
-      deadline_ms: deadlineMs,
-      ...(tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) }),
-    };
-    this.#told.set(key, told);
-    this.driver.note([
-      {
-        kind: 'run.trace',
-        level: 'debug',
-        message: `${entry.node} may take ${deadlineMs} ms.`,
-        meta: { node: entry.node, attempt: entry.attempt, told },
-      },
-    ]);
-    return told;
+  #tell({ node, attempt }: Attempt, deadlineMs: number): Told {
+    return this.memory.told(node, attempt, () => {
+      const { budget_tokens: tokens } = this.state.opening.policy;
+      const left = tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) };
+      const told: Told = { deadline_ms: deadlineMs, ...left };
+      const message = `${node} may take ${deadlineMs} ms.`;
+      this.driver.note([{ kind: 'run.trace', level: 'debug', message, meta: { node, attempt, told } }]);
+      return told;
+    });
   }
 
   async #settle(entry: Attempt, bundle: Bundle, outcome: AttemptOutcome): Promise<void> {
@@ -266,7 +243,7 @@ export class Run implements Performer {
           attempt: entry.attempt,
           ...(entry.waits ?? { for: 'operator' }),
         });
-        this.#wakeIfDecided(entry);
+        this.questions.wakeIfDecided(entry.node, entry.waits?.action);
         return;
     }
     outcome satisfies never;
@@ -320,8 +297,8 @@ export class Run implements Performer {
         }
       }
     }
-    this.driver.note(artifacts, { evidence: this.#evidence(entry.node) });
-    return this.#end(entry, { state: 'succeeded', outputs: outputs as Outputs }, usage);
+    this.driver.note(artifacts, { evidence: this.memory.evidence(entry.node, this.state) });
+    return this.#end(entry, { state: 'succeeded', outputs: outputs }, usage);
   }
 
   async #fail(entry: Attempt, code: string, reason: string, retryable: boolean, usage: Usage): Promise<void> {
@@ -358,28 +335,6 @@ export class Run implements Performer {
     return ok(inputs);
   }
 
-  #earlier(node: string, attempt: number): TapedCall[] {
-    const calls: TapedCall[] = [];
-    for (let before = 1; before < attempt; before += 1) calls.push(...(this.#tape.get(tapeKey(node, before)) ?? []));
-    return calls.filter((call) => call.class === 'once');
-  }
-
-  /** Events that a node's work rests on: what it read itself, and what those before it had read. */
-  #evidence(node: string): readonly number[] {
-    const before = new Set([node]);
-    for (const id of before) {
-      for (const edge of this.state.graph.inbound[this.state.graph.indexOf.get(id) ?? -1] ?? []) {
-        const source = this.state.opening.edges[edge]?.from.node;
-        if (source !== undefined && this.state.edges[edge] === 'delivered') before.add(source);
-      }
-    }
-    const ids = new Set<number>();
-    for (const calls of this.#tape.values()) {
-      for (const call of calls) if (before.has(call.node)) for (const id of call.evidence ?? []) ids.add(id);
-    }
-    return [...ids].sort((a, b) => a - b).slice(0, evidenceMax);
-  }
-
   /** Ports of a node whose values a predicate or condition reads. */
   #portsRead(node: string): Set<string> {
     const { edges, success } = this.state.opening;
@@ -392,81 +347,12 @@ export class Run implements Performer {
     return new Set([...ports, ...conditions].filter((port) => port !== errPort));
   }
 
-  /** Asks for an action once; answers what has been decided, or that somebody must. */
-  async ask(
-    node: string,
-    attempt: number,
-    request: { call: string; op: string; args: JsonValue; args_hash: string; target: string },
-  ): Promise<'approved' | 'denied' | 'pending'> {
-    const known = this.driver.actions.ofCall(request.call);
-    if (known?.decision !== undefined) return known.decision === 'approve' ? 'approved' : 'denied';
-    const action = known?.id ?? newActionId(this.#deps.random);
-    if (known === undefined) {
-      const asked = await this.#request(action, node, request);
-      if (asked === 'denied') return 'denied';
-    }
-    const entry = this.#attempts.get(tapeKey(node, attempt));
-    if (entry !== undefined) entry.waits = { for: 'approval', action };
-    return 'pending';
-  }
-
-  async #request(
-    action: string,
-    node: string,
-    request: { call: string; op: string; args: JsonValue; args_hash: string; target: string },
-  ): Promise<'asked' | 'denied'> {
-    const agent = this.state.opening.nodes[this.state.graph.indexOf.get(node) ?? -1]?.use.name ?? '';
-    if (this.driver.actions.pending().length >= pendingActionsMax) return 'denied';
-    const expiresMs = this.#deps.clock.nowMs() + approvalMs;
-    const meta = {
-      action,
-      node,
-      agent,
-      op: request.op,
-      call: request.call,
-      hash: request.args_hash,
-      what: `${request.op}${request.target === '' ? '' : ` → ${request.target}`}`,
-      target: request.target,
-      args: request.args,
-      expires_ms: expiresMs,
-    };
-    const drafts: RunDraft[] = [
-      { kind: 'action.requested', level: 'warn', message: `${node} asks to ${showLine(meta.what)}.`, meta },
-    ];
-    if (this.options.onConfirm === 'deny') drafts.push(decidedDraft(action, request.args_hash, 'deny', 'on_confirm'));
-    const recorded = await this.driver.record(drafts);
-    if (!recorded.ok) throw new Error(recorded.error.message);
-    if (this.options.onConfirm === 'deny') return 'denied';
-    this.expireLater(action, request.args_hash, expiresMs);
-    return 'asked';
-  }
-
-  expireLater(action: string, hash: string, expiresMs: number): void {
-    this.driver.later(Math.max(0, expiresMs - this.#deps.clock.nowMs()), () => {
-      if (this.driver.actions.get(action)?.decision === undefined) void this.decide(action, hash, 'expired', 'expiry');
-    });
-  }
-
-  /** Records a decision and wakes the node; the caller has checked that the question is open and the hash the one asked about. */
-  async decide(
-    id: string,
-    hash: string,
-    decision: 'approve' | 'deny' | 'expired',
-    by: string,
-  ): Promise<Failure | undefined> {
-    const action = this.driver.actions.get(id);
-    if (action === undefined) return failure('NotFound', `there is no request ${id}`);
-    const recorded = await this.driver.record([decidedDraft(id, hash, decision, by)]);
-    if (!recorded.ok) return recorded.error;
-    this.driver.send({ type: 'decided', node: action.node });
-    return undefined;
-  }
-
-  /** A decision may arrive before the waiting that it ends. */
-  #wakeIfDecided(entry: Attempt): void {
-    const { waits } = entry;
-    if (waits?.action !== undefined && this.driver.actions.get(waits.action)?.decision !== undefined)
-      this.driver.send({ type: 'decided', node: entry.node });
+  /** Asks a person; a question that is open makes the attempt give its cell up. */
+  async ask(ctx: CallContext, request: ApprovalRequest): Promise<'approved' | 'denied' | 'pending'> {
+    const answer = await this.questions.ask({ node: ctx.node, agent: ctx.agent }, request);
+    const entry = this.#attempts.get(tapeKey(ctx.node, ctx.attempt));
+    if (answer.type === 'pending' && entry !== undefined) entry.waits = { for: 'approval', action: answer.action };
+    return answer.type;
   }
 
   #runLeftMs(): number {
@@ -489,16 +375,6 @@ export class Run implements Performer {
 }
 
 const nothingUsed: Usage = { duration_ms: 0, fuel: 0, memory_bytes: 0, tokens: 0, usd_nano: 0 };
-
-export function decidedDraft(action: string, hash: string, decision: string, by: string): RunDraft {
-  const words = decision === 'approve' ? 'approved' : decision === 'deny' ? 'denied' : 'expired';
-  return {
-    kind: 'action.decided',
-    level: 'info',
-    message: `Request ${action} was ${words} (${by}).`,
-    meta: { action, decision, hash, by },
-  };
-}
 
 function isScalar(value: JsonValue): boolean {
   return typeof value === 'boolean' || typeof value === 'number' || (typeof value === 'string' && value.length <= 1024);

@@ -19,7 +19,7 @@ import {
   toHex,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
-import { type Diagnostic, newState, type Opening, parseOpening, step, validateOpening } from '@runloop/openings';
+import { newState, type Opening, parseOpening, step, validateOpening } from '@runloop/openings';
 import type { RunIdentity } from './driver.ts';
 import { type RunDraft } from './ports.ts';
 import { Run, type RunDeps } from './run.ts';
@@ -128,7 +128,7 @@ export class Runs {
     const errors = diagnostics.filter((item) => item.severity === 'error').length + parsed.diagnostics.dropped;
     return err(
       failure('InvalidOpening', `${file}: ${errors} error${errors === 1 ? '' : 's'}`, {
-        details: { diagnostics: diagnostics as readonly Diagnostic[] },
+        details: { diagnostics: diagnostics },
       }),
     );
   }
@@ -157,7 +157,7 @@ export class Runs {
         params: opening.params,
         seed: toHex(seed),
         priority: request.priority,
-        opening: opening as unknown as JsonObject,
+        opening: opening,
         agents: pins,
         engine: engineVersion,
         on_confirm: request.onConfirm,
@@ -257,7 +257,8 @@ export class Runs {
     };
     const recorded = await run.driver.record([recovered]);
     if (!recorded.ok) return;
-    for (const action of run.driver.actions.pending()) run.expireLater(action.id, action.hash, action.expiresMs);
+    for (const action of run.driver.actions.pending())
+      run.questions.expireLater(action.id, action.hash, action.expiresMs);
     for (const row of rows) {
       const meta = metaOf(row);
       if (row.kind !== 'node.waiting' || typeof meta['action'] !== 'string') continue;

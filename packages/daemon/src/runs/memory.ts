@@ -1,0 +1,63 @@
+/**
+ * What a run remembers of its attempts: their calls, what they were told, and the events that their work rests on.
+ *
+ * It is read back from the ledger after a restart; nothing here is truth.
+ */
+import type { StoredEvent } from '@runloop/kb';
+import type { RunState } from '@runloop/openings';
+import { evidenceMax, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
+
+export class RunMemory {
+  readonly #tape: Map<string, TapedCall[]>;
+  readonly #told: Map<string, Told>;
+
+  constructor(rows: readonly StoredEvent[]) {
+    this.#tape = tapeOf(rows);
+    this.#told = toldOf(rows);
+  }
+
+  /** Remembers a call, so that an attempt that is suspended can run over it again. */
+  remember(call: TapedCall): void {
+    const key = tapeKey(call.node, call.attempt);
+    const list = this.#tape.get(key) ?? [];
+    list[call.index] = { ...list[call.index], ...call };
+    this.#tape.set(key, list);
+  }
+
+  calls(node: string, attempt: number): readonly TapedCall[] {
+    return this.#tape.get(tapeKey(node, attempt)) ?? [];
+  }
+
+  /** Calls of class `once` that earlier attempts of the node have made. */
+  earlier(node: string, attempt: number): TapedCall[] {
+    const calls: TapedCall[] = [];
+    for (let before = 1; before < attempt; before += 1) calls.push(...this.calls(node, before));
+    return calls.filter((call) => call.class === 'once');
+  }
+
+  /** What the attempt was told at first; `tell` is called where it was told nothing yet. */
+  told(node: string, attempt: number, tell: () => Told): Told {
+    const key = tapeKey(node, attempt);
+    const before = this.#told.get(key);
+    if (before !== undefined) return before;
+    const told = tell();
+    this.#told.set(key, told);
+    return told;
+  }
+
+  /** Events that a node's work rests on: what it read itself, and what those before it had read. */
+  evidence(node: string, state: RunState): readonly number[] {
+    const before = new Set([node]);
+    for (const id of before) {
+      for (const edge of state.graph.inbound[state.graph.indexOf.get(id) ?? -1] ?? []) {
+        const source = state.opening.edges[edge]?.from.node;
+        if (source !== undefined && state.edges[edge] === 'delivered') before.add(source);
+      }
+    }
+    const ids = new Set<number>();
+    for (const calls of this.#tape.values()) {
+      for (const call of calls) if (before.has(call.node)) for (const id of call.evidence ?? []) ids.add(id);
+    }
+    return [...ids].sort((a, b) => a - b).slice(0, evidenceMax);
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The questions of one run: asked once, answered once, expiring.
+ *
+ * 1. A question is durable before anybody is asked, and its answer before it counts.
+ * 2. Nothing is approved by default, on error, or because nobody answered.
+ */
+import { type Clock, type Failure, failure, type JsonValue, newActionId, type Random, showLine } from '@runloop/core';
+import type { ApprovalRequest } from '@runloop/runtime';
+import type { RunDriver } from './driver.ts';
+import type { RunDraft } from './ports.ts';
+
+/** How long a question waits for an answer. */
+export const approvalMs: number = 24 * 3600 * 1000;
+/** Questions that one run may have open; one more is refused. */
+export const pendingActionsMax = 20;
+
+export type Asker = { readonly node: string; readonly agent: string };
+export type Answer = { readonly type: 'approved' | 'denied' } | { readonly type: 'pending'; readonly action: string };
+
+export class Questions {
+  readonly #deps: { readonly clock: Clock; readonly random: Random };
+  readonly #driver: RunDriver;
+  readonly #onConfirm: 'wait' | 'deny';
+
+  constructor(deps: { readonly clock: Clock; readonly random: Random }, driver: RunDriver, onConfirm: 'wait' | 'deny') {
+    this.#deps = deps;
+    this.#driver = driver;
+    this.#onConfirm = onConfirm;
+  }
+
+  /** Asks for an action once; answers what has been decided, or that somebody must. */
+  async ask(asker: Asker, request: ApprovalRequest): Promise<Answer> {
+    const known = this.#driver.actions.ofCall(request.call);
+    if (known?.decision !== undefined) return { type: known.decision === 'approve' ? 'approved' : 'denied' };
+    if (known !== undefined) return { type: 'pending', action: known.id };
+    if (this.#driver.actions.pending().length >= pendingActionsMax) return { type: 'denied' };
+    const action = newActionId(this.#deps.random);
+    const expiresMs = this.#deps.clock.nowMs() + approvalMs;
+    const what = `${request.op}${request.target === '' ? '' : ` → ${request.target}`}`;
+    const meta: { [key: string]: JsonValue } = {
+      action,
+      ...asker,
+      op: request.op,
+      call: request.call,
+      hash: request.args_hash,
+      what,
+      target: request.target,
+      args: request.args,
+      expires_ms: expiresMs,
+    };
+    const drafts: RunDraft[] = [
+      { kind: 'action.requested', level: 'warn', message: `${asker.node} asks to ${showLine(what)}.`, meta },
+    ];
+    const denied = this.#onConfirm === 'deny';
+    if (denied) drafts.push(decided(action, request.args_hash, 'deny', 'on_confirm'));
+    const recorded = await this.#driver.record(drafts);
+    if (!recorded.ok) throw new Error(recorded.error.message);
+    if (denied) return { type: 'denied' };
+    this.expireLater(action, request.args_hash, expiresMs);
+    return { type: 'pending', action };
+  }
+
+  expireLater(action: string, hash: string, expiresMs: number): void {
+    this.#driver.later(Math.max(0, expiresMs - this.#deps.clock.nowMs()), () => {
+      if (this.#driver.actions.get(action)?.decision === undefined) void this.decide(action, hash, 'expired', 'expiry');
+    });
+  }
+
+  /** Records a decision and wakes the node; the first answer counts, and only for the hash that was asked about. */
+  async decide(
+    id: string,
+    hash: string,
+    decision: 'approve' | 'deny' | 'expired',
+    by: string,
+  ): Promise<Failure | undefined> {
+    const action = this.#driver.actions.get(id);
+    if (action === undefined) return failure('NotFound', `there is no request ${id}`);
+    if (action.decision !== undefined) {
+      return failure('Conflict', `request ${id} was answered already: ${action.decision}`);
+    }
+    if (action.hash !== hash) {
+      const hint = 'look at it again: rlp approve show';
+      return failure('Conflict', `request ${id} is not what was shown: its hash is ${action.hash.slice(0, 12)}…`, {
+        hint,
+      });
+    }
+    const recorded = await this.#driver.record([decided(id, hash, decision, by)]);
+    if (!recorded.ok) return recorded.error;
+    // Two answers on their way at once: the ledger's order says which one counts.
+    if (this.#driver.actions.get(id)?.decision !== decision)
+      return failure('Conflict', `request ${id} was answered already`);
+    this.#driver.send({ type: 'decided', node: action.node });
+    return undefined;
+  }
+
+  /** A decision may arrive before the waiting that it ends. */
+  wakeIfDecided(node: string, action: string | undefined): void {
+    if (action !== undefined && this.#driver.actions.get(action)?.decision !== undefined) {
+      this.#driver.send({ type: 'decided', node });
+    }
+  }
+}
+
+function decided(action: string, hash: string, decision: 'approve' | 'deny' | 'expired', by: string): RunDraft {
+  const words = { approve: 'approved', deny: 'denied', expired: 'expired' }[decision];
+  return {
+    kind: 'action.decided',
+    level: 'info',
+    message: `Request ${action} was ${words} (${by}).`,
+    meta: { action, decision, hash, by },
+  };
+}
