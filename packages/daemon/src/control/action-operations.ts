@@ -6,33 +6,37 @@
 import { err, failure, ok } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { Runs } from '../runs/runs.ts';
-import type { Operations } from './operation.ts';
+import { type Caller, mayTouch, type Operations } from './operation.ts';
 
 export function actionOperations({ kb, runs }: { readonly kb: Kb; readonly runs: Runs }): Operations {
-  const live = (): { run: string; action: string; [key: string]: unknown }[] =>
-    runs.live().flatMap((run) =>
-      run.driver.actions.pending().map((action) => ({
-        run: run.driver.identity.traceId,
-        opening: run.state.opening.name,
-        ...action.meta,
-        action: action.id,
-        state: 'pending',
-      })),
-    );
+  const live = (caller: Caller): { run: string; action: string; [key: string]: unknown }[] =>
+    runs
+      .live()
+      .filter((run) => mayTouch(caller.principal, run.driver.identity.actor))
+      .flatMap((run) =>
+        run.driver.actions.pending().map((action) => ({
+          run: run.driver.identity.traceId,
+          opening: run.state.opening.name,
+          ...action.meta,
+          action: action.id,
+          state: 'pending',
+        })),
+      );
   return {
-    'action.list': (args) => {
+    'action.list': (args, caller) => {
       const all = args.boolean('all');
       return args.check(async () => {
-        if (!all) return ok({ actions: live() });
+        if (!all || caller.principal.type !== 'operator') return ok({ actions: live(caller) });
         const rows = await kb.approvals({ max: 200 });
         return rows.ok ? ok({ actions: rows.value }) : rows;
       });
     },
-    'action.show': (args) => {
+    'action.show': (args, caller) => {
       const id = args.text('action');
       return args.check(async () => {
-        const pending = live().find((action) => action.action === id);
+        const pending = live(caller).find((action) => action.action === id);
         if (pending !== undefined) return ok(pending);
+        if (caller.principal.type !== 'operator') return err(failure('NotFound', `there is no request ${id}`));
         const rows = await kb.approvals({ action: id, max: 1 });
         if (!rows.ok) return rows;
         const [row] = rows.value;

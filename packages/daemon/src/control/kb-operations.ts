@@ -1,33 +1,38 @@
 /**
  * kb.*: the knowledge base for people and their clients.
  */
-import { isJsonObject, ok } from '@runloop/core';
+import { err, failure, isJsonObject, ok } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
-import type { Operations } from './operation.ts';
+import type { Caller, Operations } from './operation.ts';
 
 export function kbOperations(kb: Kb): Operations {
   return {
-    'kb.query': (args) => {
+    'kb.query': (args, caller) => {
       const sql = args.text('sql');
+      if (caller.principal.type !== 'operator') {
+        return Promise.resolve(
+          err(failure('Forbidden', 'SQL is for the operator alone', { hint: 'use kb.search or kb.why' })),
+        );
+      }
       return args.check(() => kb.query(sql));
     },
-    'kb.search': (args) => {
+    'kb.search': (args, caller) => {
       const text = args.text('text');
       const max = args.number('max', 10, 200);
       const kinds = args.list('kinds').filter((kind): kind is string => typeof kind === 'string');
       return args.check(async () => {
-        const hits = await kb.search({ text, max, raw: true, ...(kinds.length === 0 ? {} : { kinds }) });
+        const hits = await kb.search({ text, max, raw: sees(caller), ...(kinds.length === 0 ? {} : { kinds }) });
         return hits.ok ? ok({ hits: hits.value }) : hits;
       });
     },
-    'kb.why': (args) => {
+    'kb.why': (args, caller) => {
       const entity = args.text('entity');
-      return args.check(() => kb.why(entity, true));
+      return args.check(() => kb.why(entity, sees(caller)));
     },
-    'kb.blame': (args) => {
+    'kb.blame': (args, caller) => {
       const entity = args.text('entity');
       const field = args.text('field');
-      return args.check(() => kb.blame(entity, field, true));
+      return args.check(() => kb.blame(entity, field, sees(caller)));
     },
     'kb.propose': (args, caller) => {
       const kind = args.text('kind');
@@ -69,4 +74,9 @@ export function kbOperations(kb: Kb): Operations {
       });
     },
   };
+}
+
+/** Addresses are shown to operators; clients see them redacted. */
+function sees(caller: Caller): boolean {
+  return caller.principal.type === 'operator';
 }

@@ -97,3 +97,13 @@ export class Args {
     return value === null ? undefined : value;
   }
 }
+
+/** Operators see and do everything; a client only what it has submitted itself. */
+export function mayTouch(principal: Principal, actor: string | undefined): boolean {
+  return principal.type === 'operator' || (actor !== undefined && actor === principal.id);
+}
+
+/** What somebody is told of a run that is not theirs: the same as of one that is not there. */
+export function noSuchRun(traceId: string): Failure {
+  return failure('NotFound', `there is no run ${traceId}`, { hint: 'see: rlp runs' });
+}

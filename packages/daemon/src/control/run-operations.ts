@@ -9,7 +9,7 @@ import { planOf } from '@runloop/openings';
 import type { EventFeed } from '../runs/feed.ts';
 import type { Runs } from '../runs/runs.ts';
 import { metaOf } from '../runs/tape.ts';
-import type { Args, Operations } from './operation.ts';
+import { type Args, type Caller, mayTouch, noSuchRun, type Operations } from './operation.ts';
 import { openingNames } from './opening-names.ts';
 
 export type RunOperationDeps = {
@@ -49,20 +49,23 @@ export function runOperations(deps: RunOperationDeps): Operations {
         return opening.ok ? ok(planOf(opening.value)) : opening;
       });
     },
-    'run.list': (args) => {
+    'run.list': (args, caller) => {
       const state = args.optionalText('state');
       const max = args.number('max', 50, 1000);
       const before = args.optionalNumber('before');
       return args.check(async () => {
         const rows = await kb.runs({ max, state, before });
-        return rows.ok ? ok({ runs: rows.value }) : rows;
+        return rows.ok
+          ? ok({ runs: rows.value.filter((row) => mayTouch(caller.principal, String(row['actor']))) })
+          : rows;
       });
     },
-    'run.show': (args) => {
+    'run.show': (args, caller) => {
       const traceId = args.traceId('trace_id');
       return args.check(async () => {
         const found = await kb.run(traceId);
         if (!found.ok) return found;
+        if (!mayTouch(caller.principal, String(found.value.run['actor']))) return err(noSuchRun(traceId));
         return ok({ ...found.value.run, trace_id: traceId, nodes: await nodesOf(kb, traceId, found.value) });
       });
     },
@@ -73,34 +76,47 @@ export function runOperations(deps: RunOperationDeps): Operations {
         max: args.number('max', 500, 1000),
         waitMs: args.number('wait_ms', 0, 30_000),
       };
-      return args.check(() => feed.read(q, caller.signal));
+      return args.check(async () => {
+        const actor = await actorOf(deps, q.traceId, caller);
+        if (!mayTouch(caller.principal, actor)) return err(noSuchRun(q.traceId));
+        return feed.read(q, caller.signal);
+      });
     },
     'run.pause': (args, caller) =>
-      order(args, runs, (run) => run.driver.send({ type: 'pause', by: caller.principal.name })),
+      order(args, caller, runs, (run) => run.driver.send({ type: 'pause', by: caller.principal.name })),
     'run.resume': (args, caller) =>
-      order(args, runs, (run) => run.driver.send({ type: 'resume', by: caller.principal.name })),
+      order(args, caller, runs, (run) => run.driver.send({ type: 'resume', by: caller.principal.name })),
     'run.step': (args, caller) =>
-      order(args, runs, (run) => run.driver.send({ type: 'step', by: caller.principal.name })),
+      order(args, caller, runs, (run) => run.driver.send({ type: 'step', by: caller.principal.name })),
     'run.cancel': (args, caller) => {
       const reason = args.optionalText('reason') ?? `cancelled by ${caller.principal.name}`;
-      return order(args, runs, (run) => run.driver.send({ type: 'cancel', by: caller.principal.name, reason }));
+      return order(args, caller, runs, (run) => run.driver.send({ type: 'cancel', by: caller.principal.name, reason }));
     },
   };
 }
 
 function order(
   args: Args,
+  caller: Caller,
   runs: Runs,
   give: (run: NonNullable<ReturnType<Runs['get']>>) => void,
 ): Promise<Result<unknown, Failure>> {
   const traceId = args.traceId('trace_id');
   return args.check(() => {
     const run = runs.get(traceId);
-    if (run === undefined)
+    if (run === undefined || !mayTouch(caller.principal, run.driver.identity.actor))
       return Promise.resolve(err(failure('NotFound', `no run ${traceId} is under way`, { hint: 'see: rlp runs' })));
     give(run);
     return Promise.resolve(ok({ trace_id: traceId }));
   });
+}
+
+/** Who submitted the run; operators need not be told apart, so nothing is looked up for them. */
+async function actorOf({ kb, runs }: RunOperationDeps, traceId: string, caller: Caller): Promise<string | undefined> {
+  const live = runs.get(traceId)?.driver.identity.actor;
+  if (live !== undefined || caller.principal.type === 'operator') return live;
+  const found = await kb.run(traceId);
+  return found.ok ? String(found.value.run['actor']) : undefined;
 }
 
 /** Nodes in the order of the file; those that no event has named yet are pending. */
