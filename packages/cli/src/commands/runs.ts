@@ -149,13 +149,14 @@ async function bill(args: Arguments, tools: Tools): Promise<number> {
   else if (rows.length === 0) tools.screen.note('nothing was spent: no model has been called');
   else
     tools.screen.table(
-      [by, 'calls', 'tokens', 'cost'],
+      [by, 'calls', 'tokens in', 'tokens out', 'cost'],
       rows
         .filter(isJsonObject)
         .map((row) => [
-          cell(row['key'] ?? row[by]),
+          cell(row['key']),
           cell(row['calls']),
-          cell(row['tokens']),
+          cell(row['tokens_in']),
+          cell(row['tokens_out']),
           dollars(Number(row['usd_nano'] ?? 0)),
         ]),
     );
