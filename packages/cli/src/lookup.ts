@@ -21,8 +21,10 @@ export type Lookups = {
 export function lookups({ env, cwd }: Machine): Lookups {
   const folders = (env['PATH'] ?? '').split(':').map((folder) => (folder === '' ? cwd : folder));
   const home = env['HOME'] ?? '';
-  const at = (path: string): string => (path.startsWith('~/') ? `${home}${path.slice(1)}` : path.startsWith('/') ? path : `${cwd}/${path}`);
-  const names = (key: string): ReadonlySet<string> => new Set((env[key] ?? '').split(/\s+/).filter((word) => word !== ''));
+  const at = (path: string): string =>
+    path.startsWith('~/') ? `${home}${path.slice(1)}` : path.startsWith('/') ? path : `${cwd}/${path}`;
+  const names = (key: string): ReadonlySet<string> =>
+    new Set((env[key] ?? '').split(/\s+/).filter((word) => word !== ''));
   return {
     isCommand: (word) => (word.includes('/') ? runs(at(word)) : folders.some((folder) => runs(`${folder}/${word}`))),
     isFile: (path) => !path.includes('\0') && existsSync(at(path)),
@@ -44,7 +46,11 @@ function runs(path: string): boolean {
 
 /** Whether any layer of the configuration is there: without one, nothing of it is loaded. */
 export function hasConfig({ env }: Machine, root: string): boolean {
-  return existsSync(`${root}/config.yaml`) || existsSync('/etc/runloop/config.yaml') || Object.keys(env).some((name) => name.startsWith('RUNLOOP__'));
+  return (
+    existsSync(`${root}/config.yaml`) ||
+    existsSync('/etc/runloop/config.yaml') ||
+    Object.keys(env).some((name) => name.startsWith('RUNLOOP__'))
+  );
 }
 
 export function routerConfig(router: {

@@ -22,7 +22,11 @@ export async function prompt(line: string, environment: Environment, screen: Scr
   const { env, cwd } = environment;
   const decision = route({ line, ...lookups({ env, cwd }), config: routerConfig(router) });
   if (decision.blocked) {
-    screen.failure(failure('Forbidden', `this line is blocked by the ${decision.rule}`, { hint: 'the list is router.denylist; rlp config show' }));
+    screen.failure(
+      failure('Forbidden', `this line is blocked by the ${decision.rule}`, {
+        hint: 'the list is router.denylist; rlp config show',
+      }),
+    );
     return errorTable.Forbidden.exit;
   }
   if (decision.route === 'shell') return inShell(decision.text, env['SHELL'] || '/bin/sh');

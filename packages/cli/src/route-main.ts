@@ -4,7 +4,7 @@
  * 1. A prompt waits for it: nothing is loaded but the router; the configuration only where there is one.
  * 2. When the time is up the answer is 12, and the line belongs to the shell.
  */
-import { homedir } from 'node:os';
+import { writeSync } from 'node:fs';
 import { route as decide, routerDefaults, type RouterConfig } from '@runloop/router';
 import { hasConfig, lookups, type Machine, readInput, routerConfig } from './lookup.ts';
 
@@ -19,7 +19,7 @@ export async function route(argv: readonly string[]): Promise<number> {
     return dispatch(['route', ...argv]);
   }
   const machine: Machine = { env: process.env, cwd: process.cwd() };
-  const root = process.env['RUNLOOP_HOME'] || `${process.env['HOME'] || homedir()}/.runloop`;
+  const root = process.env['RUNLOOP_HOME'] || `${process.env['HOME'] ?? ''}/.runloop`;
   const late = (): boolean => performance.now() - from > asked.timeoutMs;
   let config: RouterConfig = routerDefaults;
   if (hasConfig(machine, root)) {
@@ -34,7 +34,7 @@ export async function route(argv: readonly string[]): Promise<number> {
   const decision = decide({ line, ...rest, isCommand: (word) => !late() && isCommand(word), config });
   if (late()) return 12;
   const { version, route: to, rule, blocked } = decision;
-  process.stdout.write(`${JSON.stringify({ version, route: to, rule, blocked })}\n`);
+  writeSync(1, `${JSON.stringify({ version, route: to, rule, blocked })}\n`);
   return to === 'shell' ? 10 : 11;
 }
 
@@ -42,12 +42,14 @@ async function configured(): Promise<RouterConfig | number> {
   const { readConfig, readEnvironment } = await import('./environment.ts');
   const read = await readConfig(readEnvironment());
   if (read.ok) return routerConfig(read.value.config.router);
-  process.stderr.write(`rlp: ${read.error.message}\n${read.error.hint === undefined ? '' : `     ${read.error.hint}\n`}`);
+  writeSync(2, `rlp: ${read.error.message}\n${read.error.hint === undefined ? '' : `     ${read.error.hint}\n`}`);
   return 65;
 }
 
 /** The line and the time; undefined for the slow path (`--help`), a number for an exit code. */
-function read(argv: readonly string[]): { readonly line: string | undefined; readonly timeoutMs: number } | number | undefined {
+function read(
+  argv: readonly string[],
+): { readonly line: string | undefined; readonly timeoutMs: number } | number | undefined {
   const words: string[] = [];
   let stdin = false;
   let timeoutMs = 200;
@@ -62,14 +64,16 @@ function read(argv: readonly string[]): { readonly line: string | undefined; rea
     } else if (word === '--timeout-ms' || word.startsWith('--timeout-ms=')) {
       const text = word === '--timeout-ms' ? argv[(index += 1)] : word.slice(13);
       timeoutMs = Number(text);
-      if (text === undefined || text === '' || !Number.isFinite(timeoutMs) || timeoutMs < 0) return wrong('--timeout-ms takes a number of milliseconds');
+      if (text === undefined || text === '' || !Number.isFinite(timeoutMs) || timeoutMs < 0)
+        return wrong('--timeout-ms takes a number of milliseconds');
     } else words.push(word);
   }
-  if (stdin ? words.length > 0 : words.length !== 1) return wrong(stdin ? '--stdin takes no prompt' : 'one prompt is needed, in quotes');
+  if (stdin ? words.length > 0 : words.length !== 1)
+    return wrong(stdin ? '--stdin takes no prompt' : 'one prompt is needed, in quotes');
   return { line: stdin ? undefined : words[0], timeoutMs };
 }
 
 function wrong(message: string): number {
-  process.stderr.write(`rlp: ${message}\n     ${usage}\n`);
+  writeSync(2, `rlp: ${message}\n     ${usage}\n`);
   return 2;
 }

@@ -18,7 +18,9 @@ status string noglob nocorrect
 `);
 
 /** Words that open a compound command. */
-export const openers: ReadonlySet<string> = list('if for while until case select function [[ (( { begin switch foreach repeat');
+export const openers: ReadonlySet<string> = list(
+  'if for while until case select function [[ (( { begin switch foreach repeat',
+);
 
 /** Words that only close or continue one: none begins a line that can run. */
 export const followers: ReadonlySet<string> = list('then else elif fi do done esac in end } ]]');
@@ -63,14 +65,36 @@ mkdir adduser useradd userdel touch dict abbr mkfifo hostnamectl jq yq fzf fd fd
 `);
 
 /** Commands whose operands name commands or documentation. */
-export const aboutCommands: ReadonlySet<string> = list('man help which type whatis whereis tldr info where whence hash apropos command');
+export const aboutCommands: ReadonlySet<string> = list(
+  'man help which type whatis whereis tldr info where whence hash apropos command',
+);
 
 /** What a command can take at all. */
-export type Shape = 'numbers' | 'none' | 'one' | 'flagged' | 'test' | 'find' | 'make' | 'who' | 'let' | 'word' | 'service' | 'at' | 'date' | 'names';
+export type Shape =
+  | 'numbers'
+  | 'none'
+  | 'one'
+  | 'flagged'
+  | 'test'
+  | 'find'
+  | 'make'
+  | 'who'
+  | 'let'
+  | 'word'
+  | 'service'
+  | 'at'
+  | 'date'
+  | 'names';
 
 export const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
-  ...[...list('kill sleep wait fg bg exit return shift break continue factor disown')].map((name) => [name, 'numbers'] as const),
-  ...[...list('true false pwd clear top htop free uptime whoami sync reset history jobs logout times dirs arch tty nproc reboot halt poweroff startx')].map((name) => [name, 'none'] as const),
+  ...[...list('kill sleep wait fg bg exit return shift break continue factor disown')].map(
+    (name) => [name, 'numbers'] as const,
+  ),
+  ...[
+    ...list(
+      'true false pwd clear top htop free uptime whoami sync reset history jobs logout times dirs arch tty nproc reboot halt poweroff startx',
+    ),
+  ].map((name) => [name, 'none'] as const),
   ...[...list('w users id groups last lastb finger host')].map((name) => [name, 'one'] as const),
   ...[...list('cut install')].map((name) => [name, 'flagged'] as const),
   ...[...list('read export declare local readonly typeset unset')].map((name) => [name, 'names'] as const),
@@ -111,15 +135,22 @@ copy delete remove add list change create describe explain buy book call check c
 export const everywhere: ReadonlySet<string> = list(`
 find make time cat sort cut who watch test kill man more less head join split touch date file last nice type which w info
 cargo apt brew node ruby python java bat dig rails rake pip tree ping strings fold tail tee mount nl column top free
-paste comm expand users groups id mail screen script reset clear sleep sync reboot cal ncal look uptime expr whatis whereis
-apropos logger service
+paste comm expand users groups id mail screen script reset clear sleep sync reboot cal ncal look yes uptime expr whatis whereis
+apropos logger service wall dmesg
 `);
 
 /** Their own grammar is made of such words as `from` and `to`. */
 export const wordGrammars: ReadonlySet<string> = new Set(['ufw', 'ip', 'nft', 'tc', 'nmcli']);
 
 /** Subcommands after which any text may stand. */
-export const textSubcommands: ReadonlySet<string> = new Set(['ollama run', 'tmux display-message', 'gh copilot', 'task add', 'todo add', 'llm prompt']);
+export const textSubcommands: ReadonlySet<string> = new Set([
+  'ollama run',
+  'tmux display-message',
+  'gh copilot',
+  'task add',
+  'todo add',
+  'llm prompt',
+]);
 
 /** Names that only a command has. */
 export const knownNames: ReadonlySet<string> = list(`
@@ -167,39 +198,115 @@ tmuxinator xdg-mime gsettings dconf pactl amixer alsamixer bluetoothctl rfkill o
 
 /** Subcommands: with one of these, the words after them are the command's business. */
 export const subcommands: ReadonlyMap<string, ReadonlySet<string>> = new Map([
-  ['git', list(`add am annotate apply archive bisect blame branch bundle cat-file check-ignore checkout cherry cherry-pick clean
+  [
+    'git',
+    list(`add am annotate apply archive bisect blame branch bundle cat-file check-ignore checkout cherry cherry-pick clean
     clone commit config count-objects describe diff difftool fetch filter-branch format-patch fsck gc grep help init lfs log
     ls-files ls-remote ls-tree maintenance merge merge-base mergetool mv name-rev notes prune pull push range-diff rebase
     reflog remote repack replace rerere reset restore rev-list rev-parse revert rm send-email shortlog show show-ref
     sparse-checkout stash status submodule switch symbolic-ref tag update-index update-ref version whatchanged worktree
-    co st br ci di lg df amend unstage last aliases flow`)],
-  ['docker', list(`attach build builder buildx commit compose config container context cp create diff events exec export history
+    co st br ci di lg df amend unstage last aliases flow`),
+  ],
+  [
+    'docker',
+    list(`attach build builder buildx commit compose config container context cp create diff events exec export history
     image images import info inspect kill load login logout logs manifest network node pause plugin port ps pull push rename
     restart rm rmi run save scout search secret service stack start stats stop swarm system tag top trust unpause update
-    version volume wait`)],
-  ['kubectl', list(`annotate api-resources api-versions apply attach auth autoscale certificate cluster-info completion config
+    version volume wait`),
+  ],
+  [
+    'kubectl',
+    list(`annotate api-resources api-versions apply attach auth autoscale certificate cluster-info completion config
     cordon cp create debug delete describe diff drain edit events exec explain expose get kustomize label logs options patch
-    plugin port-forward proxy replace rollout run scale set taint top uncordon version wait`)],
-  ['npm', list(`access adduser audit bin bugs ci cache config dedupe deprecate diff dist-tag docs doctor exec explain fund help
+    plugin port-forward proxy replace rollout run scale set taint top uncordon version wait`),
+  ],
+  [
+    'npm',
+    list(`access adduser audit bin bugs ci cache config dedupe deprecate diff dist-tag docs doctor exec explain fund help
     i init install it link list login logout ls org outdated owner pack ping pkg prefix profile prune publish query rebuild
     repo restart root run run-script search shrinkwrap star start stop t team test token un uninstall unpublish update
-    upgrade version view whoami create`)],
-  ['yarn', list('add audit build cache check config create dev dlx exec global help import info init install link lint list node outdated pack plugin publish remove run set start test unlink unplug up upgrade upgrade-interactive version why workspace workspaces')],
-  ['pnpm', list('add audit build config create dev dlx exec fetch i import init install link list lint ls outdated pack prune publish rebuild remove root run start store test up update why rm')],
+    upgrade version view whoami create`),
+  ],
+  [
+    'yarn',
+    list(
+      'add audit build cache check config create dev dlx exec global help import info init install link lint list node outdated pack plugin publish remove run set start test unlink unplug up upgrade upgrade-interactive version why workspace workspaces',
+    ),
+  ],
+  [
+    'pnpm',
+    list(
+      'add audit build config create dev dlx exec fetch i import init install link list lint ls outdated pack prune publish rebuild remove root run start store test up update why rm',
+    ),
+  ],
   ['bun', list('add build create dev init install link outdated pm remove run test update upgrade x')],
-  ['cargo', list('add audit bench build check clean clippy doc expand fetch fix fmt generate-lockfile init install login metadata miri new nextest outdated package publish remove run rustc rustdoc search test tree uninstall update vendor version watch yank b c r t')],
-  ['go', list('bug build clean doc env fix fmt generate get install list mod run telemetry test tool version vet work')],
-  ['pip', list('cache check config debug download freeze hash help index inspect install list search show uninstall wheel')],
-  ['poetry', list('add build check config env export init install lock new publish remove run self shell show update version')],
+  [
+    'cargo',
+    list(
+      'add audit bench build check clean clippy doc expand fetch fix fmt generate-lockfile init install login metadata miri new nextest outdated package publish remove run rustc rustdoc search test tree uninstall update vendor version watch yank b c r t',
+    ),
+  ],
+  [
+    'go',
+    list('bug build clean doc env fix fmt generate get install list mod run telemetry test tool version vet work'),
+  ],
+  [
+    'pip',
+    list('cache check config debug download freeze hash help index inspect install list search show uninstall wheel'),
+  ],
+  [
+    'poetry',
+    list('add build check config env export init install lock new publish remove run self shell show update version'),
+  ],
   ['uv', list('add build cache export init lock pip publish python remove run self sync tool tree venv version')],
-  ['apt', list('autoclean autoremove build-dep changelog clean depends dist-upgrade download edit-sources full-upgrade help install list moo policy purge rdepends reinstall remove satisfy search show source update upgrade')],
-  ['brew', list('analytics bundle cask cat cleanup commands config deps desc doctor edit help home info install leaves link list log ls outdated pin postinstall reinstall search services switch tap uninstall unlink unpin untap update upgrade uses')],
-  ['systemctl', list('cancel cat daemon-reexec daemon-reload default disable edit emergency enable get-default halt hibernate is-active is-enabled is-failed isolate kill link list-dependencies list-jobs list-sockets list-timers list-unit-files list-units mask poweroff preset reboot reload reload-or-restart reset-failed restart revert set-default set-property show start status stop suspend try-restart unmask')],
-  ['gh', list('alias api attestation auth browse cache codespace completion config copilot extension gist gpg-key issue label org pr project release repo ruleset run search secret ssh-key status variable workflow')],
-  ['terraform', list('apply console destroy fmt force-unlock get graph import init login logout metadata output plan providers refresh show state taint test untaint validate version workspace')],
-  ['helm', list('completion create dependency env get history install lint list ls package plugin pull push registry repo rollback search show status template test uninstall upgrade verify version')],
-  ['svn', list('add blame cat checkout ci cleanup co commit copy delete diff export help import info list log merge mkdir move propset resolve revert status switch up update')],
-  ['hg', list('add annotate bookmark branch cat clone commit diff export graft help import init log merge pull push rebase revert shelve status strip summary tag update')],
+  [
+    'apt',
+    list(
+      'autoclean autoremove build-dep changelog clean depends dist-upgrade download edit-sources full-upgrade help install list moo policy purge rdepends reinstall remove satisfy search show source update upgrade',
+    ),
+  ],
+  [
+    'brew',
+    list(
+      'analytics bundle cask cat cleanup commands config deps desc doctor edit help home info install leaves link list log ls outdated pin postinstall reinstall search services switch tap uninstall unlink unpin untap update upgrade uses',
+    ),
+  ],
+  [
+    'systemctl',
+    list(
+      'cancel cat daemon-reexec daemon-reload default disable edit emergency enable get-default halt hibernate is-active is-enabled is-failed isolate kill link list-dependencies list-jobs list-sockets list-timers list-unit-files list-units mask poweroff preset reboot reload reload-or-restart reset-failed restart revert set-default set-property show start status stop suspend try-restart unmask',
+    ),
+  ],
+  [
+    'gh',
+    list(
+      'alias api attestation auth browse cache codespace completion config copilot extension gist gpg-key issue label org pr project release repo ruleset run search secret ssh-key status variable workflow',
+    ),
+  ],
+  [
+    'terraform',
+    list(
+      'apply console destroy fmt force-unlock get graph import init login logout metadata output plan providers refresh show state taint test untaint validate version workspace',
+    ),
+  ],
+  [
+    'helm',
+    list(
+      'completion create dependency env get history install lint list ls package plugin pull push registry repo rollback search show status template test uninstall upgrade verify version',
+    ),
+  ],
+  [
+    'svn',
+    list(
+      'add blame cat checkout ci cleanup co commit copy delete diff export help import info list log merge mkdir move propset resolve revert status switch up update',
+    ),
+  ],
+  [
+    'hg',
+    list(
+      'add annotate bookmark branch cat clone commit diff export graft help import init log merge pull push rebase revert shelve status strip summary tag update',
+    ),
+  ],
   ['conda', list('activate clean config create deactivate env info init install list remove run search update')],
   ['service', list('--status-all')],
   ['snap', list('connect disable enable find info install list refresh remove revert services start stop')],
@@ -210,8 +317,18 @@ export const subcommands: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   ['flutter', list('analyze build clean config create devices doctor emulators pub run test upgrade')],
   ['ollama', list('create list ps pull push rm run serve show stop')],
   ['nix', list('build develop flake fmt profile repl run search shell store')],
-  ['aws', list('cloudformation cloudfront cloudwatch configure dynamodb ec2 ecr ecs eks events iam kms lambda logs rds route53 s3 s3api secretsmanager ses sns sqs ssm sts')],
-  ['gcloud', list('app auth beta components compute config container dns functions iam info init logging projects run secrets services sql storage version')],
+  [
+    'aws',
+    list(
+      'cloudformation cloudfront cloudwatch configure dynamodb ec2 ecr ecs eks events iam kms lambda logs rds route53 s3 s3api secretsmanager ses sns sqs ssm sts',
+    ),
+  ],
+  [
+    'gcloud',
+    list(
+      'app auth beta components compute config container dns functions iam info init logging projects run secrets services sql storage version',
+    ),
+  ],
   ['ip', list('a addr address l link maddress monitor n neigh netns r route rule tunnel xfrm')],
   ['ufw', list('allow app default delete deny disable enable insert limit logging reject reload reset status')],
   ['rustup', list('component default doc override run self show target toolchain uninstall update which')],
@@ -219,7 +336,19 @@ export const subcommands: ReadonlyMap<string, ReadonlySet<string>> = new Map([
 ]);
 
 const sameAs: { readonly [name: string]: string } = {
-  podman: 'docker', 'apt-get': 'apt', aptitude: 'apt', dnf: 'apt', yum: 'apt', pip3: 'pip', tofu: 'terraform', oc: 'kubectl', k: 'kubectl', g: 'git', pipx: 'pip', nerdctl: 'docker', 'docker-compose': 'docker',
+  podman: 'docker',
+  'apt-get': 'apt',
+  aptitude: 'apt',
+  dnf: 'apt',
+  yum: 'apt',
+  pip3: 'pip',
+  tofu: 'terraform',
+  oc: 'kubectl',
+  k: 'kubectl',
+  g: 'git',
+  pipx: 'pip',
+  nerdctl: 'docker',
+  'docker-compose': 'docker',
 };
 
 export function subcommandsOf(name: string): ReadonlySet<string> | undefined {
@@ -235,5 +364,5 @@ man info modules menuconfig defconfig config configure kernel world buildworld c
 src source lib libs bin obj out target include packages apps app api cmd internal pkg web server client frontend backend
 assets static public scripts tools examples example spec etc var usr home opt tmp root dev proc sys boot node_modules data
 images photos music videos downloads documents desktop pictures logs log cache tests fixtures templates views models
-README LICENSE Makefile Dockerfile CHANGELOG TODO venv env content posts pages components migrations
+README LICENSE Makefile Dockerfile CHANGELOG TODO.md venv env content posts pages components migrations
 `);

@@ -32,7 +32,19 @@ export type EvidenceOptions = {
 const textOption = /^(?:-m|-am|-a?m|--message|--title|--body|--notes|-t|-b|--description|--comment)(?:=|$)/;
 const connectors = new Set(['and', 'to', 'into', 'with', 'from', 'und', 'et', 'y']);
 /** Last words of a wish. */
-const closing = new Set(['explained', 'compared', 'tutorial', 'please', 'recommendations', 'practices', 'examples', 'explanation', 'bitte', 'works', 'meaning']);
+const closing = new Set([
+  'explained',
+  'compared',
+  'tutorial',
+  'please',
+  'recommendations',
+  'practices',
+  'examples',
+  'explanation',
+  'bitte',
+  'works',
+  'meaning',
+]);
 const flag = /^--?[A-Za-z0-9][\w.:,@%=+/~-]*$|^--$/;
 const letters = /^[\p{L}][\p{L}'-]*$/u;
 const punctuation = /[.,!?:;…)\]"]+$/u;
@@ -84,6 +96,7 @@ function weighWord(tally: Tally, word: Word, index: number, words: readonly Word
   const mark = raw.slice(raw.length - 1);
   if (letters.test(bare)) return weighPlain(tally, bare, mark, index, last, words, options);
   if (/^[A-Za-z_][\w.-]*=/.test(raw)) return tally.argue(1, `the assignment ${raw.slice(0, 40)}`);
+  if (/^(?:tty|pts\/)\d+$/.test(raw)) return tally.argue(1, raw);
   if (/^[+%][\w]/.test(raw)) return tally.argue(1, raw.slice(0, 40));
   if (mark === '?' && last && index > 0) return tally.say(1, 'a question mark');
   if (/[*[\]{}]/.test(raw) || (raw.includes('?') && !last)) return tally.argue(1, `the pattern ${raw.slice(0, 40)}`);
@@ -106,7 +119,8 @@ function weighPlain(
   const lower = bare.toLowerCase();
   if (mark === ',' && !last) tally.say(1.25, `a comma after "${bare}"`);
   if (mark === '?' && last) tally.say(words.length > 1 ? 1.5 : 0.75, 'a question mark');
-  if ((mark === '.' || mark === '!' || mark === '…') && last && words.length > 1) tally.say(0.75, 'it ends as a sentence does');
+  if ((mark === '.' || mark === '!' || mark === '…') && last && words.length > 1)
+    tally.say(0.75, 'it ends as a sentence does');
   if (mark === ':' && !last) tally.say(0.5, `a colon after "${bare}"`);
   tally.plain += 1;
   if (options.isArgument?.(bare) === true) return;
@@ -117,7 +131,14 @@ function weighPlain(
   const alone = next === undefined || !/^\p{L}{2,}[.,!?:;]?$/u.test(next.raw);
   if (lower === 'a') return alone ? undefined : tally.say(first ? 2 : 1, '"a" before a word');
   if (bare === 'I') return tally.say(1.25, '"I"');
-  if (index > 0 && !last && connectors.has(lower) && !/^\p{L}+$/u.test(words[index - 1]?.raw ?? '') && !/^-/.test(words[index - 1]?.raw ?? '')) return tally.say(2.2, `"${bare}" between two operands`);
+  if (
+    index > 0 &&
+    !last &&
+    connectors.has(lower) &&
+    !/^\p{L}+$/u.test(words[index - 1]?.raw ?? '') &&
+    words[index - 1]?.raw.startsWith('-') !== true
+  )
+    return tally.say(2.2, `"${bare}" between two operands`);
   if (last && index > 0 && closing.has(lower)) return tally.say(1.25, `it ends with "${bare}"`);
   if (strongWords.has(lower)) return tally.say(first ? 2.5 : 1, `"${bare}"`);
   if (weakWords.has(lower)) return tally.say(first && !last ? 1.5 : lower.length > 1 ? 0.5 : 0.25, `"${bare}"`);

@@ -25,20 +25,40 @@ import { type Evidence, weigh } from './evidence.ts';
 import type { Word } from './lexer.ts';
 import { isTopic, strongWords, weakWords } from './vocabulary.ts';
 
-export type Judgement = { readonly shell: boolean; readonly rule: string; readonly reasons: readonly string[]; readonly evidence: Evidence; readonly fits: boolean };
+export type Judgement = {
+  readonly shell: boolean;
+  readonly rule: string;
+  readonly reasons: readonly string[];
+  readonly evidence: Evidence;
+  readonly fits: boolean;
+};
 export type Lookups = { readonly isCommand: (word: string) => boolean; readonly isFile: (path: string) => boolean };
 
 const plain = /^\p{L}[\p{L}'-]*[.,!?:;]*$/u;
 /** After a subcommand these begin a statement about it. */
-const statements = new Set('is are was does keeps fails failed says shows returns takes hangs crashes vs or and never always command explained'.split(' '));
-const atWords = new Set('minutes minute hours hour days day weeks week months month tomorrow today next am pm'.split(' '));
+const statements = new Set(
+  'is are was does keeps fails failed says shows returns takes hangs crashes vs or and never always command explained'.split(
+    ' ',
+  ),
+);
+const atWords = new Set(
+  'minutes minute hours hour days day weeks week months month tomorrow today next am pm'.split(' '),
+);
 const pointing = new Set(['this', 'that', 'these', 'those', 'it', 'here', 'there']);
-const months = new Set('jan feb mar apr may jun jul aug sep oct nov dec january february march april june july august september october november december'.split(' '));
+const months = new Set(
+  'jan feb mar apr may jun jul aug sep oct nov dec january february march april june july august september october november december'.split(
+    ' ',
+  ),
+);
 
 export function judgeCommand(name: string, operands: readonly Word[], lookups: Lookups): Judgement {
   const about = aboutCommands.has(name);
   const argument = (word: string): boolean =>
-    (about && (lookups.isCommand(word) || knownNames.has(word) || (operands.length === 1 && (openers.has(word) || followers.has(word))))) || (shapes.get(name) === 'make' && makeTarget(word, operands));
+    (about &&
+      (lookups.isCommand(word) ||
+        knownNames.has(word) ||
+        (operands.length === 1 && (openers.has(word) || followers.has(word))))) ||
+    (shapes.get(name) === 'make' && makeTarget(word, operands));
   const known = subcommandsOf(name)?.has(operands[0]?.text ?? '') === true;
   const evidence = weigh(known ? operands.slice(1) : operands, {
     isFile: lookups.isFile,
@@ -54,10 +74,13 @@ export function judgeCommand(name: string, operands: readonly Word[], lookups: L
     fits: rule === 'text-command' || known || why === `${name} takes this`,
   });
   if (operands.length === 0) return answer(true, 'command');
-  if (freeText.has(name) || textSubcommands.has(`${name} ${operands[0]?.text ?? ''}`)) return answer(true, 'text-command', `${name} takes any text`);
+  if (freeText.has(name) || textSubcommands.has(`${name} ${operands[0]?.text ?? ''}`))
+    return answer(true, 'text-command', `${name} takes any text`);
   if (known && wordGrammars.has(name) && evidence.shell >= 0.4) return answer(true, 'arguments', `${name} takes this`);
-  if (!englishNames.has(name) && operands.every((word) => pointing.has(word.raw))) return answer(true, 'arguments', 'names that only point');
-  if ((name === 'write' || name === 'more') && operands.length === 1 && asked(operands[0])) return answer(false, 'language', `${name} and a word people ask with`);
+  if (!englishNames.has(name) && operands.every((word) => pointing.has(word.raw)))
+    return answer(true, 'arguments', 'names that only point');
+  if ((name === 'write' || name === 'more') && operands.length === 1 && asked(operands[0]))
+    return answer(false, 'language', `${name} and a word people ask with`);
   const shape = shapes.get(name);
   const fits = shape === undefined ? undefined : fitsShape(shape, name, operands, evidence);
   if (fits === false) return answer(false, 'not-arguments', `${name} cannot take this`);
@@ -65,8 +88,17 @@ export function judgeCommand(name: string, operands: readonly Word[], lookups: L
   const bar = barFor(name, operands, evidence);
   const language = evidence.language + bar.language;
   const shell = evidence.shell + bar.shell;
-  if (language >= bar.height && language > shell) return answer(false, 'language', `reads like language: ${language.toFixed(2)} against ${shell.toFixed(2)}, bar ${bar.height}`);
-  return answer(true, 'arguments', `reads like arguments: ${shell.toFixed(2)} against ${language.toFixed(2)}, bar ${bar.height}`);
+  if (language >= bar.height && language > shell)
+    return answer(
+      false,
+      'language',
+      `reads like language: ${language.toFixed(2)} against ${shell.toFixed(2)}, bar ${bar.height}`,
+    );
+  return answer(
+    true,
+    'arguments',
+    `reads like arguments: ${shell.toFixed(2)} against ${language.toFixed(2)}, bar ${bar.height}`,
+  );
 }
 
 type Bar = { readonly height: number; readonly language: number; readonly shell: number };
@@ -77,7 +109,9 @@ function barFor(name: string, operands: readonly Word[], evidence: Evidence): Ba
   if (subcommands !== undefined && plain.test(first)) {
     if (subcommands.has(first)) {
       const states = operands.length > 2 && statements.has(operands[1]?.raw.toLowerCase() ?? '') ? 1.5 : 0;
-      return englishNames.has(name) ? { height: 1, language: states, shell: 0.5 } : { height: 2, language: states, shell: 1.5 };
+      return englishNames.has(name)
+        ? { height: 1, language: states, shell: 0.5 }
+        : { height: 2, language: states, shell: 1.5 };
     }
     if (operands.length >= 2) return { height: 1.5, language: 1, shell: 0 };
     return { height: 2.6, language: 0, shell: 0 };
@@ -85,7 +119,13 @@ function barFor(name: string, operands: readonly Word[], evidence: Evidence): Ba
   const english = englishNames.has(name) || verbNames.has(name);
   const all = operands.length >= 2 && evidence.plain === operands.length;
   const made = all && evidence.shell < 1 && evidence.topics === operands.length ? 0.4 : 0;
-  const many = all && english && evidence.shell === 0 && (operands.length >= 4 || (operands.length === 3 && evidence.language >= 0.4)) ? 1 : 0;
+  const many =
+    all &&
+    english &&
+    evidence.shell === 0 &&
+    (operands.length >= 4 || (operands.length === 3 && evidence.language >= 0.4))
+      ? 1
+      : 0;
   if (english) return { height: 1, language: made + many, shell: 0 };
   const listed = all && operands.length >= 3 && evidence.language >= 1 ? 2 : 0;
   if (knownNames.has(name)) return { height: 2.6, language: listed, shell: 0 };
@@ -109,12 +149,22 @@ function fitsShape(shape: Shape, name: string, operands: readonly Word[], eviden
   switch (shape) {
     case 'numbers':
       if (name === 'sleep' && first.text === 'infinity') return true;
-      if (flags && /^-/.test(first.raw)) return evidence.language < 2 ? true : undefined;
-      return some || (/[,?!]$/.test(operands.at(-1)?.raw ?? '') && operands.at(-1)?.expands !== true) ? false : evidence.language < 1 ? true : undefined;
+      if (flags && first.raw.startsWith('-')) return evidence.language < 2 ? true : undefined;
+      return some || (/[,?!]$/.test(operands.at(-1)?.raw ?? '') && operands.at(-1)?.expands !== true)
+        ? false
+        : evidence.language < 1
+          ? true
+          : undefined;
     case 'none':
-      return some && !/^-/.test(first.raw) ? false : undefined;
+      return some && !first.raw.startsWith('-') ? false : undefined;
     case 'one':
-      return words.length > 1 && !flags ? false : words.length === 1 && operands.length === 1 && !namesTime(first.text) ? undefined : some && !flags && operands.length > 2 ? false : undefined;
+      return words.length > 1 && !flags
+        ? false
+        : words.length === 1 && operands.length === 1 && !namesTime(first.text)
+          ? undefined
+          : some && !flags && operands.length > 2
+            ? false
+            : undefined;
     case 'flagged':
       return flags || evidence.shell >= 1 ? undefined : false;
     case 'names':
@@ -128,20 +178,29 @@ function fitsShape(shape: Shape, name: string, operands: readonly Word[], eviden
     case 'who':
       return fitsWho(operands, words);
     case 'let':
-      return operands.some((word) => /[=+*/<>%-]/.test(word.text)) && evidence.language < 2 ? true : false;
+      return operands.some((word) => /[=+*/<>%-]/.test(word.text)) && evidence.language < 2;
     case 'word':
       return operands.length === 1 ? true : words.length > 1 ? false : undefined;
     case 'service':
-      return operands.length === 1 ? undefined : /^(?:start|stop|restart|status|reload|force-reload|--.*)$/.test(operands[1]?.raw ?? '') && words.length <= 2 ? true : words.length > 1 ? false : undefined;
+      return operands.length === 1
+        ? undefined
+        : /^(?:start|stop|restart|status|reload|force-reload|--.*)$/.test(operands[1]?.raw ?? '') && words.length <= 2
+          ? true
+          : words.length > 1
+            ? false
+            : undefined;
     case 'at':
-      return /^(?:-|\d|now$|noon$|midnight$|teatime$|today$|tomorrow$)/.test(first.text) ? words.every((word) => atWords.has(word.text) || word === first) : false;
+      return /^(?:-|\d|now$|noon$|midnight$|teatime$|today$|tomorrow$)/.test(first.text)
+        ? words.every((word) => atWords.has(word.text) || word === first)
+        : false;
     case 'date':
       return fitsDate(name, operands, words);
   }
   return shape satisfies never;
 }
 
-const namesTime = (word: string): boolean => /^(?:week|month|year|night|summer|winter|time|one|chance|call|week's|christmas|monday|friday|sunday)$/i.test(word);
+const namesTime = (word: string): boolean =>
+  /^(?:week|month|year|night|summer|winter|time|one|chance|call|week's|christmas|monday|friday|sunday)$/i.test(word);
 
 function fitsTest(operands: readonly Word[], words: readonly Word[]): boolean | undefined {
   const operator = operands.some((word) => /^(?:-[A-Za-z]{1,2}|=|==|!=|!|=~|\\?[<>()])$/.test(word.raw));
@@ -151,18 +210,31 @@ function fitsTest(operands: readonly Word[], words: readonly Word[]): boolean | 
 }
 
 /** One word that people ask with and that names no usual folder. */
-const asked = (word: Word | undefined): boolean => word !== undefined && !commonNames.has(word.raw) && /^[a-z]+$/.test(word.raw) && isTopic(word.raw);
+const asked = (word: Word | undefined): boolean =>
+  word !== undefined && !commonNames.has(word.raw) && /^[a-z]+$/.test(word.raw) && isTopic(word.raw);
 
 function fitsFind(operands: readonly Word[], words: readonly Word[]): boolean | undefined {
   const [first] = operands;
   const expression = operands.findIndex((word) => /^(?:-[a-zA-Z]+|\\?[(!]|\\\(|!)$/.test(word.raw));
   const places = expression < 0 ? operands : operands.slice(0, expression);
-  const ordinary = places.every((word) => commonNames.has(word.text) || word.quoted || word.expands || /[./~*_\d]/.test(word.text.replace(/[.?!,]+$/, '')) || /^\.+$/.test(word.text) || word.text === '-');
+  const ordinary = places.every(
+    (word) =>
+      commonNames.has(word.text) ||
+      word.quoted ||
+      word.expands ||
+      /[./~*_\d]/.test(word.text.replace(/[.?!,]+$/, '')) ||
+      /^\.+$/.test(word.text) ||
+      word.text === '-',
+  );
   if (places.length === 0) return undefined;
   if (ordinary && (expression >= 0 || words.length <= places.length)) return true;
   if (expression < 0 && operands.length === 1 && asked(first)) return false;
   if (places.length === 1 || (expression >= 0 && places.length <= 2)) return undefined;
-  return words.length >= 2 && !places.every((word) => commonNames.has(word.text)) ? (expression >= 0 ? undefined : false) : undefined;
+  return words.length >= 2 && !places.every((word) => commonNames.has(word.text))
+    ? expression >= 0
+      ? undefined
+      : false
+    : undefined;
 }
 
 function fitsMake(operands: readonly Word[], words: readonly Word[], evidence: Evidence): boolean | undefined {
@@ -171,12 +243,16 @@ function fitsMake(operands: readonly Word[], words: readonly Word[], evidence: E
   if (strange.length === 0 && evidence.language < 1) return true;
   if (operands.length === 1) return undefined;
   if (evidence.shell > 0 && evidence.language < 1) return undefined;
-  if (words.length === 2 && strange.length === 1 && commonNames.has(words[0]?.text ?? '') && evidence.language === 0) return true;
+  if (words.length === 2 && strange.length === 1 && commonNames.has(words[0]?.text ?? '') && evidence.language === 0)
+    return true;
   return strange.length >= 1 && words.length >= 2 && evidence.shell <= evidence.language + 0.5 ? false : undefined;
 }
 
 function fitsWho(operands: readonly Word[], words: readonly Word[]): boolean | undefined {
-  const text = operands.map((word) => word.raw).join(' ').toLowerCase();
+  const text = operands
+    .map((word) => word.raw)
+    .join(' ')
+    .toLowerCase();
   if (/^(?:am i|mom likes)$/.test(text)) return true;
   return words.length > 0 && !operands.some((word) => /^-|\//.test(word.raw)) ? false : undefined;
 }

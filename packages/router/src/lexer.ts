@@ -78,7 +78,9 @@ function redirect(scan: Scan): Redirect | undefined {
 
 function operator(scan: Scan): Operator | undefined {
   const rest = scan.line.slice(scan.at, scan.at + 3);
-  const text = [';;&', '&&', '||', ';;', ';&', '|&', '&|', '&', '|', ';', '(', ')'].find((found) => rest.startsWith(found));
+  const text = [';;&', '&&', '||', ';;', ';&', '|&', '&|', '&', '|', ';', '(', ')'].find((found) =>
+    rest.startsWith(found),
+  );
   if (text === undefined) return undefined;
   scan.at += text.length;
   return { type: 'operator', text };

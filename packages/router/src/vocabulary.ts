@@ -90,7 +90,8 @@ keeps keep crash hangs hang stopped stops broken takes taking gives giving retur
 freezes complains refuses happens happened breaks behaves eats uses
 `);
 
-const endings = /(?:ly|ing|tion|tions|sion|ment|ments|ness|able|ible|ive|ful|ous|ity|ities|ance|ence|ical|ers|ism|ists)$/;
+const endings =
+  /(?:ly|ing|tion|tions|sion|ment|ments|ness|able|ible|ive|ful|ous|ity|ities|ance|ence|ical|ers|ism|ists)$/;
 
 export function isTopic(word: string): boolean {
   return topicWords.has(word) || (word.length > 5 && endings.test(word));

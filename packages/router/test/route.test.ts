@@ -3,13 +3,24 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { commandsMax, lineCharsMax, nestingMax, prefixesMax, route, type RouteInput, routerDefaults, wordsJudgedMax } from '../src/index.ts';
+import {
+  commandsMax,
+  lineCharsMax,
+  nestingMax,
+  prefixesMax,
+  route,
+  type RouteInput,
+  routerDefaults,
+  wordsJudgedMax,
+} from '../src/index.ts';
 
 /** A machine whose PATH does not depend on where the test runs. */
 const installed = new Set(
   `ls cat find make time sort cut who watch test kill open write look man more less head join split touch date file host last
   nice which install git docker npm node python3 curl ssh tar grep sed awk say go paste patch import compare env sudo cowsay
-  figlet info yes clear reset free top id groups users mail link fold expand script screen mount trace at cal`.split(/\s+/),
+  figlet info yes clear reset free top id groups users mail link fold expand script screen mount trace at cal`.split(
+    /\s+/,
+  ),
 );
 const input = (line: string, more: Partial<RouteInput> = {}): RouteInput => ({
   line,
@@ -140,19 +151,81 @@ describe('A10 limits', () => {
 });
 
 describe('properties', () => {
-  const piece = fc.constantFrom("'", '"', '`', '$(', '${', '(', ')', '{', '}', '|', '&&', ';', '<<', '<', '>', '\\', '\n', ' ', 'the', 'ls', 'find', 'if', 'for', 'in', 'do', '!', '?', '*', '=', '#', '-x', "don't", 'é', '😀', '\0');
+  const piece = fc.constantFrom(
+    "'",
+    '"',
+    '`',
+    '$(',
+    '${',
+    '(',
+    ')',
+    '{',
+    '}',
+    '|',
+    '&&',
+    ';',
+    '<<',
+    '<',
+    '>',
+    '\\',
+    '\n',
+    ' ',
+    'the',
+    'ls',
+    'find',
+    'if',
+    'for',
+    'in',
+    'do',
+    '!',
+    '?',
+    '*',
+    '=',
+    '#',
+    '-x',
+    "don't",
+    'é',
+    '😀',
+    '\0',
+  );
   test('any line has an answer, the same each time', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string({ unit: 'binary', maxLength: 200 }), fc.array(piece, { maxLength: 60 }).map((parts) => parts.join(''))), (line) => {
-        const first = route(input(line));
-        expect(['shell', 'agent']).toContain(first.route);
-        expect(route(input(line))).toEqual(first);
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string({ unit: 'binary', maxLength: 200 }),
+          fc.array(piece, { maxLength: 60 }).map((parts) => parts.join('')),
+        ),
+        (line) => {
+          const first = route(input(line));
+          expect(['shell', 'agent']).toContain(first.route);
+          expect(route(input(line))).toEqual(first);
+        },
+      ),
       { numRuns: 2000 },
     );
   });
 
-  test.each(["'", '"', '`', '$(', '${', '(', '[', '{', '<<x ', 'a=(', ' the', ' a,', '\\', "a'b ", '#', 'sudo ', '\n', '; find the bug', '!'])('64 KiB of %j is read once', (part) => {
+  test.each([
+    "'",
+    '"',
+    '`',
+    '$(',
+    '${',
+    '(',
+    '[',
+    '{',
+    '<<x ',
+    'a=(',
+    ' the',
+    ' a,',
+    '\\',
+    "a'b ",
+    '#',
+    'sudo ',
+    '\n',
+    '; find the bug',
+    '!',
+  ])('64 KiB of %j is read once', (part) => {
     // Quadratic work over 64 KiB would be four thousand million steps: the runner's own time limit would end it.
     const decision = route(input(part.repeat(lineCharsMax / part.length)));
     expect(['shell', 'agent']).toContain(decision.route);

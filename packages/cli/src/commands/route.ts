@@ -20,11 +20,15 @@ export const commands: readonly Command[] = [
     examples: [
       ['rlp route "ls -la"', '{"version":1,"route":"shell",…}, exit 10'],
       ['rlp route "find the bug in my parser"', '{"version":1,"route":"agent",…}, exit 11'],
-      ["printf '%s' \"$line\" | rlp route --stdin", 'as a shell plug-in asks'],
+      ['printf \'%s\' "$line" | rlp route --stdin', 'as a shell plug-in asks'],
     ],
     run: async (args) => {
       const prompt = text(args, 'prompt');
-      return route([...(flag(args, 'stdin') ? ['--stdin'] : []), `--timeout-ms=${number(args, 'timeout-ms') ?? 200}`, ...(prompt === undefined ? [] : ['--', prompt])]);
+      return route([
+        ...(flag(args, 'stdin') ? ['--stdin'] : []),
+        `--timeout-ms=${number(args, 'timeout-ms') ?? 200}`,
+        ...(prompt === undefined ? [] : ['--', prompt]),
+      ]);
     },
   },
   {
