@@ -34,7 +34,7 @@ export type Judgement = {
 };
 export type Lookups = { readonly isCommand: (word: string) => boolean; readonly isFile: (path: string) => boolean };
 
-const plain = /^\p{L}[\p{L}'-]*[.,!?:;]*$/u;
+const plain = /^[A-Za-z\u00c0-\u1fff\u3040-\ufffd][A-Za-z\u00c0-\u1fff\u3040-\ufffd'-]*[.,!?:;]*$/;
 /** After a subcommand these begin a statement about it. */
 const statements = new Set(
   'is are was does keeps fails failed says shows returns takes hangs crashes vs or and never always command explained'.split(

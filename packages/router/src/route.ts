@@ -184,7 +184,7 @@ function decide(context: Context): Verdict {
 
 /** An apostrophe that took the following words for its quotation. */
 function swallows({ words }: Simple): boolean {
-  return words.some(({ raw }) => /^\p{L}+'[^']*\s/u.test(raw));
+  return words.some(({ raw }) => /^[A-Za-z\u00c0-\u1fff\u3040-\ufffd]+'[^']*\s/.test(raw));
 }
 
 /** The same line read as language: apostrophes are letters. */
@@ -293,7 +293,7 @@ function judgeUnknown(context: Context, head: Word, operands: readonly Word[], p
   const word =
     strongWords.has(lower) ||
     weakWords.has(lower) ||
-    (/^\p{L}+$/u.test(lower) && isTopic(lower)) ||
+    (/^[A-Za-z\u00c0-\u1fff\u3040-\ufffd]+$/.test(lower) && isTopic(lower)) ||
     isContraction(head.text);
   const name = /^[a-z0-9_][\w.+-]*$/.test(head.text);
   const pipes = context.parsed.commands
