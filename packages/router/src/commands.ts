@@ -131,7 +131,7 @@ copy delete remove add list change create describe explain buy book call check c
 export const everywhere: WordSet = list(`
 find make time cat sort cut who watch test kill man more less head join split touch date file last nice type which w info
 cargo apt brew node ruby python java bat dig rails rake pip tree ping strings fold tail tee mount nl column top free
-paste comm expand users groups id mail screen script reset clear sleep sync reboot cal ncal look yes uptime expr whatis whereis
+paste comm expand users groups id mail screen script reset clear sleep sync reboot cal ncal look tty arch yes uptime expr whatis whereis
 apropos logger service wall dmesg
 `);
 

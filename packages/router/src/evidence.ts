@@ -102,6 +102,7 @@ function weighWord(tally: Tally, word: Word, index: number, words: readonly Word
   if (/[*[\]{}]/.test(raw) || (raw.includes('?') && !last)) return tally.argue(1, `the pattern ${raw.slice(0, 40)}`);
   if (mark === ',' && !last && /[A-Za-z\u00c0-\u1fff\u3040-\ufffd\d],$/.test(raw))
     return tally.say(1.25, `a comma after ${raw.slice(0, 40)}`);
+  if (/^[a-z][a-z+]*:\/\/\S/.test(raw)) return tally.argue(1, `the address ${raw.slice(0, 40)}`);
   if (path.test(raw)) return tally.argue(index === 0 ? 1.25 : 0.75, `the path ${raw.slice(0, 40)}`);
   if (extension.test(raw)) return tally.argue(0.6, `the file name ${raw.slice(0, 40)}`);
   if (/[_@:=/\d-]/.test(raw)) return tally.argue(0.4, `the name ${raw.slice(0, 40)}`);
