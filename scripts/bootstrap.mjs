@@ -52,6 +52,8 @@ function install() {
 function build() {
   // An incremental build: what is up to date is not built again.
   run(node, [join(bin, 'tsc'), '-b']);
+  // The router's fast path as one file: a prompt waits for it.
+  run(node, ['packages/cli/bundle-route.mjs']);
 }
 
 /** Counts of a vitest report, as the plain last line. */

@@ -4,7 +4,7 @@
  * 1. A prompt waits for it: nothing is loaded but the router; the configuration only where there is one.
  * 2. When the time is up the answer is 12, and the line belongs to the shell.
  */
-import { homedir } from 'node:os';
+import { writeSync } from 'node:fs';
 import { route as decide, routerDefaults, type RouterConfig } from '@runloop/router';
 import { hasConfig, lookups, type Machine, readInput, routerConfig } from './lookup.ts';
 
@@ -19,7 +19,7 @@ export async function route(argv: readonly string[]): Promise<number> {
     return dispatch(['route', ...argv]);
   }
   const machine: Machine = { env: process.env, cwd: process.cwd() };
-  const root = process.env['RUNLOOP_HOME'] || `${process.env['HOME'] || homedir()}/.runloop`;
+  const root = process.env['RUNLOOP_HOME'] || `${process.env['HOME'] ?? ''}/.runloop`;
   const late = (): boolean => performance.now() - from > asked.timeoutMs;
   let config: RouterConfig = routerDefaults;
   if (hasConfig(machine, root)) {
@@ -34,7 +34,7 @@ export async function route(argv: readonly string[]): Promise<number> {
   const decision = decide({ line, ...rest, isCommand: (word) => !late() && isCommand(word), config });
   if (late()) return 12;
   const { version, route: to, rule, blocked } = decision;
-  process.stdout.write(`${JSON.stringify({ version, route: to, rule, blocked })}\n`);
+  writeSync(1, `${JSON.stringify({ version, route: to, rule, blocked })}\n`);
   return to === 'shell' ? 10 : 11;
 }
 
@@ -42,9 +42,7 @@ async function configured(): Promise<RouterConfig | number> {
   const { readConfig, readEnvironment } = await import('./environment.ts');
   const read = await readConfig(readEnvironment());
   if (read.ok) return routerConfig(read.value.config.router);
-  process.stderr.write(
-    `rlp: ${read.error.message}\n${read.error.hint === undefined ? '' : `     ${read.error.hint}\n`}`,
-  );
+  writeSync(2, `rlp: ${read.error.message}\n${read.error.hint === undefined ? '' : `     ${read.error.hint}\n`}`);
   return 65;
 }
 
@@ -76,6 +74,6 @@ function read(
 }
 
 function wrong(message: string): number {
-  process.stderr.write(`rlp: ${message}\n     ${usage}\n`);
+  writeSync(2, `rlp: ${message}\n     ${usage}\n`);
   return 2;
 }

@@ -5,10 +5,10 @@
  *    they need a look at PATH, or arguments that only a command has.
  * 2. `shape` says what a command can take at all: `kill the process` cannot run.
  */
-const list = (text: string): ReadonlySet<string> => new Set(text.split(/\s+/).filter((word) => word !== ''));
+import { words, wordSet as list, type WordSet } from './word-set.ts';
 
 /** Builtins of bash, zsh and fish that stand where a command stands. */
-export const builtins: ReadonlySet<string> = list(`
+export const builtins: WordSet = list(`
 . : [ alias bg bind bindkey break builtin caller cd chdir command compgen complete compopt continue declare dirs disown
 echo enable eval exec exit export false fc fg getopts hash help history jobs kill let local logout mapfile popd printf
 pushd pwd read readarray readonly return set shift shopt source suspend test times trap true type typeset ulimit umask
@@ -18,22 +18,20 @@ status string noglob nocorrect
 `);
 
 /** Words that open a compound command. */
-export const openers: ReadonlySet<string> = list(
-  'if for while until case select function [[ (( { begin switch foreach repeat',
-);
+export const openers: WordSet = list('if for while until case select function [[ (( { begin switch foreach repeat');
 
 /** Words that only close or continue one: none begins a line that can run. */
-export const followers: ReadonlySet<string> = list('then else elif fi do done esac in end } ]]');
+export const followers: WordSet = list('then else elif fi do done esac in end } ]]');
 
 /** What comes after these is a command again. */
-export const prefixes: ReadonlySet<string> = list(`
+export const prefixes: WordSet = list(`
 sudo doas time nice nohup exec command builtin env xargs watch timeout strace ltrace stdbuf ionice chronic noglob
 nocorrect setsid unbuffer caffeinate proxychains fakeroot coproc and or not begin then else do ! { if while until elif
 gtime taskset chrt systemd-run parallel entr hyperfine valgrind gdb rlwrap torsocks firejail
 `);
 
 /** Options of prefixes that take the next word. */
-export const prefixValues: { readonly [name: string]: ReadonlySet<string> } = {
+export const prefixValues: { readonly [name: string]: WordSet } = {
   sudo: list('-u -g -h -p -C -r -t -U -D -R'),
   doas: list('-u -C'),
   nice: list('-n'),
@@ -53,19 +51,19 @@ export const prefixValues: { readonly [name: string]: ReadonlySet<string> } = {
 };
 
 /** Their operands are text: whatever it says, the shell runs it. */
-export const freeText: ReadonlySet<string> = list(`
+export const freeText: WordSet = list(`
 echo printf say espeak espeak-ng figlet toilet cowsay cowthink ponysay logger wall notify-send banner expr eval alert jrnl
 todo.sh aichat sgpt rlp zenity dialog whiptail kdialog spd-say festival tgpt
 `);
 
 /** Their first operand is a pattern or a name of any kind. */
-export const patternFirst: ReadonlySet<string> = list(`
+export const patternFirst: WordSet = list(`
 grep egrep fgrep rg ag ack zgrep pgrep pkill killall locate plocate mlocate apropos sed awk gawk mawk perl
 mkdir adduser useradd userdel touch dict abbr mkfifo hostnamectl jq yq fzf fd fdfind strings
 `);
 
 /** Commands whose operands name commands or documentation. */
-export const aboutCommands: ReadonlySet<string> = list(
+export const aboutCommands: WordSet = list(
   'man help which type whatis whereis tldr info where whence hash apropos command',
 );
 
@@ -87,17 +85,15 @@ export type Shape =
   | 'names';
 
 export const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
-  ...[...list('kill sleep wait fg bg exit return shift break continue factor disown')].map(
+  ...words('kill sleep wait fg bg exit return shift break continue factor disown').map(
     (name) => [name, 'numbers'] as const,
   ),
-  ...[
-    ...list(
-      'true false pwd clear top htop free uptime whoami sync reset history jobs logout times dirs arch tty nproc reboot halt poweroff startx',
-    ),
-  ].map((name) => [name, 'none'] as const),
-  ...[...list('w users id groups last lastb finger host')].map((name) => [name, 'one'] as const),
-  ...[...list('cut install')].map((name) => [name, 'flagged'] as const),
-  ...[...list('read export declare local readonly typeset unset')].map((name) => [name, 'names'] as const),
+  ...words(
+    'true false pwd clear top htop free uptime whoami sync reset history jobs logout times dirs arch tty nproc reboot halt poweroff startx',
+  ).map((name) => [name, 'none'] as const),
+  ...words('w users id groups last lastb finger host').map((name) => [name, 'one'] as const),
+  ...words('cut install').map((name) => [name, 'flagged'] as const),
+  ...words('read export declare local readonly typeset unset').map((name) => [name, 'names'] as const),
   ['test', 'test'],
   ['find', 'find'],
   ['make', 'make'],
@@ -113,7 +109,7 @@ export const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
 ]);
 
 /** Names that are English words too: less language is enough, and the name alone is not. */
-export const englishNames: ReadonlySet<string> = list(`
+export const englishNames: WordSet = list(`
 find make time cat sort cut who watch test kill open write look go tell man more less head join split touch date file
 host last nice wait type which read set let if for while until case select function yes true false print top free w
 install say help history jobs source export alias local declare return continue break hash bind trap command enable
@@ -126,24 +122,24 @@ emulate abbr begin end not and or jump fix order mix rake rails cargo brew node 
 `);
 
 /** Verbs that a machine may have as a command; where it has not, they are just verbs. */
-export const verbNames: ReadonlySet<string> = list(`
+export const verbNames: WordSet = list(`
 ask get put post plot render record report reply review search send sum translate update upgrade wish play cast draw move
 copy delete remove add list change create describe explain buy book call check choose close rename convert compare
 `);
 
 /** English names that every system has, and names that stand for themselves: commands even where PATH lacks them. */
-export const everywhere: ReadonlySet<string> = list(`
+export const everywhere: WordSet = list(`
 find make time cat sort cut who watch test kill man more less head join split touch date file last nice type which w info
 cargo apt brew node ruby python java bat dig rails rake pip tree ping strings fold tail tee mount nl column top free
-paste comm expand users groups id mail screen script reset clear sleep sync reboot cal ncal look uptime expr whatis whereis
-apropos logger service
+paste comm expand users groups id mail screen script reset clear sleep sync reboot cal ncal look tty arch yes uptime expr whatis whereis
+apropos logger service wall dmesg
 `);
 
 /** Their own grammar is made of such words as `from` and `to`. */
-export const wordGrammars: ReadonlySet<string> = new Set(['ufw', 'ip', 'nft', 'tc', 'nmcli']);
+export const wordGrammars: WordSet = list('ufw ip nft tc nmcli');
 
 /** Subcommands after which any text may stand. */
-export const textSubcommands: ReadonlySet<string> = new Set([
+export const textSubcommands: WordSet = new Set([
   'ollama run',
   'tmux display-message',
   'gh copilot',
@@ -153,7 +149,7 @@ export const textSubcommands: ReadonlySet<string> = new Set([
 ]);
 
 /** Names that only a command has. */
-export const knownNames: ReadonlySet<string> = list(`
+export const knownNames: WordSet = list(`
 ls ll la l cd cp mv rm ln mkdir rmdir chmod chown chgrp chattr lsattr stat du df dd tar gzip gunzip zcat bzip2 bunzip2 xz
 unxz zstd unzstd zip unzip 7z 7za rar unrar cpio ar ranlib nm objdump objcopy readelf ldd ld gcc g++ cc c++ clang clang++
 gdb lldb valgrind strace ltrace perf cmake ninja meson autoconf automake configure bazel scons ant mvn gradle gradlew sbt
@@ -197,7 +193,7 @@ tmuxinator xdg-mime gsettings dconf pactl amixer alsamixer bluetoothctl rfkill o
 `);
 
 /** Subcommands: with one of these, the words after them are the command's business. */
-export const subcommands: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+export const subcommands: ReadonlyMap<string, WordSet> = new Map([
   [
     'git',
     list(`add am annotate apply archive bisect blame branch bundle cat-file check-ignore checkout cherry cherry-pick clean
@@ -351,12 +347,12 @@ const sameAs: { readonly [name: string]: string } = {
   'docker-compose': 'docker',
 };
 
-export function subcommandsOf(name: string): ReadonlySet<string> | undefined {
+export function subcommandsOf(name: string): WordSet | undefined {
   return subcommands.get(sameAs[name] ?? name);
 }
 
 /** Names that make targets and folders have in every project. */
-export const commonNames: ReadonlySet<string> = list(`
+export const commonNames: WordSet = list(`
 all clean install uninstall test tests check build run lint format fmt docs doc dist distclean help release deploy dev start
 stop up down restart logs shell docker image push pull publish package bench coverage cover e2e unit integration serve watch
 debug prod production staging local setup bootstrap init deps dependencies vendor generate gen proto migrate seed html pdf
@@ -364,5 +360,5 @@ man info modules menuconfig defconfig config configure kernel world buildworld c
 src source lib libs bin obj out target include packages apps app api cmd internal pkg web server client frontend backend
 assets static public scripts tools examples example spec etc var usr home opt tmp root dev proc sys boot node_modules data
 images photos music videos downloads documents desktop pictures logs log cache tests fixtures templates views models
-README LICENSE Makefile Dockerfile CHANGELOG TODO venv env content posts pages components migrations
+README LICENSE Makefile Dockerfile CHANGELOG venv env content posts pages components migrations
 `);

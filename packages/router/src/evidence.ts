@@ -46,7 +46,7 @@ const closing = new Set([
   'meaning',
 ]);
 const flag = /^--?[A-Za-z0-9][\w.:,@%=+/~-]*$|^--$/;
-const letters = /^[\p{L}][\p{L}'-]*$/u;
+const letters = /^[A-Za-z\u00c0-\u1fff\u3040-\ufffd][A-Za-z\u00c0-\u1fff\u3040-\ufffd'-]*$/;
 const punctuation = /[.,!?:;…)\]"]+$/u;
 const path = /^(?:\.{1,2}(?:\/|$)|~|\/)|\w\/\w|\/$/;
 const extension = /^[\w@%+=-][\w.@%+=-]*\.[A-Za-z][\w-]{0,9}$|^\.[a-z][\w.-]*$/;
@@ -96,10 +96,13 @@ function weighWord(tally: Tally, word: Word, index: number, words: readonly Word
   const mark = raw.slice(raw.length - 1);
   if (letters.test(bare)) return weighPlain(tally, bare, mark, index, last, words, options);
   if (/^[A-Za-z_][\w.-]*=/.test(raw)) return tally.argue(1, `the assignment ${raw.slice(0, 40)}`);
+  if (/^(?:tty|pts\/)\d+$/.test(raw)) return tally.argue(1, raw);
   if (/^[+%][\w]/.test(raw)) return tally.argue(1, raw.slice(0, 40));
   if (mark === '?' && last && index > 0) return tally.say(1, 'a question mark');
   if (/[*[\]{}]/.test(raw) || (raw.includes('?') && !last)) return tally.argue(1, `the pattern ${raw.slice(0, 40)}`);
-  if (mark === ',' && !last && /[\p{L}\d],$/u.test(raw)) return tally.say(1.25, `a comma after ${raw.slice(0, 40)}`);
+  if (mark === ',' && !last && /[A-Za-z\u00c0-\u1fff\u3040-\ufffd\d],$/.test(raw))
+    return tally.say(1.25, `a comma after ${raw.slice(0, 40)}`);
+  if (/^[a-z][a-z+]*:\/\/\S/.test(raw)) return tally.argue(1, `the address ${raw.slice(0, 40)}`);
   if (path.test(raw)) return tally.argue(index === 0 ? 1.25 : 0.75, `the path ${raw.slice(0, 40)}`);
   if (extension.test(raw)) return tally.argue(0.6, `the file name ${raw.slice(0, 40)}`);
   if (/[_@:=/\d-]/.test(raw)) return tally.argue(0.4, `the name ${raw.slice(0, 40)}`);
@@ -127,15 +130,15 @@ function weighPlain(
   if (/^[A-Z]{3,}$/.test(bare)) return tally.argue(0.3, bare);
   const first = index === 0 && options.patternFirst !== true;
   const next = words[index + 1];
-  const alone = next === undefined || !/^\p{L}{2,}[.,!?:;]?$/u.test(next.raw);
+  const alone = next === undefined || !/^[A-Za-z\u00c0-\u1fff\u3040-\ufffd]{2,}[.,!?:;]?$/.test(next.raw);
   if (lower === 'a') return alone ? undefined : tally.say(first ? 2 : 1, '"a" before a word');
   if (bare === 'I') return tally.say(1.25, '"I"');
   if (
     index > 0 &&
     !last &&
     connectors.has(lower) &&
-    !/^\p{L}+$/u.test(words[index - 1]?.raw ?? '') &&
-    !/^-/.test(words[index - 1]?.raw ?? '')
+    !/^[A-Za-z\u00c0-\u1fff\u3040-\ufffd]+$/.test(words[index - 1]?.raw ?? '') &&
+    words[index - 1]?.raw.startsWith('-') !== true
   )
     return tally.say(2.2, `"${bare}" between two operands`);
   if (last && index > 0 && closing.has(lower)) return tally.say(1.25, `it ends with "${bare}"`);

@@ -9,6 +9,7 @@ import {
   aboutCommands,
   commonNames,
   englishNames,
+  everywhere,
   followers,
   freeText,
   knownNames,
@@ -34,7 +35,7 @@ export type Judgement = {
 };
 export type Lookups = { readonly isCommand: (word: string) => boolean; readonly isFile: (path: string) => boolean };
 
-const plain = /^\p{L}[\p{L}'-]*[.,!?:;]*$/u;
+const plain = /^[A-Za-z\u00c0-\u1fff\u3040-\ufffd][A-Za-z\u00c0-\u1fff\u3040-\ufffd'-]*[.,!?:;]*$/;
 /** After a subcommand these begin a statement about it. */
 const statements = new Set(
   'is are was does keeps fails failed says shows returns takes hangs crashes vs or and never always command explained'.split(
@@ -57,6 +58,7 @@ export function judgeCommand(name: string, operands: readonly Word[], lookups: L
     (about &&
       (lookups.isCommand(word) ||
         knownNames.has(word) ||
+        everywhere.has(word) ||
         (operands.length === 1 && (openers.has(word) || followers.has(word))))) ||
     (shapes.get(name) === 'make' && makeTarget(word, operands));
   const known = subcommandsOf(name)?.has(operands[0]?.text ?? '') === true;
@@ -113,6 +115,8 @@ function barFor(name: string, operands: readonly Word[], evidence: Evidence): Ba
         ? { height: 1, language: states, shell: 0.5 }
         : { height: 2, language: states, shell: 1.5 };
     }
+    // go has no plug-ins: a word that it does not know is none of its own.
+    if (name === 'go') return { height: 0, language: 1, shell: 0 };
     if (operands.length >= 2) return { height: 1.5, language: 1, shell: 0 };
     return { height: 2.6, language: 0, shell: 0 };
   }
@@ -178,7 +182,7 @@ function fitsShape(shape: Shape, name: string, operands: readonly Word[], eviden
     case 'who':
       return fitsWho(operands, words);
     case 'let':
-      return operands.some((word) => /[=+*/<>%-]/.test(word.text)) && evidence.language < 2 ? true : false;
+      return operands.some((word) => /[=+*/<>%-]/.test(word.text)) && evidence.language < 2;
     case 'word':
       return operands.length === 1 ? true : words.length > 1 ? false : undefined;
     case 'service':

@@ -29,7 +29,7 @@ export type Lexed = {
 };
 
 const blank = /[ \t\r]/;
-const letter = /\p{L}/u;
+const letter = /[A-Za-z\u00c0-\u1fff\u3040-\ufffd]/;
 const ends = new Set([' ', '\t', '\r', '\n', ';', '&', '|', '<', '>', '(', ')']);
 const closers: { readonly [open: string]: string } = { '(': ')', '{': '}', '[': ']' };
 

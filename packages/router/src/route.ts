@@ -184,7 +184,7 @@ function decide(context: Context): Verdict {
 
 /** An apostrophe that took the following words for its quotation. */
 function swallows({ words }: Simple): boolean {
-  return words.some(({ raw }) => /^\p{L}+'[^']*\s/u.test(raw));
+  return words.some(({ raw }) => /^[A-Za-z\u00c0-\u1fff\u3040-\ufffd]+'[^']*\s/.test(raw));
 }
 
 /** The same line read as language: apostrophes are letters. */
@@ -197,7 +197,10 @@ function bracketRuns({ parsed, isCommand }: Context): boolean {
   const inner = parsed.commands.filter((command) => command.after === '(');
   return (
     inner.length > 0 &&
-    inner.every(({ words }) => isCommand(words[0]?.text ?? '') || knownNames.has(words[0]?.text ?? ''))
+    inner.every(
+      ({ words: [head] }) =>
+        isCommand(head?.text ?? '') || knownNames.has(head?.text ?? '') || everywhere.has(head?.text ?? ''),
+    )
   );
 }
 
@@ -210,6 +213,7 @@ function judgeRest(context: Context, verdict: Verdict): Verdict {
     if (
       context.isCommand(name) ||
       knownNames.has(name) ||
+      everywhere.has(name) ||
       openers.has(name) ||
       followers.has(name) ||
       prefixes.has(name) ||
@@ -289,7 +293,7 @@ function judgeUnknown(context: Context, head: Word, operands: readonly Word[], p
   const word =
     strongWords.has(lower) ||
     weakWords.has(lower) ||
-    (/^\p{L}+$/u.test(lower) && isTopic(lower)) ||
+    (/^[A-Za-z\u00c0-\u1fff\u3040-\ufffd]+$/.test(lower) && isTopic(lower)) ||
     isContraction(head.text);
   const name = /^[a-z0-9_][\w.+-]*$/.test(head.text);
   const pipes = context.parsed.commands
@@ -318,7 +322,7 @@ function judgePrefix(context: Context, head: Word, operands: readonly Word[], le
     at += takes?.has(word.raw) === true ? 2 : 1;
   }
   const [inner, ...rest] = operands.slice(at);
-  const known = context.isCommand(name) || knownNames.has(name) || !englishNames.has(name);
+  const known = context.isCommand(name) || knownNames.has(name) || everywhere.has(name) || !englishNames.has(name);
   if (inner === undefined)
     return known || at > 0 ? shell('command', name) : agent('unknown-word', `${name} is no command here`);
   if (name === 'command' && at > 0) return shell('arguments', 'command -v');

@@ -4,9 +4,9 @@
  * Strong words are hardly ever an operand. Weak ones may be (`all`, `on`, `a`). Topic words are what people ask about;
  * alone they prove nothing, since targets and files have such names too.
  */
-const list = (text: string): ReadonlySet<string> => new Set(text.split(/\s+/).filter((word) => word !== ''));
+import { wordSet as list, type WordSet } from './word-set.ts';
 
-export const strongWords: ReadonlySet<string> = list(`
+export const strongWords: WordSet = list(`
 the an my your our their his her its this that these those me you we they them him us i'm it's myself yourself ourselves
 are was were be been being am has have had having does did doesn't don't can could would should shall might must cannot
 what why how when where whose whom which who whether because although though unless until since while
@@ -31,14 +31,14 @@ muy también más menos puedo puede quiero hay favor todos todas
 non anche molto
 `);
 
-export const weakWords: ReadonlySet<string> = list(`
+export const weakWords: WordSet = list(`
 a i in on off at by up down out over under all no yes is it he she do or will may make get it's here's one ones
 first last next new old same own now today tomorrow yesterday tonight later soon
 la el de un en e y o se su si te ja nein doch zu so da man es vom an in um ab il di per tra fra ed
 aux des du son lo me per sin con par sur pas plus am im es von ser come die war hat mit den dem tu il au et ne mal mi le les
 `);
 
-export const topicWords: ReadonlySet<string> = list(`
+export const topicWords: WordSet = list(`
 ability accident account accurate action actual advice afternoon agenda answer answers api app application apps argument
 arguments article articles audience author average bad bakery balance beautiful beginner beginners behavior behaviour
 benefits best better big bill birthday blog book books boring boss bottleneck bread breakfast brief briefly budget bug
@@ -97,9 +97,11 @@ export function isTopic(word: string): boolean {
   return topicWords.has(word) || (word.length > 5 && endings.test(word));
 }
 
-const shortened = /^\p{L}+'(?:s|t|m|re|ll|ve|d|em)$|^(?:l|d|j|c|n|s|m|t|qu|jusqu|un|dell|nell|all)'\p{L}+$/iu;
+const shortened =
+  /^[A-Za-z\u00c0-\u1fff\u3040-\ufffd]+'(?:s|t|m|re|ll|ve|d|em)$|^(?:l|d|j|c|n|s|m|t|qu|jusqu|un|dell|nell|all)'[A-Za-z\u00c0-\u1fff\u3040-\ufffd]+$/;
 
 /** `don't`, `what's`, `l'état`, `qu'est-ce`. */
 export function isContraction(word: string): boolean {
-  return shortened.test(word) || /^(?:qu'est-ce|aujourd'hui|y'all|o'clock|'em)$/i.test(word);
+  const lower = word.toLowerCase();
+  return shortened.test(lower) || /^(?:qu'est-ce|aujourd'hui|y'all|o'clock|'em)$/.test(lower);
 }

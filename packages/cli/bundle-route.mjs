@@ -1,0 +1,16 @@
+/**
+ * After `tsc -b`: replaces dist/route.js by one file with all that `rlp route` needs, since each file opened costs a start.
+ *
+ * The slow paths (configuration, help) stay outside and are loaded only when they are needed.
+ */
+import { join } from 'node:path';
+import { rolldown } from 'rolldown';
+
+const dist = join(import.meta.dirname, 'dist');
+const build = await rolldown({
+  input: join(dist, 'route-main.js'),
+  platform: 'node',
+  external: [/dispatch\.js$/, /environment\.js$/, /^node:/],
+});
+await build.write({ file: join(dist, 'route.js'), format: 'esm', minify: true });
+await build.close();
