@@ -135,7 +135,11 @@ function overview(screen: Screen): number {
       const seconds = words.filter((word) => word.startsWith(`${first} `)).map((word) => word.slice(first.length + 1));
       return seconds.length === 0 ? first : `${first} ${screen.paint('dim', seconds.join('|'))}`;
     });
-    screen.line(`  ${title.padEnd(12)} ${short.join(', ')}`);
+    screen.wrapped(
+      `  ${title.padEnd(12)} `,
+      short.map((text, index) => (index === short.length - 1 ? text : `${text},`)),
+      15,
+    );
   }
   screen.line();
   screen.line('start here: rlp run hello     about one of them: rlp <command> --help');

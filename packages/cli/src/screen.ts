@@ -59,6 +59,23 @@ export class Screen {
     });
   }
 
+  /** Words behind a prefix, broken at the terminal's edge and indented under the first of them. */
+  wrapped(prefix: string, words: readonly string[], indent: number): void {
+    let line = prefix;
+    let length = indent;
+    for (const word of words) {
+      const size = visible(word) + 1;
+      if (length > indent && length + size > this.width) {
+        this.line(line.trimEnd());
+        line = ' '.repeat(indent);
+        length = indent;
+      }
+      line += `${word} `;
+      length += size;
+    }
+    this.line(line.trimEnd());
+  }
+
   private paintError(text: string): string {
     return this.#environment.colour && this.#environment.streams.err.isTTY === true
       ? `\u001b[31m${text}\u001b[0m`
@@ -79,4 +96,18 @@ export function dollars(nano: number): string {
 
 export function time(ms: number): string {
   return new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
+}
+
+/** Columns that a text takes once its colours are left out. */
+function visible(text: string): number {
+  return text.replace(/\u001b\[\d+m/g, '').length;
+}
+
+/** How long ago, in the largest unit: 5 s, 12 m, 3 h, 4 d. */
+export function ago(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} m ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86_400)} d ago`;
 }

@@ -121,9 +121,9 @@ async function models(_args: Arguments, tools: Tools): Promise<number> {
     );
   else
     tools.screen.table(
-      ['provider', 'kind', 'models', 'state'],
+      ['asked for', 'provider', 'model', 'kind', 'clearance', 'state'],
       list.map((row) =>
-        ['id', 'kind', 'models', 'state'].map((key) =>
+        ['pattern', 'provider', 'model', 'kind', 'clearance', 'state'].map((key) =>
           typeof row[key] === 'string' ? row[key] : JSON.stringify(row[key] ?? '-'),
         ),
       ),

@@ -9,7 +9,6 @@ import { promisify } from 'node:util';
 import { isJsonObject, socketPathBytesMax } from '@runloop/core';
 import type { Command, Tools } from '../command.ts';
 import { socketsOf } from '../daemon-client.ts';
-import { nodePath } from '../environment.ts';
 import { version } from '../version.ts';
 
 type Check = {
@@ -54,7 +53,7 @@ async function doctor(_args: unknown, tools: Tools): Promise<number> {
           : is === 'warning'
             ? tools.screen.paint('yellow', '!')
             : tools.screen.paint('red', '✗');
-      tools.screen.line(`${mark} ${name.padEnd(18)} ${says}`);
+      tools.screen.wrapped(`${mark} ${name.padEnd(18)} `, says.split(' '), 21);
       if (hint !== undefined) tools.screen.line(tools.screen.paint('dim', `${' '.repeat(21)}${hint}`));
     }
   }
@@ -68,7 +67,7 @@ function machine(): Check[] {
     {
       name: 'node',
       state: major >= 24 ? 'ok' : 'error',
-      says: `${process.version} (${nodePath})`,
+      says: process.version,
       ...(major >= 24 ? {} : { hint: 'Node 24 or newer is needed; the launchers in bin/ bring it' }),
     },
   ];

@@ -130,7 +130,7 @@ function printHits(value: JsonObject, { screen }: Tools): void {
       hits.map((hit) => [
         hit.entity.length > 40 ? `${hit.entity.slice(0, 39)}…` : hit.entity,
         hit.source_events.slice(0, 3).join(','),
-        hit.excerpt,
+        hit.excerpt.replace(/\s+/g, ' '),
       ]),
     );
 }

@@ -1,9 +1,9 @@
 /**
  * rlp runs, show, pause, resume, step, cancel, bill: looking at runs and telling them what to do.
  */
-import { failure, isJsonObject, type JsonObject, parseTraceId } from '@runloop/core';
+import { failure, isJsonObject, type JsonObject, parseTraceId, systemClock } from '@runloop/core';
 import { type Arguments, type Command, number, text, type Tools } from '../command.ts';
-import { dollars, duration, time } from '../screen.ts';
+import { ago, dollars, duration, time } from '../screen.ts';
 
 type RunRow = {
   trace_id: string;
@@ -72,12 +72,12 @@ async function list(args: Arguments, tools: Tools): Promise<number> {
   else if (runs.length === 0) tools.screen.note('no runs yet; start one: rlp run hello');
   else {
     tools.screen.table(
-      ['trace', 'opening', 'state', 'accepted', 'took', 'reason'],
+      ['trace', 'opening', 'state', 'when', 'took', 'reason'],
       runs.map((run) => [
         run.trace_id,
         run.name,
         run.state,
-        time(run.accepted_ms),
+        ago(systemClock.nowMs() - run.accepted_ms),
         typeof run.duration_ms === 'number' ? duration(run.duration_ms) : '-',
         run.reason ?? '',
       ]),

@@ -8,7 +8,7 @@ import type { Operations } from './operation.ts';
 
 export function modelOperations({ models, kb }: { readonly models: Models; readonly kb: Kb }): Operations {
   return {
-    'model.list': (args) => args.check(async () => ok({ models: models.list() })),
+    'model.list': (args) => args.check(async () => ok(models.list())),
     'bill.query': (args) => {
       const by = args.optionalText('by') ?? 'run';
       if (by !== 'run' && by !== 'node' && by !== 'model' && by !== 'day')

@@ -66,7 +66,10 @@ export function createModels({ clock, random, log, env }: ModelsDeps, config: Co
       const { called, latency: _, ...answer } = done.value;
       return ok({ answer: answer, called });
     },
-    list: () => broker.models() as unknown as JsonValue,
+    list() {
+      const { prices_date, rows } = broker.models();
+      return { prices_date, models: rows };
+    },
     endRun: (traceId) => broker.endRun(traceId),
     close: () => closeOf(broker),
   });
