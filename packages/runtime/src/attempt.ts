@@ -83,7 +83,7 @@ class RunningAttempt {
       message: (message) => this.#receive(message),
       lost: (why: Failure) => this.#fail('CellLost', why.message, true),
     });
-    if (this.#cell.dead) this.#fail('CellLost', 'the cell died before it was asked', true);
+    if (this.#cell.dead) this.#fail('CellLost', this.#cell.fault?.message ?? 'the cell died before it was asked', true);
     if (!this.#over) {
       this.#cell.ready = false;
       this.#cell.send(say.request, requestPayload(this.#attempt, this.#outputBytesMax));

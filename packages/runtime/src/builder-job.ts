@@ -37,6 +37,8 @@ export type PreparedFiles = {
   readonly cache_sha256: string;
   readonly modules_sha256: string;
   readonly layout: readonly LayoutEntry[];
+  /** Machine code of one of the modules, in `agent.hot`. */
+  readonly hot?: { readonly module: string; readonly sha256: string };
 };
 
 export type BuilderAnswer =

@@ -9,7 +9,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { type Failure, failure } from '@runloop/core';
 import { type Channel, type Message, createChannel, say } from './channel.ts';
-import { cellEngineFlags } from './builder.ts';
 import { cellHeapMib, channelBodyBytesMax } from './limits.ts';
 import type { PreparedComponent } from './prepared.ts';
 
@@ -19,13 +18,20 @@ export type CellEvents = {
   readonly lost: (failure: Failure) => void;
 };
 
+export type CellStart = {
+  /** Compile all of the component before saying that it is ready. */
+  readonly eager?: boolean;
+  /** The module whose machine code it shall answer with. */
+  readonly rehearsal?: string;
+};
+
 type Holdable = { ref(): void; unref(): void };
 
 const stderrBytesKept = 4096;
 
 export class CellProcess {
-  /** The prepared component that it holds, once it was told. */
-  key: string | undefined;
+  /** The prepared component that it is for. */
+  readonly key: string;
   runs = 0;
   ready = false;
   dead = false;
@@ -36,14 +42,15 @@ export class CellProcess {
   #events: CellEvents | undefined;
   #waiting: (() => void)[] = [];
   #stderr = '';
+  #fault: Failure | undefined;
 
-  constructor(programPath: string, cacheDir: string) {
+  constructor(programPath: string, cacheDir: string, key: string) {
+    this.key = key;
     const permissions = ['--permission', `--allow-fs-read=${programPath}`, `--allow-fs-read=${cacheDir}/prepared/*`];
     const guards = [
       '--disable-sigusr1',
       '--no-warnings',
       '--no-deprecation',
-      ...cellEngineFlags,
       `--max-old-space-size=${cellHeapMib}`,
     ];
     this.#child = spawn(process.execPath, [...permissions, ...guards, programPath], {
@@ -59,7 +66,7 @@ export class CellProcess {
     });
     this.closed = new Promise((resolve) => {
       const end = (): void => {
-        this.#lose(
+        this.lose(
           failure(
             'CellLost',
             `the cell ended unexpectedly${this.#stderr === '' ? '' : `: ${firstLine(this.#stderr)}`}`,
@@ -76,19 +83,26 @@ export class CellProcess {
     return this.#child.pid;
   }
 
-  /** `eager` has the cell compile all of the component before it says that it is ready. */
-  init(prepared: PreparedComponent, eager: boolean): void {
-    this.key = prepared.key;
+  /** Why it is dead. */
+  get fault(): Failure | undefined {
+    return this.#fault;
+  }
+
+  /** Tells it its component, whose files were verified. */
+  init(prepared: PreparedComponent, how: CellStart): void {
     const { files, dir, memoryBytes, fuel } = prepared;
+    const { hot } = files;
     this.send(say.init, {
       v: 1,
       code: `${dir}/agent.js`,
       cache: `${dir}/agent.cache`,
       modules: `${dir}/modules.bin`,
-      ...files,
+      layout: files.layout,
+      ...(hot === undefined ? {} : { hot: { module: hot.module, path: `${dir}/agent.hot` } }),
       memory_bytes_max: memoryBytes,
       fuel: String(fuel),
-      eager,
+      eager: how.eager === true,
+      ...(how.rehearsal === undefined ? {} : { rehearsal: { module: how.rehearsal } }),
     });
   }
 
@@ -96,7 +110,7 @@ export class CellProcess {
     if (this.dead) return;
     const frame = this.#channel.frame(schemaId, payload);
     if (frame.ok) this.#wire.write(frame.value);
-    else this.#lose(frame.error);
+    else this.lose(frame.error);
   }
 
   listen(events: CellEvents | undefined): void {
@@ -131,7 +145,7 @@ export class CellProcess {
       }
       this.#events?.message(message);
     }
-    if (fault !== undefined) this.#lose(fault);
+    if (fault !== undefined) this.lose(fault);
   }
 
   #wake(): void {
@@ -140,9 +154,11 @@ export class CellProcess {
     for (const resolve of waiting) resolve();
   }
 
-  #lose(why: Failure): void {
+  /** Gives it up for `why`. */
+  lose(why: Failure): void {
     if (this.dead) return;
     this.dead = true;
+    this.#fault = why;
     this.kill();
     this.#wake();
     this.#events?.lost(why);

@@ -154,13 +154,17 @@ class CellPool implements Cells {
         continue;
       }
       if (this.#alive.size >= this.#options.cellsMax) this.#evictSpare();
-      if (this.#alive.size < this.#options.cellsMax) return this.#start(prepared, false);
+      if (this.#alive.size < this.#options.cellsMax) {
+        const cell = this.#start(prepared);
+        await this.#tell(cell, prepared, false);
+        return cell;
+      }
       await this.#room(signal);
     }
   }
 
-  #start(prepared: PreparedComponent, eager: boolean): CellProcess {
-    const cell = new CellProcess(this.#program ?? '', this.#options.cacheDir);
+  #start(prepared: PreparedComponent): CellProcess {
+    const cell = new CellProcess(this.#program ?? '', this.#options.cacheDir, prepared.key);
     this.#started += 1;
     this.#alive.add(cell);
     cell.hold(false);
@@ -170,16 +174,23 @@ class CellPool implements Cells {
       if (at >= 0) this.#spares.splice(at, 1);
       this.#queue.shift()?.();
     });
-    cell.init(prepared, eager);
     return cell;
+  }
+
+  /** Its component's files are verified while it starts. */
+  async #tell(cell: CellProcess, prepared: PreparedComponent, eager: boolean): Promise<void> {
+    const problem = await this.#cache.verify(prepared);
+    if (problem === undefined) cell.init(prepared, { eager });
+    else cell.lose(problem);
   }
 
   #spare(prepared: PreparedComponent): CellProcess | undefined {
     if (this.#closed) return undefined;
     if (this.#spares.length >= sparesMax) this.#evictSpare();
     if (this.#alive.size >= this.#options.cellsMax) return undefined;
-    const cell = this.#start(prepared, true);
+    const cell = this.#start(prepared);
     this.#spares.push(cell);
+    void this.#tell(cell, prepared, true);
     return cell;
   }
 

@@ -18,6 +18,10 @@ export const fuelPerCpuMs = 400_000;
 export const builderMsMax = 60_000;
 /** What a builder process may say on its standard output and error together. */
 export const builderOutputBytesMax: number = 1024 * 1024;
+/** A rehearsal that takes longer is given up: the component has no machine code beforehand. */
+export const rehearsalMsMax = 10_000;
+/** Machine code kept of one component; of more, none is kept. */
+export const hotCodeBytesMax: number = 6 * 1024 * 1024;
 /** A frame of a cell; larger ends the cell. */
 export const channelBodyBytesMax: number = bodyBytesMax;
 /** Log text of one attempt that is passed on; the rest is counted. */

@@ -71,7 +71,7 @@ test.each<[string, string, object]>([
 ])('A7, A12: %s', async (what, source, expected) => {
   const program = join(dir, `${what.replaceAll(' ', '-')}.cjs`);
   await writeFile(program, source);
-  const cell = new CellProcess(program, dir);
+  const cell = new CellProcess(program, dir, 'key');
   const host = tableHost({ 'kb.search': () => new Promise(() => {}) });
   const run = {
     trace_id: 'ab'.repeat(16),
