@@ -46,7 +46,8 @@ export class CellProcess {
 
   constructor(programPath: string, cacheDir: string, key: string) {
     this.key = key;
-    const permissions = ['--permission', `--allow-fs-read=${programPath}`, `--allow-fs-read=${cacheDir}/prepared/*`];
+    const readable = [programPath, `${programPath}.js`, `${programPath}.cache`, `${cacheDir}/prepared/*`];
+    const permissions = ['--permission', ...readable.map((path) => `--allow-fs-read=${path}`)];
     const guards = [
       '--disable-sigusr1',
       '--no-warnings',

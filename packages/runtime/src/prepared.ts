@@ -179,10 +179,16 @@ async function verifyFiles(
   }
 }
 
+/** Our own files do not change under a process. */
+let ownStamp: Promise<string> | undefined;
+async function stampOfCell(): Promise<string> {
+  return digestJson({ tools, files: await stamps(dirname(program('cell'))) });
+}
+
 /** The cell's program with all it imports in one file, named by what it was made of. */
 async function bundleCell(deps: PreparedDeps, cacheDir: string): Promise<Result<string, Failure>> {
   try {
-    const stamp = digestJson({ node: process.version, files: await stamps(dirname(program('cell'))) });
+    const stamp = await (ownStamp ??= stampOfCell());
     const out = join(cacheDir, `cell-${stamp.slice(0, 16)}.cjs`);
     const there = await stat(out).catch(() => undefined);
     if (there === undefined) {
@@ -201,7 +207,7 @@ async function bundleCell(deps: PreparedDeps, cacheDir: string): Promise<Result<
 }
 
 async function stamps(own: string): Promise<string[]> {
-  const folders = [own, join(own, 'cell'), join(own, 'wasm')];
+  const folders = [own, join(own, 'builder'), join(own, 'cell'), join(own, 'wasm')];
   for (const name of ['core', 'rmp']) folders.push(await packageSources(name));
   const found: string[] = [];
   for (const folder of folders) {
