@@ -3,6 +3,8 @@ import type { ErrorCode } from '@runloop/core';
 
 export type BuildJob = {
   readonly type: 'build';
+  /** The agent's folder: what errors call files relative to. */
+  readonly dir: string;
   /** The module whose default export is the agent. */
   readonly entry: string;
   /** Folder of the package `@runloop/agent`. */

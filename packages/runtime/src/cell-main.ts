@@ -82,7 +82,7 @@ function load(init: Init): Prepared {
 function bufferOf(path: string): ArrayBuffer {
   const bytes = readFileSync(path);
   const whole = bytes.byteLength === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer;
-  return whole ? (bytes.buffer as ArrayBuffer) : new Uint8Array(bytes).buffer;
+  return whole ? bytes.buffer : new Uint8Array(bytes).buffer;
 }
 
 type Request = {

@@ -48,12 +48,7 @@ export class CellProcess {
     this.key = key;
     const readable = [programPath, `${programPath}.js`, `${programPath}.cache`, `${cacheDir}/prepared/*`];
     const permissions = ['--permission', ...readable.map((path) => `--allow-fs-read=${path}`)];
-    const guards = [
-      '--disable-sigusr1',
-      '--no-warnings',
-      '--no-deprecation',
-      `--max-old-space-size=${cellHeapMib}`,
-    ];
+    const guards = ['--disable-sigusr1', '--no-warnings', '--no-deprecation', `--max-old-space-size=${cellHeapMib}`];
     this.#child = spawn(process.execPath, [...permissions, ...guards, programPath], {
       env: {},
       cwd: '/',

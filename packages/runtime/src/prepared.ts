@@ -44,10 +44,7 @@ export type PreparedDeps = { readonly clock: Clock; readonly random: Random; rea
 const tools = { prepare: 3, transpiler: 'jco-transpile 0.15.0', node: process.version } as const;
 
 export interface PreparedCache {
-  get(
-    bundle: Pick<Bundle, 'component' | 'trusted'>,
-    limits: AgentLimits,
-  ): Promise<Result<PreparedComponent, Failure>>;
+  get(bundle: Pick<Bundle, 'component' | 'trusted'>, limits: AgentLimits): Promise<Result<PreparedComponent, Failure>>;
   /** What is wrong with the entry's files, if anything is. */
   verify(prepared: PreparedComponent): Promise<Failure | undefined>;
   /** Path of the cell's own program in one file. */
