@@ -14,6 +14,7 @@ import {
   createCells,
   hostKey,
 } from '../packages/runtime/src/index.ts';
+import { buildHostile, held } from './agents-held.ts';
 
 export type BenchRow = {
   readonly name: string;
@@ -138,6 +139,10 @@ export async function rows(): Promise<BenchRow[]> {
       await once(fresh, greeter, {});
       spareMs.push(performance.now() - start);
     }).then(() => spareMs.sort((a, b) => a - b)[Math.floor(spareMs.length / 2)] ?? 0);
+    const all = { ...deps, hostKey: signWith };
+    const hostile = await buildHostile(all, join(dir, 'hostile'), sdkDir);
+    const holding = await held(all, options, hostile, host, { loops: 10, hogs: 10 });
+    const loops = await held(all, options, hostile, host, { loops: 20, hogs: 0 });
     return [
       { name: 'agent, warm cell of its own, p50', value: warm, unit: 'ms', goal: '≤ 8 ms' },
       { name: 'agent, first run of a spare, p50', value: spare, unit: 'ms', goal: '≤ 20 ms' },
@@ -151,6 +156,16 @@ export async function rows(): Promise<BenchRow[]> {
         goal: '≤ 1.8 × node -e 0',
       },
       { name: 'memory of a cell (proportional set)', value: memory, unit: 'MiB' },
+      {
+        name: '10 loops and 10 hogs: event loop delay of this process, p99',
+        value: holding.delayP99Ms,
+        unit: 'ms',
+        goal: '≤ 10 ms',
+      },
+      { name: '10 loops and 10 hogs: one that behaves, beside them', value: holding.besideMs, unit: 'ms' },
+      { name: '20 loops: from the deadline to the last outcome', value: loops.lateMs, unit: 'ms', goal: '≤ 50 ms' },
+      { name: '20 loops: from the last outcome to no process', value: loops.goneMs, unit: 'ms', goal: '≤ 50 ms' },
+      { name: '20 loops: one that behaves, beside them', value: loops.besideMs, unit: 'ms' },
     ];
   } finally {
     await rm(dir, { recursive: true, force: true });

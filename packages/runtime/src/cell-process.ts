@@ -6,10 +6,11 @@
  * 3. `kill` is SIGKILL; `closed` resolves when the process is gone.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setPriority } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type Failure, failure } from '@runloop/core';
 import { type Channel, type Message, createChannel, say } from './channel.ts';
-import { cellHeapMib, channelBodyBytesMax } from './limits.ts';
+import { cellHeapMib, channelBodyBytesMax, longTurnNice } from './limits.ts';
 import type { PreparedComponent } from './prepared.ts';
 
 export type CellEvents = {
@@ -35,6 +36,7 @@ export class CellProcess {
   runs = 0;
   ready = false;
   dead = false;
+  gaveWay = false;
   readonly closed: Promise<void>;
   readonly #child: ChildProcess;
   readonly #channel: Channel = createChannel(channelBodyBytesMax);
@@ -117,6 +119,17 @@ export class CellProcess {
   async whenReady(): Promise<void> {
     if (this.ready || this.dead) return;
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** From now on the operating system prefers every other process to it; there is no way back. */
+  giveWay(): void {
+    if (this.dead || this.#child.pid === undefined) return;
+    this.gaveWay = true;
+    try {
+      setPriority(this.#child.pid, longTurnNice);
+    } catch {
+      // It ended just now, or the system does not let us: it has its deadline.
+    }
   }
 
   kill(): void {

@@ -3,7 +3,7 @@
  *
  * 1. A cell serves one attempt at a time, and only attempts of the component that it was told (A7).
  * 2. After a trap, a limit, a kill or a suspension a cell is thrown away; after an orderly end a trusted bundle's cell
- *    makes a fresh instance and stands ready again, at most `cellRunsMax` times.
+ *    makes a fresh instance and stands ready again, at most `cellRunsMax` times, unless it had to give way.
  * 3. At most `cellsMax` processes are alive; more attempts wait. `close` leaves no process.
  */
 import { mkdir } from 'node:fs/promises';
@@ -97,7 +97,7 @@ class CellPool implements Cells {
     const attempt: Attempt = { bundle, run: invocation.run, request: invocation.request, limits };
     const { outcome, reusable } = await runAttempt(this.#deps.clock, cell, attempt, host, signal);
     cell.hold(false);
-    this.#release(cell, reusable && bundle.trusted && cell.runs < cellRunsMax, prepared.value);
+    this.#release(cell, reusable && bundle.trusted && !cell.gaveWay && cell.runs < cellRunsMax, prepared.value);
     return outcome;
   }
 

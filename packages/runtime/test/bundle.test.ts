@@ -166,11 +166,7 @@ describe('a build that cannot be', () => {
       /^src\/agent\.ts:1:10: "x" is not exported by "@runloop\/agent"/,
     ],
     ['no default export', `export const x = 1;`, /^"default" is not exported by "src\/agent\.ts"/],
-    [
-      'at its start',
-      `throw new TypeError('at start');\nexport default {};`,
-      /^Failed to evaluate .*: Error: at start/,
-    ],
+    ['at its start', `throw new TypeError('at start');\nexport default {};`, /^Failed to evaluate .*: Error: at start/],
   ])('%s', async (_what, source, expected) => {
     await writeFile(join(bundle.dir, 'src/agent.ts'), source);
     const built = await buildAgent(deps, bundle.dir, { signWith: bench.key });
