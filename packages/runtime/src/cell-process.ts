@@ -6,10 +6,12 @@
  * 3. `kill` is SIGKILL; `closed` resolves when the process is gone.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type Failure, failure } from '@runloop/core';
 import { type Channel, type Message, createChannel, say } from './channel.ts';
+import { type Launcher, bareLauncher } from './launcher.ts';
 import { cellHeapMib, channelBodyBytesMax, longTurnNice } from './limits.ts';
 import type { PreparedComponent } from './prepared.ts';
 
@@ -46,12 +48,15 @@ export class CellProcess {
   #stderr = '';
   #fault: Failure | undefined;
 
-  constructor(programPath: string, cacheDir: string, key: string) {
+  constructor(programPath: string, cacheDir: string, key: string, launcher: Launcher = bareLauncher) {
     this.key = key;
-    const readable = [programPath, `${programPath}.js`, `${programPath}.cache`, `${cacheDir}/prepared/*`];
+    const program = [programPath, `${programPath}.js`, `${programPath}.cache`];
+    const readable = [...program, `${cacheDir}/prepared/*`];
     const permissions = ['--permission', ...readable.map((path) => `--allow-fs-read=${path}`)];
     const guards = ['--disable-sigusr1', '--no-warnings', '--no-deprecation', `--max-old-space-size=${cellHeapMib}`];
-    this.#child = spawn(process.execPath, [...permissions, ...guards, programPath], {
+    const nodeArgs = [...permissions, ...guards, programPath];
+    const { file, args } = launcher.command(nodeArgs, [...program, `${cacheDir}/prepared/${key}`]);
+    this.#child = spawn(file, args, {
       env: {},
       cwd: '/',
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
@@ -126,7 +131,7 @@ export class CellProcess {
     if (this.dead || this.#child.pid === undefined) return;
     this.gaveWay = true;
     try {
-      setPriority(this.#child.pid, longTurnNice);
+      for (const pid of family(this.#child.pid)) setPriority(pid, longTurnNice);
     } catch {
       // It ended just now, or the system does not let us: it has its deadline.
     }
@@ -172,6 +177,17 @@ export class CellProcess {
     this.#wake();
     this.#events?.lost(why);
   }
+}
+
+/** A process and those that it started: a launcher stays beside the cell. */
+function family(pid: number): number[] {
+  let children: number[] = [];
+  try {
+    children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
+  } catch {
+    // No such list here: then there is no such launcher either.
+  }
+  return [pid, ...children.flatMap(family)];
 }
 
 function firstLine(text: string): string {

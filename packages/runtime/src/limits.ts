@@ -22,6 +22,8 @@ export const builderOutputBytesMax: number = 1024 * 1024;
 export const rehearsalMsMax = 5_000;
 /** Machine code kept of one component; of more, none is kept. */
 export const hotCodeBytesMax: number = 6 * 1024 * 1024;
+/** Time that the sandbox's launcher has to show that it works here. */
+export const launcherMsMax = 5_000;
 /** A frame of a cell; larger ends the cell. */
 export const channelBodyBytesMax: number = bodyBytesMax;
 /** Log text of one attempt that is passed on; the rest is counted. */
