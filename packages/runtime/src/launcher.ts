@@ -40,7 +40,11 @@ function attempt(clock: Clock, { file, args }: Command): Promise<Failure | undef
   return new Promise((resolve) => {
     const child = spawn(file, args, { env: {}, cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
-    const deadline = clock.after(launcherMsMax, () => child.kill('SIGKILL'));
+    const deadline = clock.after(launcherMsMax, () => {
+      child.kill('SIGKILL');
+      child.stderr.destroy();
+      end(`it did not end within ${launcherMsMax} ms`);
+    });
     const end = (why: string | undefined): void => {
       deadline[Symbol.dispose]();
       resolve(why === undefined ? undefined : refused(why));

@@ -43,7 +43,7 @@ beforeAll(async () => {
       return {};`,
   });
   small = await buildTestAgent(bench, 'small', {
-    caps: '[limits]\nmemory_mib = 16\ncpu_ms = 200\nhostcalls = 5\noutput_kib = 1\nwall_ms = 2000\n',
+    caps: '[limits]\nmemory_mib = 16\ncpu_ms = 200\nhostcalls = 5\noutput_kib = 1\n',
     body: `
       if (request.with.ask === 'loop') for (;;) {}
       if (request.with.ask === 'hog') { const a: any[] = []; for (;;) a.push(new Uint8Array(1 << 20)); }
@@ -244,7 +244,7 @@ describe('the build cache', () => {
       expect(await once()).toMatchObject({ type: 'succeeded' });
     }
   });
-  test('an agent that does not end its rehearsal runs all the same, without machine code beforehand', async () => {
+  test('A10: an agent that does not end its rehearsal runs all the same, without machine code beforehand', async () => {
     await using other = await workbench(0);
     const bundle = await buildTestAgent(other, 'endless', {
       caps: '[limits]\ncpu_ms = 600000\n',

@@ -1,6 +1,6 @@
 /** Bundles of signers that are not trusted: in bubblewrap or not at all. */
 import { existsSync } from 'node:fs';
-import { readFile, readdir, readlink } from 'node:fs/promises';
+import { readFile, readdir, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Bundle, type Cells, createCells } from '../src/index.ts';
@@ -79,6 +79,16 @@ describe.skipIf(!existsSync('/usr/bin/bwrap'))('A7: a cell of a signer that is n
     await expect.poll(cellProcesses).toEqual([]);
   });
 });
+
+test('A10: a bubblewrap that hangs is given up', async () => {
+  const path = join(bench.dir, 'hanging-bwrap');
+  await writeFile(path, '#!/bin/sh\nexec sleep 60\n', { mode: 0o700 });
+  await using cells = pool(path);
+  expect(await run({ ...bench, cells }, stranger)).toMatchObject({
+    code: 'InvalidBundle',
+    reason: expect.stringMatching(/it did not end within 5000 ms/),
+  });
+}, 30_000);
 
 test('A12: where there is no bubblewrap it is refused, with what to do', async () => {
   await using cells = pool('/nonexistent/bwrap');
