@@ -3,13 +3,14 @@
  *
  * 1. Exactly one outcome, whatever cell and host do; what comes after it is ignored.
  * 2. The wall deadline and a cancellation kill the cell at once and abort the host call under way.
- * 3. The answer's ports and types are those that the manifest declares.
+ * 3. A guest that computes for long without a host call gives way, so that the others and this process do not wait for it.
+ * 4. The answer's ports and types are those that the manifest declares.
  */
 import { type Clock, type Failure, type JsonValue, isJsonObject, parseJson } from '@runloop/core';
 import type { Bundle } from './bundle.ts';
 import type { CellProcess } from './cell-process.ts';
 import { type Message, say } from './channel.ts';
-import { type AgentLimits, hostArgsBytesMax, logBytesMax, logLineBytesMax } from './limits.ts';
+import { type AgentLimits, hostArgsBytesMax, logBytesMax, logLineBytesMax, turnMsMax } from './limits.ts';
 import type {
   AgentRequest,
   AttemptFailureCode,
@@ -62,6 +63,7 @@ class RunningAttempt {
   #logged = 0;
   #inCall = false;
   #over = false;
+  #turn: Disposable | undefined;
 
   constructor(clock: Clock, cell: CellProcess, attempt: Attempt, host: HostCalls) {
     this.#clock = clock;
@@ -83,8 +85,9 @@ class RunningAttempt {
       message: (message) => this.#receive(message),
       lost: (why: Failure) => this.#fail('CellLost', why.message, true),
     });
-    if (this.#cell.dead) this.#fail('CellLost', 'the cell died before it was asked', true);
+    if (this.#cell.dead) this.#fail('CellLost', this.#cell.fault?.message ?? 'the cell died before it was asked', true);
     if (!this.#over) {
+      if (this.#cell.ready) this.#beginTurn();
       this.#cell.ready = false;
       this.#cell.send(say.request, requestPayload(this.#attempt, this.#outputBytesMax));
     }
@@ -96,6 +99,7 @@ class RunningAttempt {
   #end(ending: Ending, reusable: boolean): void {
     if (this.#over) return;
     this.#over = true;
+    this.#endTurn();
     this.#cell.listen(undefined);
     if (!reusable) this.#cell.kill();
     this.#calls.abort();
@@ -111,10 +115,23 @@ class RunningAttempt {
     this.#end({ type: 'failed', code, reason, retryable }, reusable);
   }
 
+  /** The guest computes from here; a cell that starts is not counted until it stands ready. */
+  #beginTurn(): void {
+    this.#endTurn();
+    this.#turn = this.#clock.after(turnMsMax, () => this.#cell.giveWay());
+  }
+
+  #endTurn(): void {
+    this.#turn?.[Symbol.dispose]();
+    this.#turn = undefined;
+  }
+
   #receive({ schemaId, payload }: Message): void {
     if (schemaId === say.response) this.#respond(payload);
     else if (schemaId === say.log) this.#log(payload);
+    else if (schemaId === say.hello && this.#turn === undefined) this.#beginTurn();
     else if (schemaId === say.hostcall) {
+      this.#endTurn();
       this.#hostCall(payload).catch((error: unknown) =>
         this.#fail('Internal', `the host failed: ${error instanceof Error ? error.message : String(error)}`, true),
       );
@@ -140,6 +157,7 @@ class RunningAttempt {
         };
     this.#inCall = false;
     if (this.#over) return;
+    this.#beginTurn();
     if (answer.type === 'suspend') return this.#end({ type: 'suspended', reason: answer.reason }, false);
     const { code, message, retryable, value } = { code: '', message: '', retryable: false, value: null, ...answer };
     if (answer.type === 'value')

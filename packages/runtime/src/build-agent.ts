@@ -39,6 +39,9 @@ export async function buildAgent(
   if (!(await exists(entry))) return refuse('there is no src/agent.ts');
   const sdkDir = (await findSdk(source)) ?? options.sdkDir;
   if (sdkDir === undefined) return refuse('the package @runloop/agent is not installed', 'npm install @runloop/agent');
+  const sdkFromSource = fromSource && (await exists(join(sdkDir, 'src/index.ts')));
+  const stale = sdkFromSource ? undefined : await missingFromSdk(sdkDir);
+  if (stale !== undefined) return refuse(`${sdkDir} ${stale}`, 'where it is a checkout: npm run build');
   const outDir = resolve(options.outDir ?? source);
   try {
     if (outDir !== source) await copySources(source, outDir);
@@ -47,9 +50,10 @@ export async function buildAgent(
     await mkdir(dirname(out), { recursive: true });
     const built = await runBuilder(deps, {
       type: 'build',
+      dir: source,
       entry,
       sdkDir,
-      fromSource: fromSource && (await exists(join(sdkDir, 'src/index.ts'))),
+      fromSource: sdkFromSource,
       out: `${out}.new`,
     });
     if (!built.ok) return built;
@@ -87,6 +91,14 @@ async function copySources(source: string, outDir: string): Promise<void> {
   for (const name of copied) {
     if (await exists(join(source, name))) await cp(join(source, name), join(outDir, name), { recursive: true });
   }
+}
+
+/** What a built SDK must give the build's entry and the agent; one that was built long ago may lack it. */
+async function missingFromSdk(sdkDir: string): Promise<string | undefined> {
+  const index = await readFile(join(sdkDir, 'dist/index.js'), 'utf8').catch(() => undefined);
+  if (index === undefined) return 'is not built: there is no dist/index.js';
+  const missing = ['bindAgent', 'defineAgent'].filter((name) => !index.includes(name));
+  return missing.length === 0 ? undefined : `was built before it had ${missing.join(' and ')}`;
 }
 
 async function findSdk(from: string): Promise<string | undefined> {

@@ -3,6 +3,8 @@ import type { ErrorCode } from '@runloop/core';
 
 export type BuildJob = {
   readonly type: 'build';
+  /** The agent's folder: what errors call files relative to. */
+  readonly dir: string;
   /** The module whose default export is the agent. */
   readonly entry: string;
   /** Folder of the package `@runloop/agent`. */
@@ -37,6 +39,8 @@ export type PreparedFiles = {
   readonly cache_sha256: string;
   readonly modules_sha256: string;
   readonly layout: readonly LayoutEntry[];
+  /** Machine code of one of the modules, in `agent.hot`. */
+  readonly hot?: { readonly module: string; readonly sha256: string };
 };
 
 export type BuilderAnswer =

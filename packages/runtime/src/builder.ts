@@ -2,7 +2,8 @@
  * Starts builder processes and reads their answers.
  *
  * 1. A builder has no environment, a deadline, and bounded output; what it does not say in time is a failure.
- * 2. A `prepare` builder may read files and write its one folder, by Node's permission model; it starts nothing.
+ * 2. No V8 flag is on its command line, as none is on a cell's: V8 would refuse the code cache that it makes.
+ * 3. A `prepare` builder may read files and write its one folder, by Node's permission model; it starts nothing.
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -16,15 +17,12 @@ export function program(name: string): string {
   return fileURLToPath(new URL(`./${name}-main.${fromSource ? 'ts' : 'js'}`, import.meta.url));
 }
 
-/** Flags of V8 that a cell runs with: the builder has the same, or V8 would refuse its code cache. */
-export const cellEngineFlags: readonly string[] = ['--wasm-lazy-validation'];
-
 export async function runBuilder(
   deps: { readonly clock: Clock },
   job: BuilderJob,
 ): Promise<Result<Extract<BuilderAnswer, { ok: true }>, Failure>> {
   const permissions = job.type === 'prepare' ? preparePermissions(job) : [];
-  const conditions = [...cellEngineFlags, ...(fromSource ? ['--conditions=source'] : [])];
+  const conditions = fromSource ? ['--conditions=source'] : [];
   const child = spawn(
     process.execPath,
     [...permissions, ...conditions, '--disable-sigusr1', '--no-warnings', program('builder')],

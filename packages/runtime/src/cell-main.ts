@@ -1,16 +1,19 @@
 /**
  * A cell: the process in which guest code runs, and nothing else does (A7).
  *
- * 1. It has one duplex channel, descriptor 3, and reads no file but the prepared component that `init` names.
- * 2. Every file is compared with the digest that came over the channel before it is used.
- * 3. It serves one request at a time. After an answer or an orderly failure it makes a fresh instance and says hello again.
- * 4. When the channel closes, it ends.
+ * 1. It has one duplex channel, descriptor 3, and reads no file but the prepared component that `init` names, which the
+ *    daemon has compared with its digests.
+ * 2. It serves one request at a time. After an answer or an orderly failure it makes a fresh instance and says hello again.
+ * 3. When the channel closes, it ends.
+ *
+ * It is written for its start: a few modules of Node, no V8 flag on its command line (any of them makes V8 refuse the
+ * code that Node carries for its own modules), reads that block, for there is never anything else to do meanwhile.
  */
-import { createHash } from 'node:crypto';
-import { closeSync, read, readFileSync, writeSync } from 'node:fs';
+import { readFileSync, readSync, writeSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 import { fromHex } from '@runloop/core';
+import { rehearse, restoreModule } from './cell/compiled-code.ts';
 import { type AgentInstance, type Prepared, createInstance } from './cell/instance.ts';
 import { type Message, createChannel, say } from './channel.ts';
 import { channelBodyBytesMax } from './limits.ts';
@@ -20,6 +23,8 @@ const channel = createChannel(channelBodyBytesMax);
 const pending = new Map<number, { resolve: (text: string) => void; reject: (error: Error) => void }>();
 let instance: AgentInstance | undefined;
 let prepared: Prepared | undefined;
+let rehearsed: string | undefined;
+let takeCode: ((module: WebAssembly.Module) => Uint8Array) | undefined;
 
 function send(schemaId: number, payload: { readonly [key: string]: unknown }): void {
   const frame = channel.frame(schemaId, payload);
@@ -27,34 +32,40 @@ function send(schemaId: number, payload: { readonly [key: string]: unknown }): v
   for (let at = 0; at < frame.value.length;) at += writeSync(channelFd, frame.value, at);
 }
 
-function file(path: string, digest: string): Buffer {
-  const bytes = readFileSync(path);
-  if (createHash('sha256').update(bytes).digest('hex') !== digest) throw new Error(`${path} is not what was prepared`);
-  return bytes;
-}
-
 type Init = {
   readonly code: string;
-  readonly code_sha256: string;
   readonly cache: string;
-  readonly cache_sha256: string;
   readonly modules: string;
-  readonly modules_sha256: string;
   readonly layout: readonly { readonly name: string; readonly offset: number; readonly bytes: number }[];
+  /** Machine code of one of the modules. */
+  readonly hot?: { readonly module: string; readonly path: string };
   readonly memory_bytes_max: number;
   readonly fuel: string;
   /** Compile every function now: for a spare, whose time is nobody's. */
   readonly eager: boolean;
+  /** Serve one request for the sake of the machine code that it leaves. */
+  readonly rehearsal?: { readonly module: string };
 };
 
 function load(init: Init): Prepared {
-  const source = file(init.code, init.code_sha256).toString('utf8');
-  const script = new Script(source, { filename: 'agent.js', cachedData: file(init.cache, init.cache_sha256) });
-  const binary = file(init.modules, init.modules_sha256);
-  if (init.eager) setFlagsFromString('--no-wasm-lazy-compilation');
+  const source = readFileSync(init.code, 'utf8');
+  // Before any flag is set: V8 compares them with those that the cache was made under.
+  const script = new Script(source, { filename: 'agent.js', cachedData: readFileSync(init.cache) });
+  const binary = readFileSync(init.modules);
   const modules = new Map<string, WebAssembly.Module>();
-  for (const { name, offset, bytes } of init.layout) {
-    modules.set(name, new WebAssembly.Module(new Uint8Array(binary.subarray(offset, offset + bytes))));
+  const bytesOf = ({ offset, bytes }: Init['layout'][number]): Uint8Array =>
+    new Uint8Array(binary.buffer, binary.byteOffset + offset, bytes);
+  const { hot, rehearsal } = init;
+  if (rehearsal !== undefined) takeCode = rehearse();
+  else {
+    for (const part of init.layout) {
+      const module = part.name === hot?.module ? restoreModule(bufferOf(hot.path), bytesOf(part)) : undefined;
+      if (module !== undefined) modules.set(part.name, module);
+    }
+    setFlagsFromString(init.eager && modules.size === 0 ? '--no-wasm-lazy-compilation' : '--wasm-lazy-validation');
+  }
+  for (const part of init.layout) {
+    if (!modules.has(part.name)) modules.set(part.name, new WebAssembly.Module(bytesOf(part)));
   }
   return {
     instantiate: script.runInThisContext() as Prepared['instantiate'],
@@ -66,6 +77,12 @@ function load(init: Init): Prepared {
     memoryBytesMax: init.memory_bytes_max,
     fuel: BigInt(init.fuel),
   };
+}
+
+function bufferOf(path: string): ArrayBuffer {
+  const bytes = readFileSync(path);
+  const whole = bytes.byteLength === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer;
+  return whole ? bytes.buffer : new Uint8Array(bytes).buffer;
 }
 
 type Request = {
@@ -100,6 +117,10 @@ async function serve(request: Request): Promise<void> {
         send(say.hostcall, { v: 1, index, op, args });
       }),
   });
+  if (takeCode !== undefined && rehearsed !== undefined) {
+    const code = takeCode(prepared.module(rehearsed));
+    return send(say.response, { v: 1, outcome: { type: 'rehearsed', code }, usage });
+  }
   send(say.response, { v: 1, outcome, usage });
   if (outcome.type === 'refused') return;
   instance = await createInstance(prepared);
@@ -118,7 +139,9 @@ function answer(payload: { readonly [key: string]: unknown }): void {
 
 async function receive(message: Message): Promise<void> {
   if (message.schemaId === say.init) {
-    prepared = load(message.payload as unknown as Init);
+    const init = message.payload as unknown as Init;
+    rehearsed = init.rehearsal?.module;
+    prepared = load(init);
     instance = await createInstance(prepared);
     send(say.hello, { v: 1, kind: 'cell', ready: true });
   } else if (message.schemaId === say.request) await serve(message.payload as unknown as Request);
@@ -142,18 +165,14 @@ function fail(error: unknown): void {
 }
 
 const buffer = Buffer.allocUnsafe(64 * 1024);
+/** Waits for what comes next; between two reads all promises are followed to where they wait for an answer. */
 function listen(): void {
-  read(channelFd, buffer, 0, buffer.length, null, (error, count) => {
-    if (error !== null || count === 0) {
-      closeSync(channelFd);
-      process.exit(0);
-    }
-    const { messages, fault } = channel.push(Buffer.from(buffer.subarray(0, count)));
-    for (const message of messages) take(message);
-    if (fault !== undefined) fail(new Error(fault.message));
-    listen();
-  });
+  const count = readSync(channelFd, buffer);
+  if (count === 0) process.exit(0);
+  const { messages, fault } = channel.push(Buffer.from(buffer.subarray(0, count)));
+  for (const message of messages) take(message);
+  if (fault !== undefined) fail(new Error(fault.message));
+  setImmediate(listen);
 }
 
 listen();
-send(say.hello, { v: 1, kind: 'cell', ready: false });

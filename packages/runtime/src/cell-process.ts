@@ -6,11 +6,13 @@
  * 3. `kill` is SIGKILL; `closed` resolves when the process is gone.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type Failure, failure } from '@runloop/core';
 import { type Channel, type Message, createChannel, say } from './channel.ts';
-import { cellEngineFlags } from './builder.ts';
-import { cellHeapMib, channelBodyBytesMax } from './limits.ts';
+import { type Launcher, bareLauncher } from './launcher.ts';
+import { cellHeapMib, channelBodyBytesMax, longTurnNice } from './limits.ts';
 import type { PreparedComponent } from './prepared.ts';
 
 export type CellEvents = {
@@ -19,16 +21,24 @@ export type CellEvents = {
   readonly lost: (failure: Failure) => void;
 };
 
+export type CellStart = {
+  /** Compile all of the component before saying that it is ready. */
+  readonly eager?: boolean;
+  /** The module whose machine code it shall answer with. */
+  readonly rehearsal?: string;
+};
+
 type Holdable = { ref(): void; unref(): void };
 
 const stderrBytesKept = 4096;
 
 export class CellProcess {
-  /** The prepared component that it holds, once it was told. */
-  key: string | undefined;
+  /** The prepared component that it is for. */
+  readonly key: string;
   runs = 0;
   ready = false;
   dead = false;
+  gaveWay = false;
   readonly closed: Promise<void>;
   readonly #child: ChildProcess;
   readonly #channel: Channel = createChannel(channelBodyBytesMax);
@@ -36,17 +46,17 @@ export class CellProcess {
   #events: CellEvents | undefined;
   #waiting: (() => void)[] = [];
   #stderr = '';
+  #fault: Failure | undefined;
 
-  constructor(programPath: string, cacheDir: string) {
-    const permissions = ['--permission', `--allow-fs-read=${programPath}`, `--allow-fs-read=${cacheDir}/prepared/*`];
-    const guards = [
-      '--disable-sigusr1',
-      '--no-warnings',
-      '--no-deprecation',
-      ...cellEngineFlags,
-      `--max-old-space-size=${cellHeapMib}`,
-    ];
-    this.#child = spawn(process.execPath, [...permissions, ...guards, programPath], {
+  constructor(programPath: string, cacheDir: string, key: string, launcher: Launcher = bareLauncher) {
+    this.key = key;
+    const program = [programPath, `${programPath}.js`, `${programPath}.cache`];
+    const readable = [...program, `${cacheDir}/prepared/*`];
+    const permissions = ['--permission', ...readable.map((path) => `--allow-fs-read=${path}`)];
+    const guards = ['--disable-sigusr1', '--no-warnings', '--no-deprecation', `--max-old-space-size=${cellHeapMib}`];
+    const nodeArgs = [...permissions, ...guards, programPath];
+    const { file, args } = launcher.command(nodeArgs, [...program, `${cacheDir}/prepared/${key}`]);
+    this.#child = spawn(file, args, {
       env: {},
       cwd: '/',
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
@@ -59,7 +69,7 @@ export class CellProcess {
     });
     this.closed = new Promise((resolve) => {
       const end = (): void => {
-        this.#lose(
+        this.lose(
           failure(
             'CellLost',
             `the cell ended unexpectedly${this.#stderr === '' ? '' : `: ${firstLine(this.#stderr)}`}`,
@@ -76,19 +86,26 @@ export class CellProcess {
     return this.#child.pid;
   }
 
-  /** `eager` has the cell compile all of the component before it says that it is ready. */
-  init(prepared: PreparedComponent, eager: boolean): void {
-    this.key = prepared.key;
+  /** Why it is dead. */
+  get fault(): Failure | undefined {
+    return this.#fault;
+  }
+
+  /** Tells it its component, whose files were verified. */
+  init(prepared: PreparedComponent, how: CellStart): void {
     const { files, dir, memoryBytes, fuel } = prepared;
+    const { hot } = files;
     this.send(say.init, {
       v: 1,
       code: `${dir}/agent.js`,
       cache: `${dir}/agent.cache`,
       modules: `${dir}/modules.bin`,
-      ...files,
+      layout: files.layout,
+      ...(hot === undefined ? {} : { hot: { module: hot.module, path: `${dir}/agent.hot` } }),
       memory_bytes_max: memoryBytes,
       fuel: String(fuel),
-      eager,
+      eager: how.eager === true,
+      ...(how.rehearsal === undefined ? {} : { rehearsal: { module: how.rehearsal } }),
     });
   }
 
@@ -96,7 +113,7 @@ export class CellProcess {
     if (this.dead) return;
     const frame = this.#channel.frame(schemaId, payload);
     if (frame.ok) this.#wire.write(frame.value);
-    else this.#lose(frame.error);
+    else this.lose(frame.error);
   }
 
   listen(events: CellEvents | undefined): void {
@@ -107,6 +124,17 @@ export class CellProcess {
   async whenReady(): Promise<void> {
     if (this.ready || this.dead) return;
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** From now on the operating system prefers every other process to it; there is no way back. */
+  giveWay(): void {
+    if (this.dead || this.#child.pid === undefined) return;
+    this.gaveWay = true;
+    try {
+      for (const pid of family(this.#child.pid)) setPriority(pid, longTurnNice);
+    } catch {
+      // It ended just now, or the system does not let us: it has its deadline.
+    }
   }
 
   kill(): void {
@@ -131,7 +159,7 @@ export class CellProcess {
       }
       this.#events?.message(message);
     }
-    if (fault !== undefined) this.#lose(fault);
+    if (fault !== undefined) this.lose(fault);
   }
 
   #wake(): void {
@@ -140,13 +168,26 @@ export class CellProcess {
     for (const resolve of waiting) resolve();
   }
 
-  #lose(why: Failure): void {
+  /** Gives it up for `why`. */
+  lose(why: Failure): void {
     if (this.dead) return;
     this.dead = true;
+    this.#fault = why;
     this.kill();
     this.#wake();
     this.#events?.lost(why);
   }
+}
+
+/** A process and those that it started: a launcher stays beside the cell. */
+function family(pid: number): number[] {
+  let children: number[] = [];
+  try {
+    children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
+  } catch {
+    // No such list here: then there is no such launcher either.
+  }
+  return [pid, ...children.flatMap(family)];
 }
 
 function firstLine(text: string): string {

@@ -3,8 +3,9 @@
  *
  * 1. A cell serves one attempt at a time, and only attempts of the component that it was told (A7).
  * 2. After a trap, a limit, a kill or a suspension a cell is thrown away; after an orderly end a trusted bundle's cell
- *    makes a fresh instance and stands ready again, at most `cellRunsMax` times.
- * 3. At most `cellsMax` processes are alive; more attempts wait. `close` leaves no process.
+ *    makes a fresh instance and stands ready again, at most `cellRunsMax` times, unless it had to give way.
+ * 3. A bundle that is not trusted runs in bubblewrap, in a cell that serves nothing else, or not at all.
+ * 4. At most `cellsMax` processes are alive; more attempts wait. `close` leaves no process.
  */
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -13,6 +14,7 @@ import { type Attempt, runAttempt } from './attempt.ts';
 import type { Bundle } from './bundle.ts';
 import { CellProcess } from './cell-process.ts';
 import type { HostKey } from './keys.ts';
+import { type Launcher, bareLauncher, bubblewrap } from './launcher.ts';
 import { type AgentLimits, cellRunsMax, cellsMax, sparesMax } from './limits.ts';
 import type { AgentRequest, AttemptFailureCode, AttemptOutcome, HostCalls, RunIdentity } from './outcome.ts';
 import { type PreparedComponent, createPreparedCache } from './prepared.ts';
@@ -28,6 +30,8 @@ export type CellsOptions = {
   /** Cells kept ready for each component that was used, besides those in use; 0 for none. */
   readonly spares: number;
   readonly cellsMax?: number;
+  /** Absolute path of bubblewrap, in which cells of signers that are not trusted run. */
+  readonly bwrap?: string;
 };
 
 export type Invocation = {
@@ -67,6 +71,7 @@ class CellPool implements Cells {
   /** Ready or becoming ready, oldest first. */
   readonly #spares: CellProcess[] = [];
   readonly #queue: (() => void)[] = [];
+  readonly #confined: Launcher;
   #program: string | undefined;
   #started = 0;
   #closed = false;
@@ -78,6 +83,7 @@ class CellPool implements Cells {
       cacheDir: resolve(options.cacheDir),
       cellsMax: Math.min(options.cellsMax ?? cellsMax, cellsMax),
     };
+    this.#confined = bubblewrap(deps, options.bwrap ?? '/usr/bin/bwrap');
     this.#cache = createPreparedCache(deps, this.#options.cacheDir);
   }
 
@@ -87,23 +93,27 @@ class CellPool implements Cells {
     if (signal.aborted) return { type: 'cancelled', usage: nothingUsed };
     const prepared = await this.#prepare(bundle, limits);
     if (!prepared.ok) {
-      const { code, message } = prepared.error;
-      return { type: 'failed', code: preparationCode(code), reason: message, retryable: false, usage: nothingUsed };
+      const { code, message, hint } = prepared.error;
+      const reason = hint === undefined ? message : `${message} (${hint})`;
+      return { type: 'failed', code: preparationCode(code), reason, retryable: false, usage: nothingUsed };
     }
-    const cell = await this.#acquire(prepared.value, signal);
+    const cell = await this.#acquire(prepared.value, bundle.trusted, signal);
     if (cell === undefined) return { type: 'cancelled', usage: nothingUsed };
     cell.runs += 1;
     cell.hold(true);
     const attempt: Attempt = { bundle, run: invocation.run, request: invocation.request, limits };
     const { outcome, reusable } = await runAttempt(this.#deps.clock, cell, attempt, host, signal);
     cell.hold(false);
-    this.#release(cell, reusable && bundle.trusted && cell.runs < cellRunsMax, prepared.value);
+    const keep = reusable && bundle.trusted && !cell.gaveWay && cell.runs < cellRunsMax;
+    this.#release(cell, keep, bundle.trusted, prepared.value);
     return outcome;
   }
 
   async warm(bundle: Bundle, limits: AgentLimits = bundle.caps.limits): Promise<Result<void, Failure>> {
     const prepared = await this.#prepare(bundle, limits);
     if (!prepared.ok) return prepared;
+    // One that is not trusted gets a cell of its own at each run.
+    if (!bundle.trusted) return ok(undefined);
     const cell = this.#spares.find((spare) => spare.key === prepared.value.key) ?? this.#spare(prepared.value);
     cell?.hold(true);
     await cell?.whenReady();
@@ -130,6 +140,8 @@ class CellPool implements Cells {
   }
 
   async #prepare(bundle: Bundle, limits: AgentLimits): Promise<Result<PreparedComponent, Failure>> {
+    const refusal = bundle.trusted ? undefined : await this.#confined.refusal();
+    if (refusal !== undefined) return err(refusal);
     if (this.#program === undefined) {
       await mkdir(this.#options.cacheDir, { recursive: true, mode: 0o700 });
       const program = await this.#cache.cellProgram();
@@ -140,12 +152,12 @@ class CellPool implements Cells {
   }
 
   /** A cell that holds `prepared`: a spare, or a new one as soon as there is room. */
-  async #acquire(prepared: PreparedComponent, signal: AbortSignal): Promise<CellProcess | undefined> {
+  async #acquire(prepared: PreparedComponent, trusted: boolean, signal: AbortSignal): Promise<CellProcess | undefined> {
     for (;;) {
       if (this.#closed || signal.aborted) return undefined;
       // One that only makes a fresh instance is ready sooner than a new one; one that still compiles is not.
       const soon = (spare: CellProcess): boolean => spare.ready || spare.runs > 0;
-      const at = this.#spares.findIndex((spare) => spare.key === prepared.key && !spare.dead && soon(spare));
+      const at = this.#spares.findIndex((spare) => trusted && spare.key === prepared.key && !spare.dead && soon(spare));
       const spare = at < 0 ? undefined : this.#spares.splice(at, 1)[0];
       if (spare !== undefined) {
         spare.hold(true);
@@ -154,13 +166,18 @@ class CellPool implements Cells {
         continue;
       }
       if (this.#alive.size >= this.#options.cellsMax) this.#evictSpare();
-      if (this.#alive.size < this.#options.cellsMax) return this.#start(prepared, false);
+      if (this.#alive.size < this.#options.cellsMax) {
+        const cell = this.#start(prepared, trusted);
+        await this.#tell(cell, prepared, false);
+        return cell;
+      }
       await this.#room(signal);
     }
   }
 
-  #start(prepared: PreparedComponent, eager: boolean): CellProcess {
-    const cell = new CellProcess(this.#program ?? '', this.#options.cacheDir);
+  #start(prepared: PreparedComponent, trusted: boolean): CellProcess {
+    const launcher = trusted ? bareLauncher : this.#confined;
+    const cell = new CellProcess(this.#program ?? '', this.#options.cacheDir, prepared.key, launcher);
     this.#started += 1;
     this.#alive.add(cell);
     cell.hold(false);
@@ -170,8 +187,14 @@ class CellPool implements Cells {
       if (at >= 0) this.#spares.splice(at, 1);
       this.#queue.shift()?.();
     });
-    cell.init(prepared, eager);
     return cell;
+  }
+
+  /** Its component's files are verified while it starts. */
+  async #tell(cell: CellProcess, prepared: PreparedComponent, eager: boolean): Promise<void> {
+    const problem = await this.#cache.verify(prepared);
+    if (problem === undefined) cell.init(prepared, { eager });
+    else cell.lose(problem);
   }
 
   #spare(prepared: PreparedComponent): CellProcess | undefined {
@@ -180,6 +203,7 @@ class CellPool implements Cells {
     if (this.#alive.size >= this.#options.cellsMax) return undefined;
     const cell = this.#start(prepared, true);
     this.#spares.push(cell);
+    void this.#tell(cell, prepared, true);
     return cell;
   }
 
@@ -187,7 +211,7 @@ class CellPool implements Cells {
     this.#spares.shift()?.kill();
   }
 
-  #release(cell: CellProcess, keep: boolean, prepared: PreparedComponent): void {
+  #release(cell: CellProcess, keep: boolean, trusted: boolean, prepared: PreparedComponent): void {
     const ready = (): number => this.#spares.filter((spare) => spare.key === prepared.key).length;
     if (
       keep &&
@@ -201,7 +225,7 @@ class CellPool implements Cells {
     } else {
       cell.kill();
     }
-    if (ready() < this.#options.spares && this.#queue.length === 0) this.#spare(prepared);
+    if (trusted && ready() < this.#options.spares && this.#queue.length === 0) this.#spare(prepared);
   }
 
   #room(signal: AbortSignal): Promise<void> {

@@ -18,6 +18,12 @@ export const fuelPerCpuMs = 400_000;
 export const builderMsMax = 60_000;
 /** What a builder process may say on its standard output and error together. */
 export const builderOutputBytesMax: number = 1024 * 1024;
+/** A rehearsal that takes longer is given up: the component has no machine code beforehand. */
+export const rehearsalMsMax = 5_000;
+/** Machine code kept of one component; of more, none is kept. */
+export const hotCodeBytesMax: number = 6 * 1024 * 1024;
+/** Time that the sandbox's launcher has to show that it works here. */
+export const launcherMsMax = 5_000;
 /** A frame of a cell; larger ends the cell. */
 export const channelBodyBytesMax: number = bodyBytesMax;
 /** Log text of one attempt that is passed on; the rest is counted. */
@@ -30,6 +36,10 @@ export const hostArgsBytesMax: number = 1024 * 1024;
 export const cellRunsMax = 200;
 /** Cells that stand ready, of all bundles together. */
 export const sparesMax = 16;
+/** A guest that computes longer than this without asking its host anything gives way to every other process. */
+export const turnMsMax = 100;
+/** How much it gives way, as `nice` counts. */
+export const longTurnNice = 10;
 /** Cells alive at once; more wait. */
 export const cellsMax = 64;
 /** What a cell's V8 heap may hold, beside the guest's own memory. */

@@ -1,5 +1,5 @@
 /** Bundles on disk: what loads, what is refused and why; the host's key. */
-import { appendFile, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, appendFile, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { unwrap } from '@runloop/core';
@@ -129,12 +129,44 @@ describe('a manifest', () => {
 
 describe('a build that cannot be', () => {
   test.each([
+    ['no dist', undefined, /is not built: there is no dist\/index\.js$/],
+    ['an old dist', 'export const defineAgent = 1;', /was built before it had bindAgent$/],
+  ])('A12: an SDK with %s', async (what, index, expected) => {
+    const sdk = join(bench.dir, 'sdk', what);
+    await mkdir(join(sdk, 'dist'), { recursive: true });
+    if (index !== undefined) await writeFile(join(sdk, 'dist/index.js'), index);
+    const source = join(bench.dir, 'without-sdk');
+    await mkdir(join(source, 'src'), { recursive: true });
+    await writeFile(join(source, 'manifest.toml'), '[agent]\nname = "lonely"\nversion = "0.1.0"\n');
+    await writeFile(join(source, 'src/agent.ts'), '');
+    expect(await buildAgent(deps, source, { signWith: bench.key, sdkDir: sdk })).toMatchObject({
+      ok: false,
+      error: {
+        code: 'BuildFailed',
+        message: expect.stringMatching(expected),
+        hint: expect.stringMatching(/npm run build/),
+      },
+    });
+  });
+  test.each([
     [
       'node',
       `import { readFileSync } from 'node:fs';\nexport default { handle: () => readFileSync('/etc/passwd') };`,
       /cannot import "node:fs"/,
     ],
-    ['syntax', `export default {`, /./],
+    ['syntax', `export default {`, /^src\/agent\.ts:1:17: Expected `}` but found `EOF`$/],
+    [
+      'no such file',
+      `import x from './nope.ts';\nexport default x;`,
+      /^src\/agent\.ts:1:15: Could not resolve '\.\/nope\.ts'/,
+    ],
+    [
+      'no such export',
+      `import { x } from '@runloop/agent';\nexport default x;`,
+      /^src\/agent\.ts:1:10: "x" is not exported by "@runloop\/agent"/,
+    ],
+    ['no default export', `export const x = 1;`, /^"default" is not exported by "src\/agent\.ts"/],
+    ['at its start', `throw new TypeError('at start');\nexport default {};`, /^Failed to evaluate .*: Error: at start/],
   ])('%s', async (_what, source, expected) => {
     await writeFile(join(bundle.dir, 'src/agent.ts'), source);
     const built = await buildAgent(deps, bundle.dir, { signWith: bench.key });

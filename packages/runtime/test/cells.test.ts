@@ -1,10 +1,11 @@
 /** Agents built for real, run in real cells. */
 import { existsSync } from 'node:fs';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { AttemptOutcome, Bundle } from '../src/index.ts';
-import { type Bench, type RunOptions, buildTestAgent, run, tableHost, workbench } from './fixture.ts';
+import { type AttemptOutcome, type Bundle, createCells } from '../src/index.ts';
+import { type Bench, type RunOptions, buildTestAgent, deps, run, tableHost, workbench } from './fixture.ts';
 
 let bench: Bench;
 let agent: Bundle;
@@ -42,7 +43,7 @@ beforeAll(async () => {
       return {};`,
   });
   small = await buildTestAgent(bench, 'small', {
-    caps: '[limits]\nmemory_mib = 16\ncpu_ms = 200\nhostcalls = 5\noutput_kib = 1\nwall_ms = 2000\n',
+    caps: '[limits]\nmemory_mib = 16\ncpu_ms = 200\nhostcalls = 5\noutput_kib = 1\n',
     body: `
       if (request.with.ask === 'loop') for (;;) {}
       if (request.with.ask === 'hog') { const a: any[] = []; for (;;) a.push(new Uint8Array(1 << 20)); }
@@ -223,23 +224,84 @@ describe('the host decides', () => {
 });
 
 describe('the build cache', () => {
-  test('a cell refuses a prepared file that was changed', async () => {
+  test('a prepared file that was changed is refused', async () => {
     await using other = await workbench(0);
     const bundle = await buildTestAgent(other, 'plain', { body: 'return {};' });
     expect(await run(other, bundle)).toMatchObject({ type: 'succeeded' });
     await other.cells.close();
-    const prepared = join(other.dir, 'cache/prepared');
-    const [entry = ''] = await readdir(prepared);
-    const script = join(prepared, entry, 'agent.js');
-    await writeFile(script, `${await readFile(script, 'utf8')};`);
-    await using again = await workbench(0);
-    const cells = await import('../src/index.ts');
-    const { deps } = await import('./fixture.ts');
-    const pool = cells.createCells({ ...deps, hostKey: other.key }, { cacheDir: join(other.dir, 'cache'), spares: 0 });
-    expect(await run({ ...again, cells: pool }, bundle)).toMatchObject(fails('CellLost', /is not what was prepared/));
-    await pool.close();
+    const options = { cacheDir: join(other.dir, 'cache'), spares: 0 };
+    const once = async (): Promise<AttemptOutcome> => {
+      await using cells = createCells({ ...deps, hostKey: other.key }, options);
+      return await run({ ...other, cells }, bundle);
+    };
+    const [entry = ''] = await readdir(join(other.dir, 'cache/prepared'));
+    for (const name of ['agent.js', 'agent.cache', 'modules.bin', 'agent.hot']) {
+      const path = join(other.dir, 'cache/prepared', entry, name);
+      const kept = await readFile(path);
+      await writeFile(path, Buffer.concat([kept, Buffer.from(';')]));
+      expect(await once()).toMatchObject(fails('CellLost', new RegExp(`${name} is not what was prepared`)));
+      await writeFile(path, kept);
+      expect(await once()).toMatchObject({ type: 'succeeded' });
+    }
+  });
+  test('A10: an agent that does not end its rehearsal runs all the same, without machine code beforehand', async () => {
+    await using other = await workbench(0);
+    const bundle = await buildTestAgent(other, 'endless', {
+      caps: '[limits]\ncpu_ms = 600000\n',
+      body: `if (request.with.ask === undefined) for (;;) {} return {};`,
+    });
+    expect(await run(other, bundle, { with: { ask: 'x' } })).toMatchObject({ type: 'succeeded' });
+    const [entry = ''] = await readdir(join(other.dir, 'cache/prepared'));
+    expect(await readdir(join(other.dir, 'cache/prepared', entry))).not.toContain('agent.hot');
   });
 });
+
+describe('A10: bystanders', () => {
+  test('twenty loops end at their deadline, and one that behaves is served beside them', async () => {
+    const loops = Array.from({ length: 20 }, () => run(bench, agent, { with: { ask: 'loop' }, deadlineMs: 1_000 }));
+    const behaves = run(bench, agent, { with: { ask: 'echo', text: 'here' } });
+    for (const loop of loops) expect(await loop).toMatchObject(fails('DeadlineExceeded', /within 1000 ms/));
+    expect(await behaves).toMatchObject(gives('here'));
+    await check({ with: { ask: 'echo', text: 'and after' } }, gives('and after'));
+  }, 60_000);
+  test('ten that eat memory end as that, and one that behaves is served beside them', async () => {
+    const hogs = Array.from({ length: 10 }, () => run(bench, small, { with: { ask: 'hog' } }));
+    const behaves = run(bench, agent, { with: { ask: 'echo', text: 'here' } });
+    for (const hog of hogs)
+      expect(await hog).toMatchObject({
+        type: 'failed',
+        code: expect.stringMatching(/^OutOfMemory$|^DeadlineExceeded$/),
+      });
+    expect(await behaves).toMatchObject(gives('here'));
+  }, 60_000);
+  test('a guest that computes for long gives way to every other process', async () => {
+    await using other = await workbench(0);
+    const bundle = await buildTestAgent(other, 'busy', {
+      body: `if (request.with.ask === 'loop') for (let i = 0; i < request.with.turns; i += 1); return {};`,
+    });
+    const work = new AbortController();
+    const running = run(other, bundle, { with: { ask: 'loop', turns: 1e12 }, signal: work.signal });
+    let gaveWay = false;
+    while (!gaveWay) {
+      const pids = (await readFile(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')).trim().split(' ');
+      gaveWay = pids.some((pid) => pid !== '' && niceOf(Number(pid)) === 10);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (other.cells.stats().started > 0 && other.cells.stats().alive === 0) break;
+    }
+    work.abort();
+    expect(gaveWay).toBe(true);
+    expect(await running).toMatchObject({ type: 'cancelled' });
+  }, 60_000);
+});
+
+/** 0 for a process that is gone. */
+function niceOf(pid: number): number {
+  try {
+    return getPriority(pid);
+  } catch {
+    return 0;
+  }
+}
 
 describe('the pool', () => {
   test('spares stand ready, and close leaves no process', async () => {
@@ -255,8 +317,6 @@ describe('the pool', () => {
   test('A10: more attempts than cells wait their turn', async () => {
     await using other = await workbench(0);
     const bundle = await buildTestAgent(other, 'plain', { body: 'return {};' });
-    const { createCells } = await import('../src/index.ts');
-    const { deps } = await import('./fixture.ts');
     const pool = createCells(
       { ...deps, hostKey: other.key },
       { cacheDir: join(other.dir, 'cache'), spares: 0, cellsMax: 2 },

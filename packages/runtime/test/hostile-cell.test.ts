@@ -3,11 +3,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { systemClock } from '@runloop/core';
+import { systemClock, unwrap } from '@runloop/core';
 import { defaultAgentLimits } from '../src/index.ts';
 import { runAttempt } from '../src/attempt.ts';
 import { CellProcess } from '../src/cell-process.ts';
 import { createChannel, say } from '../src/channel.ts';
+import { channelBodyBytesMax, hotCodeBytesMax } from '../src/limits.ts';
+import { rehearse } from '../src/rehearsal.ts';
 import { tableHost } from './fixture.ts';
 
 let dir: string;
@@ -71,7 +73,7 @@ test.each<[string, string, object]>([
 ])('A7, A12: %s', async (what, source, expected) => {
   const program = join(dir, `${what.replaceAll(' ', '-')}.cjs`);
   await writeFile(program, source);
-  const cell = new CellProcess(program, dir);
+  const cell = new CellProcess(program, dir, 'key');
   const host = tableHost({ 'kb.search': () => new Promise(() => {}) });
   const run = {
     trace_id: 'ab'.repeat(16),
@@ -92,4 +94,34 @@ test.each<[string, string, object]>([
   expect(outcome).toMatchObject({ type: 'failed', ...expected });
   cell.kill();
   await cell.closed;
+});
+
+test.each([
+  ['A10: more machine code than is kept', hotCodeBytesMax + 1, undefined],
+  ['machine code', hotCodeBytesMax, { module: 'b' }],
+])('%s', async (what, bytes, expected) => {
+  const program = join(dir, `${what.replaceAll(/\W/g, '-')}.cjs`);
+  const frame = createChannel(channelBodyBytesMax).frame(say.response, {
+    v: 1,
+    outcome: { type: 'rehearsed', code: new Uint8Array(bytes) },
+  });
+  await writeFile(`${program}.cache`, unwrap(frame, 'a frame'));
+  const send = `for (let at = 0; at < bytes.length;) at += fs.writeSync(3, bytes, at);`;
+  await writeFile(
+    program,
+    `const fs = require('fs'); const bytes = fs.readFileSync(__filename + '.cache'); ${send}${wait}`,
+  );
+  const files = {
+    code_sha256: '',
+    cache_sha256: '',
+    modules_sha256: '',
+    layout: [
+      { name: 'a', offset: 0, bytes: 1 },
+      { name: 'b', offset: 1, bytes: 2 },
+    ],
+  };
+  const prepared = { key: 'key', dir, files, memoryBytes: 0, fuel: 0n };
+  const code = await rehearse({ clock: systemClock }, program, dir, prepared);
+  if (expected === undefined) expect(code).toBe(undefined);
+  else expect(code).toMatchObject(expected);
 });

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { componentize } from 'componentize-qjs';
 import { rolldown } from 'rolldown';
 import type { BuilderAnswer, BuildJob } from '../builder-job.ts';
+import { buildMessage } from './build-message.ts';
 
 const sdkName = '@runloop/agent';
 const entryId = '\0runloop-entry';
@@ -24,8 +25,18 @@ function entrySource(agent: string): string {
 }
 
 export async function buildComponent(job: BuildJob): Promise<BuilderAnswer> {
+  try {
+    return await build(job);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { ok: false, code: 'BuildFailed', message: buildMessage(message, job.dir, job.sdkDir).slice(0, 4000) };
+  }
+}
+
+async function build(job: BuildJob): Promise<BuilderAnswer> {
   const bundle = await rolldown({
     input: entryId,
+    cwd: job.dir,
     platform: 'neutral',
     external: /^runloop:agent\//,
     logLevel: 'silent',

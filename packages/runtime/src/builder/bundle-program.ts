@@ -1,8 +1,14 @@
-/** One of our own programs with all that it imports, in one CommonJS file: it starts in half the time of its modules. */
+/**
+ * One of our own programs with all that it imports, so that it starts fast: one script, its V8 code cache, and a few
+ * lines of CommonJS that load the two. That takes a third of the time of its modules.
+ *
+ * The loader is written last, under the name that was asked for: where it is, the others are.
+ */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { rolldown } from 'rolldown';
 import type { BuilderAnswer, BundleJob } from '../builder-job.ts';
+import { codeCache } from './code-cache.ts';
 
 export async function bundleProgram(job: BundleJob): Promise<BuilderAnswer> {
   const bundle = await rolldown({
@@ -14,8 +20,26 @@ export async function bundleProgram(job: BundleJob): Promise<BuilderAnswer> {
   });
   const { output } = await bundle.generate({ format: 'cjs', codeSplitting: false, minify: true });
   await bundle.close();
+  const code = `(function (require) {${output[0].code}\n})`;
   mkdirSync(dirname(job.out), { recursive: true });
-  writeFileSync(`${job.out}.${process.pid}`, output[0].code);
-  renameSync(`${job.out}.${process.pid}`, job.out);
-  return { ok: true, bytes: output[0].code.length };
+  write(`${job.out}.js`, code);
+  write(`${job.out}.cache`, codeCache(code, 'program.js'));
+  write(job.out, loader(job.out));
+  return { ok: true, bytes: code.length };
+}
+
+function write(path: string, content: string | Uint8Array): void {
+  writeFileSync(`${path}.${process.pid}`, content);
+  renameSync(`${path}.${process.pid}`, path);
+}
+
+function loader(out: string): string {
+  const [code, cache] = [JSON.stringify(`${out}.js`), JSON.stringify(`${out}.cache`)];
+  return [
+    "'use strict';",
+    "const { readFileSync } = require('node:fs');",
+    "const { Script } = require('node:vm');",
+    `const options = { filename: 'program.js', cachedData: readFileSync(${cache}) };`,
+    `new Script(readFileSync(${code}, 'utf8'), options).runInThisContext()(require);`,
+  ].join('\n');
 }

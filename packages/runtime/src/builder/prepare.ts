@@ -7,13 +7,12 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { Script } from 'node:vm';
 import { $init, generate } from '@bytecodealliance/jco-transpile/component';
 import type { BuilderAnswer, LayoutEntry, PrepareJob } from '../builder-job.ts';
 import { suspendingImports } from '../cell/operations.ts';
 import { guardComponent, guardModule } from '../wasm/guard.ts';
 import { instrument } from '../wasm/instrument.ts';
+import { codeCache } from './code-cache.ts';
 
 const wrapper = { head: '(() => {', tail: '\nreturn instantiate;\n})()' } as const;
 
@@ -48,7 +47,7 @@ export async function prepareComponent(job: PrepareJob): Promise<BuilderAnswer> 
   }
   if (source === undefined) return { ok: false, code: 'InvalidBundle', message: 'the transpiler wrote no script' };
   const code = Buffer.from(asScript(source));
-  const cache = codeCache(code.toString('utf8'));
+  const cache = codeCache(code.toString('utf8'), 'agent.js');
   const modules = Buffer.concat(binaries);
   mkdirSync(job.outDir, { recursive: true });
   writeFileSync(join(job.outDir, 'agent.js'), code);
@@ -56,14 +55,6 @@ export async function prepareComponent(job: PrepareJob): Promise<BuilderAnswer> 
   writeFileSync(join(job.outDir, 'modules.bin'), modules);
   const files256 = { code_sha256: sha256(code), cache_sha256: sha256(cache), modules_sha256: sha256(modules) };
   return { ok: true, files: { ...files256, layout } };
-}
-
-/** Every function compiled ahead, so that a cell compiles none; the flag is put back, for V8 stamps a cache with its flags. */
-function codeCache(code: string): Buffer {
-  setFlagsFromString('--no-lazy');
-  const script = new Script(code, { filename: 'agent.js' });
-  setFlagsFromString('--lazy');
-  return script.createCachedData();
 }
 
 function sha256(bytes: Uint8Array): string {

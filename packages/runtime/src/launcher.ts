@@ -1,0 +1,73 @@
+/**
+ * How a cell of a signer that is not trusted is started: in bubblewrap, or not at all.
+ *
+ * 1. Own user, mount, pid, network, ipc, uts and cgroup namespaces; no environment but PWD=/; no capability; it dies with us.
+ * 2. Its file system holds node, the libraries that node is linked with, and what the cell may read; all of it read-only.
+ *    No /proc, no /dev, no /tmp.
+ * 3. A host where that cannot be done is found out by doing it, once, and such bundles are refused there.
+ */
+import { spawn } from 'node:child_process';
+import { type Clock, type Failure, failure } from '@runloop/core';
+import { launcherMsMax } from './limits.ts';
+
+export type Command = { readonly file: string; readonly args: readonly string[] };
+
+export interface Launcher {
+  /** `node` with these arguments, which may read these files and folders. */
+  command(nodeArgs: readonly string[], readable: readonly string[]): Command;
+  /** Why it cannot be used on this host, if it cannot. */
+  refusal(): Promise<Failure | undefined>;
+}
+
+/** Without namespaces: for bundles of trusted signers. */
+export const bareLauncher: Launcher = {
+  command: (args) => ({ file: process.execPath, args }),
+  refusal: () => Promise.resolve(undefined),
+};
+
+export function bubblewrap(deps: { readonly clock: Clock }, path: string): Launcher {
+  let tried: Promise<Failure | undefined> | undefined;
+  const command: Launcher['command'] = (nodeArgs, readable) => {
+    const bound = [process.execPath, ...linkedLibraries(), ...readable];
+    const binds = bound.flatMap((one) => ['--ro-bind', one, one]);
+    const args = ['--unshare-all', '--unshare-user', '--die-with-parent', '--new-session', '--clearenv', ...binds];
+    return { file: path, args: [...args, '--remount-ro', '/', '--', process.execPath, ...nodeArgs] };
+  };
+  return { command, refusal: () => (tried ??= attempt(deps.clock, command(['--version'], []))) };
+}
+
+function attempt(clock: Clock, { file, args }: Command): Promise<Failure | undefined> {
+  return new Promise((resolve) => {
+    const child = spawn(file, args, { env: {}, cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    const deadline = clock.after(launcherMsMax, () => {
+      child.kill('SIGKILL');
+      child.stderr.destroy();
+      end(`it did not end within ${launcherMsMax} ms`);
+    });
+    const end = (why: string | undefined): void => {
+      deadline[Symbol.dispose]();
+      resolve(why === undefined ? undefined : refused(why));
+    };
+    child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString('latin1')).slice(0, 300)));
+    child.on('error', (error) => end(error.message));
+    child.on('close', (code) => end(code === 0 ? undefined : said.trim() || `it ended with ${code}`));
+  });
+}
+
+function refused(why: string): Failure {
+  return failure('InvalidBundle', `its signer is not trusted, and this host cannot confine it: ${why}`, {
+    hint: 'install bubblewrap and allow user namespaces, or trust the signer in trust-policy.toml',
+  });
+}
+
+let linked: readonly string[] | undefined;
+/** What node's dynamic loader opened, the loader itself included. */
+function linkedLibraries(): readonly string[] {
+  if (linked !== undefined) return linked;
+  // Without it the report asks the network for the names of our addresses; Node's types do not know the switch.
+  Object.assign(process.report, { excludeNetwork: true });
+  const report = process.report.getReport() as { readonly sharedObjects?: readonly string[] };
+  linked = (report.sharedObjects ?? []).filter((path) => path.startsWith('/') && !path.endsWith('.node'));
+  return linked;
+}
