@@ -24,7 +24,7 @@ type Started = { readonly process: ChildProcess; readonly socket: string; readon
 
 async function start(home: string): Promise<Started> {
   const began = performance.now();
-  const child = spawn(process.execPath, [main, '--home', home], { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] });
+  const child = spawn(process.execPath, [...(process.env['BP'] ?? '').split(' ').filter(Boolean), main, '--home', home], { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] });
   const [line] = (await once(child.stdio[3] as Readable, 'data')) as [Buffer];
   const readyMs = performance.now() - began;
   const { ready, socket } = JSON.parse(line.toString('utf8')) as { ready: boolean; socket: string };
@@ -138,7 +138,7 @@ async function startRows(folder: string): Promise<BenchRow[]> {
   ];
 }
 
-async function runRows(folder: string): Promise<BenchRow[]> {
+export async function runRows(folder: string): Promise<BenchRow[]> {
   const home = join(folder, 'runs');
   mkdirSync(home, { recursive: true, mode: 0o700 });
   const daemon = await start(home);

@@ -1,7 +1,7 @@
 /**
  * Whether files are still those that were read: their paths, inodes, sizes and times, as one text.
  *
- * 1. A change of any file under the folders changes the text: the kernel sets `ctime`, and no owner of a file can set it back.
+ * 1. A change of any file under the folder changes the text: the kernel sets `ctime`, and no owner of a file can set it back.
  * 2. Files that changed within `settleMs` have no stamp, for another change might fall into the same tick of the clock.
  */
 import type { Stats } from 'node:fs';
@@ -12,8 +12,8 @@ import { join } from 'node:path';
 export const settleMs = 2000;
 const filesMax = 4096;
 
-/** The stamp of everything under `folders` but installed packages; undefined where there is none. */
-export async function stampOf(folders: readonly string[], nowMs: number): Promise<string | undefined> {
+/** The stamp of everything under `folder` but installed packages; undefined where there is none. */
+export async function stampOf(folder: string, nowMs: number): Promise<string | undefined> {
   const files: Promise<readonly [path: string, status: Stats]>[] = [];
   const visit = async (folder: string): Promise<void> => {
     const entries = await readdir(folder, { withFileTypes: true });
@@ -28,7 +28,7 @@ export async function stampOf(folders: readonly string[], nowMs: number): Promis
     await Promise.all(inner);
   };
   try {
-    await Promise.all(folders.map(visit));
+    await visit(folder);
     const seen = await Promise.all(files);
     let youngest = 0;
     const lines = seen.map(([path, { ino, size, mode, mtimeMs, ctimeMs }]) => {

@@ -34,6 +34,8 @@ export class AgentRegistry implements AgentSource {
   readonly #options: RegistryOptions;
   readonly #pinned = new Map<string, Bundle>();
   readonly #bundles = new Map<string, Seen<Bundle>>();
+  readonly #stamping = new Map<string, Promise<string | undefined>>();
+  #listing: Promise<readonly Listed[]> | undefined;
   readonly #sources = new Map<string, Seen<Digest>>();
   readonly #building = new Map<string, Promise<Result<Bundle, Failure>>>();
 
@@ -42,7 +44,13 @@ export class AgentRegistry implements AgentSource {
     this.#options = options;
   }
 
-  async list(): Promise<readonly Listed[]> {
+  /** Those who ask while the folders are being looked at get the same answer. */
+  list(): Promise<readonly Listed[]> {
+    this.#listing ??= this.#list().finally(() => (this.#listing = undefined));
+    return this.#listing;
+  }
+
+  async #list(): Promise<readonly Listed[]> {
     const found = new Map<string, Listed>();
     for (const dir of this.#options.searchDirs) {
       for (const entry of await readdir(dir).catch(() => [])) {
@@ -126,7 +134,8 @@ export class AgentRegistry implements AgentSource {
   ): Promise<Result<T, Failure>> {
     const [key] = folders;
     // Before reading: what changes while it is read is another stamp the next time.
-    const stamp = await stampOf(folders, this.#deps.clock.nowMs());
+    const stamps = await Promise.all(folders.map((folder) => this.#stamp(folder)));
+    const stamp = stamps.includes(undefined) ? undefined : stamps.join('\n');
     const seen = kept.get(key);
     if (stamp !== undefined && seen?.stamp === stamp) return ok(seen.value);
     const fresh = await read();
@@ -136,6 +145,15 @@ export class AgentRegistry implements AgentSource {
     if (kept.size >= seenMax && oldest !== undefined) kept.delete(oldest);
     kept.set(key, { stamp, value: fresh.value });
     return fresh;
+  }
+
+  /** Those who ask while a folder is being looked at get the same answer. */
+  #stamp(folder: string): Promise<string | undefined> {
+    const known = this.#stamping.get(folder);
+    if (known !== undefined) return known;
+    const stamp = stampOf(folder, this.#deps.clock.nowMs()).finally(() => this.#stamping.delete(folder));
+    this.#stamping.set(folder, stamp);
+    return stamp;
   }
 
   #trust(): { anchors: { name: string; key: string }[] } {
