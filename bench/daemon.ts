@@ -17,14 +17,14 @@ import { type BenchRow, median, percentile } from './types.ts';
 
 const root = join(import.meta.dirname, '..');
 const main = join(root, 'packages', 'daemon', 'dist', 'main.js');
-const starts = Number(process.env['BENCH_STARTS'] ?? 5);
+const starts = 5;
 const warmRuns = 15;
 
 type Started = { readonly process: ChildProcess; readonly socket: string; readonly readyMs: number };
 
 async function start(home: string): Promise<Started> {
   const began = performance.now();
-  const child = spawn(process.execPath, [...(process.env['BP'] ?? '').split(' ').filter(Boolean), main, '--home', home], { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] });
+  const child = spawn(process.execPath, [main, '--home', home], { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] });
   const [line] = (await once(child.stdio[3] as Readable, 'data')) as [Buffer];
   const readyMs = performance.now() - began;
   const { ready, socket } = JSON.parse(line.toString('utf8')) as { ready: boolean; socket: string };
@@ -65,7 +65,10 @@ async function run(client: Client, opening: { readonly file: string; readonly te
     if (event.kind === 'action.requested') {
       const { action, hash } = event.meta as { action: string; hash: string };
       const approved = { action, hash, decision: 'approve' };
-      unwrap(await client.call('action.decide', approved, { traceId: randomBytes(16).toString('hex') as TraceId }), 'a decision');
+      unwrap(
+        await client.call('action.decide', approved, { traceId: randomBytes(16).toString('hex') as TraceId }),
+        'a decision',
+      );
     }
     if (event.kind !== 'run.finished') continue;
     if (event.meta['state'] !== 'succeeded') throw new Error(`the run ended: ${JSON.stringify(event.meta)}`);
@@ -95,11 +98,16 @@ function nodeMs(events: readonly RunEvent[]): number[] {
 /** One row inserted and on disk, with the ledger's pragmas. */
 function syncedInserts(folder: string): number[] {
   const load = createRequire(join(root, 'packages', 'kb', 'package.json'));
-  type Sqlite = { pragma(text: string): void; exec(sql: string): void; prepare(sql: string): { run(value: string): void }; close(): void };
+  type Sqlite = {
+    pragma(text: string): void;
+    exec(sql: string): void;
+    prepare(sql: string): { run(value: string): void };
+    close(): void;
+  };
   const db = new (load('better-sqlite3') as new (path: string) => Sqlite)(join(folder, 'floor.sqlite'));
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
-  db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)');
+  db.exec('CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, v TEXT)');
   const insert = db.prepare('INSERT INTO t (v) VALUES (?)');
   const times: number[] = [];
   for (let i = 0; i < 300; i += 1) {
@@ -138,13 +146,26 @@ async function startRows(folder: string): Promise<BenchRow[]> {
   ];
 }
 
-export async function runRows(folder: string): Promise<BenchRow[]> {
+async function runRows(folder: string): Promise<BenchRow[]> {
   const home = join(folder, 'runs');
   mkdirSync(home, { recursive: true, mode: 0o700 });
   const daemon = await start(home);
   const token = readFileSync(join(home, 'operator.token'), 'utf8').trim();
-  await using client = unwrap(await connect({ clock: systemClock, random: systemRandom, socketPath: daemon.socket, kind: 'sdk', name: 'bench', token }), 'a session');
-  const email = { file: 'compose_email.yaml', text: readFileSync(join(root, 'examples', 'openings', 'compose_email.yaml'), 'utf8') };
+  await using client = unwrap(
+    await connect({
+      clock: systemClock,
+      random: systemRandom,
+      socketPath: daemon.socket,
+      kind: 'sdk',
+      name: 'bench',
+      token,
+    }),
+    'a session',
+  );
+  const email = {
+    file: 'compose_email.yaml',
+    text: readFileSync(join(root, 'examples', 'openings', 'compose_email.yaml'), 'utf8'),
+  };
   const rows: BenchRow[] = [];
   try {
     await run(client, opening(1));
@@ -152,12 +173,24 @@ export async function runRows(folder: string): Promise<BenchRow[]> {
     for (let i = 0; i < 40; i += 1) single.push(...nodeMs((await run(client, opening(1))).events).slice(-1));
     const floor = median(syncedInserts(folder));
     const node = median(single.slice(10));
-    rows.push({ name: 'durable node, ready to result durable, p50', value: node, unit: 'ms', floor, ratio: node / floor, goal: '<= 4 x' });
+    rows.push({
+      name: 'durable node, ready to result durable, p50',
+      value: node,
+      unit: 'ms',
+      floor,
+      ratio: node / floor,
+      goal: '<= 4 x',
+    });
     await emailRows(client, email, rows);
     rows.push({ name: 'daemon memory after the runs', value: memoryMb(daemon.process.pid), unit: 'MB' });
     const status = unwrap(await client.call('daemon.status', {}), 'a status') as { loop_delay_p99_ms?: number };
     if (status.loop_delay_p99_ms !== undefined)
-      rows.push({ name: 'daemon event-loop delay beyond its 10 ms ticks, p99', value: status.loop_delay_p99_ms - 10, unit: 'ms', goal: '<= 10' });
+      rows.push({
+        name: 'daemon event-loop delay beyond its 10 ms ticks, p99',
+        value: status.loop_delay_p99_ms - 10,
+        unit: 'ms',
+        goal: '<= 10',
+      });
   } finally {
     await stop(daemon);
   }

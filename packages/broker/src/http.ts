@@ -27,7 +27,12 @@ export function undiciHttp(): Http {
   let opened: Promise<{ readonly request: typeof Undici.request; readonly agent: Undici.Agent }> | undefined;
   const open = async (): NonNullable<typeof opened> => {
     const { Agent, request } = await import('undici');
-    const timeouts = { connect: { timeout: connectMsMax }, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: 30_000 };
+    const timeouts = {
+      connect: { timeout: connectMsMax },
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: 30_000,
+    };
     return { request, agent: new Agent({ ...timeouts, pipelining: 1 }) };
   };
   return {

@@ -20,7 +20,10 @@ export interface Blake3 {
 type Hasher = Awaited<ReturnType<typeof HashWasm.createBLAKE3>>;
 
 async function newHasher(): Promise<Hasher> {
-  const wasm = createRequire(import.meta.url)('hash-wasm/dist/blake3.umd.min.js') as Pick<typeof HashWasm, 'createBLAKE3'>;
+  const wasm = createRequire(import.meta.url)('hash-wasm/dist/blake3.umd.min.js') as Pick<
+    typeof HashWasm,
+    'createBLAKE3'
+  >;
   return wasm.createBLAKE3();
 }
 

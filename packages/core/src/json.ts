@@ -49,7 +49,9 @@ function write(value: unknown, depth: number): string | undefined {
       return quote(value);
     case 'number':
       // ECMAScript writes numbers as RFC 8785 demands; -0 becomes 0.
-      return Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value)) ? `${value}` : undefined;
+      return Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value))
+        ? `${value}`
+        : undefined;
     case 'boolean':
       return value ? 'true' : 'false';
     case 'object':
@@ -58,7 +60,9 @@ function write(value: unknown, depth: number): string | undefined {
       return undefined;
   }
   if (value === null) return 'null';
-  return Array.isArray(value) ? writeList(value, depth + 1) : writeObject(value as { readonly [key: string]: unknown }, depth + 1);
+  return Array.isArray(value)
+    ? writeList(value, depth + 1)
+    : writeObject(value as { readonly [key: string]: unknown }, depth + 1);
 }
 
 function quote(text: string): string | undefined {

@@ -28,13 +28,25 @@ usage: runloopd [--home <dir>] [--system]
 /** Answers the exit code once the daemon has stopped. */
 export async function serve(): Promise<number> {
   const { values } = parseArgs({
-    options: { home: { type: 'string' }, system: { type: 'boolean' }, version: { type: 'boolean' }, help: { type: 'boolean' } },
+    options: {
+      home: { type: 'string' },
+      system: { type: 'boolean' },
+      version: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
   });
   if (values.help === true) return say(usage);
   if (values.version === true) return say(`${version}\n`);
   const { env } = process;
-  const root = values.home ?? env['RUNLOOP_HOME'] ?? (values.system === true ? '/var/lib/runloop' : join(homedir(), '.runloop'));
-  const config = loadConfig({ env, userFile: join(root, 'config.yaml'), systemFile: '/etc/runloop/config.yaml', readText, parse: (text) => load(text) });
+  const root =
+    values.home ?? env['RUNLOOP_HOME'] ?? (values.system === true ? '/var/lib/runloop' : join(homedir(), '.runloop'));
+  const config = loadConfig({
+    env,
+    userFile: join(root, 'config.yaml'),
+    systemFile: '/etc/runloop/config.yaml',
+    readText,
+    parse: (text) => load(text),
+  });
   if (!config.ok) return refuse(config.error);
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
@@ -76,7 +88,8 @@ function readText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
+      return undefined;
     throw error;
   }
 }
@@ -103,4 +116,3 @@ function say(text: string): number {
   process.stdout.write(text);
   return 0;
 }
-

@@ -21,7 +21,10 @@ const later = (): number => Date.now() + settleMs + 1000;
 
 describe('stampOf', () => {
   const changes: readonly [what: string, change: () => void][] = [
-    ['another text of the same length, its time set back', () => sameTime(() => writeFileSync(join(dir, 'manifest.toml'), 'c'))],
+    [
+      'another text of the same length, its time set back',
+      () => sameTime(() => writeFileSync(join(dir, 'manifest.toml'), 'c')),
+    ],
     ['a new file', () => writeFileSync(join(dir, 'src', 'more.ts'), '')],
     ['a file that is gone', () => rmSync(join(dir, 'src', 'agent.ts'))],
     ['a file moved over another', () => replace()],

@@ -8,7 +8,21 @@
  */
 import { cp, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, type Digest, digestJson, digestText, err, type Failure, failure, isName, nearest, ok, type Random, type Result, toHex } from '@runloop/core';
+import {
+  type Clock,
+  type Digest,
+  digestJson,
+  digestText,
+  err,
+  type Failure,
+  failure,
+  isName,
+  nearest,
+  ok,
+  type Random,
+  type Result,
+  toHex,
+} from '@runloop/core';
 import type { AgentInterface } from '@runloop/openings';
 import { buildAgent, type Bundle, type HostKey, loadBundle } from '@runloop/runtime';
 import type { AgentSource } from '../runs/ports.ts';
@@ -69,8 +83,15 @@ export class AgentRegistry implements AgentSource {
   async #resolve(name: string, listed: readonly Listed[]): Promise<Result<Bundle, Failure>> {
     const entry = listed.find((one) => one.name === name);
     if (entry === undefined) {
-      const near = nearest(name, listed.map((one) => one.name));
-      return err(failure('NotFound', `there is no agent "${name}"`, { hint: near === undefined ? 'see: rlp agent list' : `did you mean "${near}"?` }));
+      const near = nearest(
+        name,
+        listed.map((one) => one.name),
+      );
+      return err(
+        failure('NotFound', `there is no agent "${name}"`, {
+          hint: near === undefined ? 'see: rlp agent list' : `did you mean "${near}"?`,
+        }),
+      );
     }
     const { builtIn } = this.#options;
     if (builtIn !== undefined && entry.dir.startsWith(`${builtIn.dir}/`)) return this.#built(entry, builtIn.sdkDir);
@@ -88,7 +109,8 @@ export class AgentRegistry implements AgentSource {
       else if (bundle.error.code !== 'NotFound') return bundle;
     }
     // Names of the rest, so that a misspelt one can be answered with what was meant.
-    for (const { name } of listed) if (!found.has(name) && !names.includes(name)) found.set(name, { name, in: {}, out: {} });
+    for (const { name } of listed)
+      if (!found.has(name) && !names.includes(name)) found.set(name, { name, in: {}, out: {} });
     return ok(found);
   }
 
@@ -106,7 +128,8 @@ export class AgentRegistry implements AgentSource {
         await rename(fresh, target);
       } catch (error) {
         await rm(fresh, { recursive: true, force: true });
-        if (!(await exists(target))) return err(failure('StorageFailed', `agent ${name} cannot be kept in ${target}: ${String(error)}`));
+        if (!(await exists(target)))
+          return err(failure('StorageFailed', `agent ${name} cannot be kept in ${target}: ${String(error)}`));
       }
     }
     return this.pinned(name, bundle.value.digest);
@@ -117,7 +140,8 @@ export class AgentRegistry implements AgentSource {
     if (kept !== undefined) return ok(kept);
     const bundle = await loadBundle(join(this.#options.storeDir, digest), this.#trust());
     if (!bundle.ok) return bundle;
-    if (bundle.value.digest !== digest) return err(failure('DigestMismatch', `the kept copy of agent ${name} is not ${digest.slice(0, 12)}… any more`));
+    if (bundle.value.digest !== digest)
+      return err(failure('DigestMismatch', `the kept copy of agent ${name} is not ${digest.slice(0, 12)}… any more`));
     this.#pinned.set(digest, bundle.value);
     return bundle;
   }
@@ -165,12 +189,20 @@ export class AgentRegistry implements AgentSource {
     const source = await this.#unlessSeen(this.#sources, [entry.dir, join(sdkDir, 'src')], read);
     if (!source.ok) return source;
     const digest = source.value;
-    const outDir = join(this.#options.cacheDir, 'agents', `${entry.name}-${digest.slice(0, 16)}-${this.#deps.hostKey.id.slice(0, 8)}`);
+    const outDir = join(
+      this.#options.cacheDir,
+      'agents',
+      `${entry.name}-${digest.slice(0, 16)}-${this.#deps.hostKey.id.slice(0, 8)}`,
+    );
     const present = await this.#load(outDir);
     if (present.ok) return present;
     let building = this.#building.get(outDir);
     if (building === undefined) {
-      building = buildAgent({ clock: this.#deps.clock }, entry.dir, { outDir, signWith: this.#deps.hostKey, sdkDir }).finally(() => this.#building.delete(outDir));
+      building = buildAgent({ clock: this.#deps.clock }, entry.dir, {
+        outDir,
+        signWith: this.#deps.hostKey,
+        sdkDir,
+      }).finally(() => this.#building.delete(outDir));
       this.#building.set(outDir, building);
     }
     return building;
@@ -188,7 +220,8 @@ async function sourceDigest(dir: string, sdkDir: string): Promise<Result<Digest,
   for (const base of [dir, join(sdkDir, 'src')]) {
     for (const path of (await readdir(base, { recursive: true }).catch(() => [])).sort()) {
       if (/(^|\/)(node_modules|bin|SIGNATURES|test|dist)(\/|$)/.test(path)) continue;
-      if ((await stat(join(base, path))).isFile()) parts.push(path, digestText(await readFile(join(base, path), 'utf8')));
+      if ((await stat(join(base, path))).isFile())
+        parts.push(path, digestText(await readFile(join(base, path), 'utf8')));
     }
   }
   return ok(digestJson(parts));
