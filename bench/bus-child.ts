@@ -8,7 +8,7 @@ import { userInfo } from 'node:os';
 import { createBus, defaultBusLimits } from '@runloop/bus';
 import { type TraceId, err, failure, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
 import { createSessionServer, defaultSessionLimits } from '@runloop/daemon';
-import { createDecoder, createRegistry, encodeMessage, schema } from '@runloop/rmp';
+import { createDecoder, createRegistry, encodeMessage, msgIdOffset, schema } from '@runloop/rmp';
 
 const registry = createRegistry();
 let msgId = Date.now() * 1024 + process.pid;
@@ -54,6 +54,8 @@ async function daemon(path: string): Promise<void> {
   process.stdin.on('data', () => {
     say(JSON.stringify({ ...server.stats(), rss: process.memoryUsage.rss() }));
   });
+  // An orderly end, so that a profile of it can be written.
+  process.once('SIGTERM', () => process.exit());
   say('ready');
 }
 
@@ -66,11 +68,25 @@ function relay(path: string): void {
   }).listen(path, () => say('ready'));
 }
 
-/** Answers each request with as many bytes as it got. */
+/** Gives a frame made before another message id, and a reply the id of the request that it answers. */
+export function renumber(frame: Uint8Array, msgIdNow: bigint, inReplyTo?: bigint): Uint8Array {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  view.setBigUint64(msgIdOffset, msgIdNow);
+  if (inReplyTo !== undefined) view.setBigUint64(frame.byteLength - 8, inReplyTo);
+  return frame;
+}
+
+export const freshId = (): bigint => {
+  msgId += 1;
+  return BigInt(msgId);
+};
+
+/** Answers each request with as many bytes as it got; `in_reply_to` stands last, so that the frame can be made before. */
 function responder(path: string): void {
   const socket = connect(path);
   const decoder = createDecoder({ registry, nowMs: () => 0 });
   const body = Buffer.alloc(1024);
+  const made = new Map<string, Uint8Array>();
   socket.write(hello());
   socket.write(subscribe('bench/request'));
   socket.on('data', (chunk: Buffer) => {
@@ -79,8 +95,11 @@ function responder(path: string): void {
       if (item.type === 'error') throw new Error(item.code);
       if (item.schemaId === schema.ack) say('ready');
       const replyTo = item.meta?.['reply_to'];
-      if (replyTo !== undefined)
-        socket.write(encode(4, body, { topic: replyTo, in_reply_to: Number(item.header.msgId) }));
+      if (typeof replyTo !== 'string') continue;
+      let frame = made.get(replyTo);
+      if (frame === undefined) made.set(replyTo, (frame = encode(4, body, { topic: replyTo, in_reply_to: 1n << 60n })));
+      const asked = new DataView(item.source.buffer, item.source.byteOffset + item.start).getBigUint64(msgIdOffset);
+      socket.write(renumber(frame, freshId(), asked));
     }
   });
 }

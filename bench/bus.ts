@@ -9,14 +9,16 @@ import { type Socket, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { createDecoder, createRegistry, schema } from '@runloop/rmp';
-import { encode, hello, subscribe } from './bus-child.ts';
-import type { BenchRow } from './rmp.ts';
+import { createDecoder, createRegistry, msgIdOffset, schema } from '@runloop/rmp';
+import { encode, freshId, hello, renumber, subscribe } from './bus-child.ts';
+import { type BenchRow, percentile } from './types.ts';
 
 const payload = Buffer.alloc(1024);
-const requests = 4000;
-const warmup = 1000;
+const blockRequests = 500;
+const warmRounds = 8;
+const rounds = 16;
 const flowMessages = 400_000;
+const batchFrames = 64;
 
 type Child = { readonly process: ChildProcess; next(): Promise<string> };
 
@@ -39,20 +41,12 @@ async function opened(path: string): Promise<Socket> {
   return socket;
 }
 
-const percentile = (sorted: readonly number[], share: number): number => sorted[Math.floor(sorted.length * share)] ?? 0;
+/** Something that can be asked, one request after another. */
+type Asker = AsyncDisposable & { ask(): Promise<void> };
 
-/** Round trips one after another: microseconds, sorted, without the first ones. */
-async function roundTrips(ask: () => Promise<void>): Promise<number[]> {
-  const times: number[] = [];
-  for (let i = 0; i < requests + warmup; i += 1) {
-    const from = performance.now();
-    await ask();
-    if (i >= warmup) times.push((performance.now() - from) * 1000);
-  }
-  return times.sort((a, b) => a - b);
-}
-
-async function overBus(path: string): Promise<number[]> {
+async function overBus(path: string): Promise<Asker> {
+  const responder = start('responder', path);
+  await responder.next();
   const socket = await opened(path);
   const decoder = createDecoder({ registry: createRegistry(), nowMs: () => 0 });
   let inbox = '';
@@ -71,16 +65,23 @@ async function overBus(path: string): Promise<number[]> {
   await answered();
   socket.write(subscribe(inbox));
   await answered();
-  const times = await roundTrips(() => {
-    const done = answered();
-    socket.write(encode(2, payload, { topic: 'bench/request', reply_to: inbox }));
-    return done;
-  });
-  socket.destroy();
-  return times;
+  const frame = encode(2, payload, { topic: 'bench/request', reply_to: inbox });
+  return {
+    ask() {
+      const done = answered();
+      // The one before has been answered, so its bytes are free.
+      socket.write(renumber(frame, freshId()));
+      return done;
+    },
+    async [Symbol.asyncDispose]() {
+      socket.destroy();
+      responder.process.kill();
+    },
+  };
 }
 
-async function overRelay(path: string): Promise<number[]> {
+/** As many bytes over as many processes and sockets, joined byte by byte. */
+async function overRelay(path: string): Promise<Asker> {
   const relay = start('relay', path);
   await relay.next();
   const socket = await opened(path);
@@ -93,30 +94,51 @@ async function overRelay(path: string): Promise<number[]> {
     left -= chunk.length;
     if (left === 0) wake();
   });
-  const times = await roundTrips(() => {
-    left = frame.length;
-    socket.write(frame);
-    return new Promise((resolve) => (wake = resolve));
-  });
-  socket.destroy();
-  for (const child of [relay, echo]) child.process.kill();
+  return {
+    ask() {
+      left = frame.length;
+      socket.write(frame);
+      return new Promise((resolve) => (wake = resolve));
+    },
+    async [Symbol.asyncDispose]() {
+      socket.destroy();
+      for (const child of [relay, echo]) child.process.kill();
+    },
+  };
+}
+
+/** Microseconds of each round trip: the askers take turns, a block each, so that what disturbs one disturbs the others. */
+async function roundTrips(askers: readonly Asker[]): Promise<number[][]> {
+  const times: number[][] = askers.map(() => []);
+  for (let round = 0; round < warmRounds + rounds; round += 1) {
+    for (const [i, asker] of askers.entries()) {
+      for (let n = 0; n < blockRequests; n += 1) {
+        const from = performance.now();
+        await asker.ask();
+        if (round >= warmRounds) times[i]?.push((performance.now() - from) * 1000);
+      }
+    }
+  }
   return times;
 }
 
-/** Deliveries a second from one publisher to `sinks` subscribers. */
+/** Deliveries a second from one publisher to `sinks` subscribers; the frames are made before, only their ids are new. */
 async function flow(path: string, sinks: number, messages: number): Promise<number> {
   const children = Array.from({ length: sinks }, () => start('sink', path, messages));
   await Promise.all(children.map((child) => child.next()));
   const socket = await opened(path);
   socket.resume();
   socket.write(hello());
-  const batch = 64;
+  const frame = encode(1, payload, { topic: 'bench/flow' });
   const from = performance.now();
-  for (let sent = 0; sent < messages; sent += batch) {
-    const frames = Array.from({ length: Math.min(batch, messages - sent) }, () =>
-      encode(1, payload, { topic: 'bench/flow' }),
-    );
-    if (!socket.write(Buffer.concat(frames))) await new Promise((resolve) => socket.once('drain', resolve));
+  for (let sent = 0; sent < messages; sent += batchFrames) {
+    const count = Math.min(batchFrames, messages - sent);
+    const batch = Buffer.allocUnsafeSlow(count * frame.length);
+    for (let i = 0; i < count; i += 1) {
+      batch.set(frame, i * frame.length);
+      batch.writeBigUInt64BE(freshId(), i * frame.length + msgIdOffset);
+    }
+    if (!socket.write(batch)) await new Promise((resolve) => socket.once('drain', resolve));
   }
   await Promise.all(children.map((child) => child.next()));
   const seconds = (performance.now() - from) / 1000;
@@ -125,26 +147,25 @@ async function flow(path: string, sinks: number, messages: number): Promise<numb
   return Math.round((messages * sinks) / seconds);
 }
 
+async function requestRows(path: string, barePath: string): Promise<BenchRow[]> {
+  await using bus = await overBus(path);
+  await using bare = await overRelay(barePath);
+  const [overBusUs = [], bareUs = []] = await roundTrips([bus, bare]);
+  return [0.5, 0.99].map((share) => {
+    const value = percentile(overBusUs, share);
+    const floor = percentile(bareUs, share);
+    const name = `bus request/reply 1 KB, p${share * 100}`;
+    return { name, value, unit: 'us', floor, ratio: value / floor, ...(share === 0.5 ? { goal: '<= 1.5 x' } : {}) };
+  });
+}
+
 export async function rows(): Promise<BenchRow[]> {
   const folder = mkdtempSync(join(tmpdir(), 'rlb-'));
   const path = join(folder, 'sock', 's');
   const daemon = start('daemon', path);
   try {
     await daemon.next();
-    const responder = start('responder', path);
-    await responder.next();
-    const bus = await overBus(path);
-    responder.process.kill();
-    const bare = await overRelay(join(folder, 'bare'));
-    const row = (name: string, share: number, goal?: string): BenchRow => ({
-      name: `bus request/reply 1 KB, ${name}`,
-      value: Math.round(percentile(bus, share)),
-      unit: 'us',
-      floor: Math.round(percentile(bare, share)),
-      ratio: percentile(bus, share) / percentile(bare, share),
-      ...(goal === undefined ? {} : { goal }),
-    });
-    const result = [row('p50', 0.5, '<= 1.5 x bare relay'), row('p99', 0.99)];
+    const result = await requestRows(path, join(folder, 'bare'));
     for (const sinks of [1, 10]) {
       const value = await flow(path, sinks, flowMessages / sinks);
       result.push({

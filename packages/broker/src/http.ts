@@ -4,7 +4,7 @@
  * 1. No redirect is followed, no proxy variable is read: credentials go to the origin that was asked for, or nowhere.
  * 2. The caller bounds the body and the time; aborting the signal closes the connection.
  */
-import { Agent, request } from 'undici';
+import type * as Undici from 'undici';
 import { connectMsMax } from './limits.ts';
 
 export type HttpAnswer = {
@@ -22,16 +22,22 @@ export interface Http extends AsyncDisposable {
   ): Promise<HttpAnswer>;
 }
 
+/** undici is loaded at the first request: a daemon whose agents call no model has no use for it. */
 export function undiciHttp(): Http {
-  const agent = new Agent({
-    connect: { timeout: connectMsMax },
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    pipelining: 1,
-    keepAliveTimeout: 30_000,
-  });
+  let opened: Promise<{ readonly request: typeof Undici.request; readonly agent: Undici.Agent }> | undefined;
+  const open = async (): NonNullable<typeof opened> => {
+    const { Agent, request } = await import('undici');
+    const timeouts = {
+      connect: { timeout: connectMsMax },
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: 30_000,
+    };
+    return { request, agent: new Agent({ ...timeouts, pipelining: 1 }) };
+  };
   return {
     async post(url, headers, body, signal) {
+      const { request, agent } = await (opened ??= open());
       const answer = await request(url, { method: 'POST', headers, body, signal, dispatcher: agent });
       const flat: [string, string | undefined][] = Object.entries(answer.headers).map(([name, value]) => [
         name,
@@ -40,7 +46,7 @@ export function undiciHttp(): Http {
       return { status: answer.statusCode, headers: Object.fromEntries(flat), body: answer.body };
     },
     async [Symbol.asyncDispose]() {
-      await agent.destroy();
+      await (await opened)?.agent.destroy();
     },
   };
 }

@@ -156,7 +156,10 @@ export class Queue {
   }
 
   #closePiece(): void {
-    if (this.#tail !== undefined) this.#pieces.push(this.#tail.subarray(this.#tailStart, this.#tailEnd));
+    if (this.#tail !== undefined) {
+      const isWhole = this.#tailStart === 0 && this.#tailEnd === this.#tail.length;
+      this.#pieces.push(isWhole ? this.#tail : this.#tail.subarray(this.#tailStart, this.#tailEnd));
+    }
     this.#tail = undefined;
   }
 

@@ -3,8 +3,9 @@
  *
  * 1. Numbers are I-JSON: integers beyond ±(2^53 − 1), NaN and infinities are refused, never rounded.
  * 2. Equal values have equal canonical texts, whatever the order in which their keys were set.
+ * 3. One walk writes the text; only a value that has none is walked again, to say where and why.
  */
-import canonicalize from 'canonicalize';
+import { jsonNameCharsMax, jsonNamesMax } from './limits.ts';
 import { type Result, err, ok } from './result.ts';
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -17,11 +18,9 @@ export const jsonDepthMax = 64;
 
 /** The RFC 8785 text of `value`, or where and why it has none. `undefined` members are left out. */
 export function canonicalJson(value: unknown): Result<string, NotCanonical> {
-  const problem = findProblem(value, '$', 0);
-  if (problem !== undefined) return err(problem);
-  const text = canonicalize(value);
-  if (text === undefined) return err({ type: 'NotCanonical', path: '$', why: 'there is no value' });
-  return ok(text);
+  const text = write(value, 0);
+  if (text !== undefined) return ok(text);
+  return err(findProblem(value, '$', 0) ?? { type: 'NotCanonical', path: '$', why: 'there is no value' });
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {
@@ -35,6 +34,100 @@ export function parseJson(text: string): Result<JsonValue, string> {
   } catch (error) {
     return err(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** Printable ASCII but for the quote and the backslash: what stands in JSON as it is. */
+const plainText = /^[ !#-[\]-~]*$/;
+/** Below this, putting one key after another in its place is faster than sorting them. */
+const insertionKeysMax = 24;
+
+/** The canonical text, or undefined where `findProblem` finds a problem or there is no value. */
+function write(value: unknown, depth: number): string | undefined {
+  if (depth > jsonDepthMax) return undefined;
+  switch (typeof value) {
+    case 'string':
+      return quote(value);
+    case 'number':
+      // ECMAScript writes numbers as RFC 8785 demands; -0 becomes 0.
+      return Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value))
+        ? `${value}`
+        : undefined;
+    case 'boolean':
+      return value ? 'true' : 'false';
+    case 'object':
+      break;
+    default:
+      return undefined;
+  }
+  if (value === null) return 'null';
+  return Array.isArray(value)
+    ? writeList(value, depth + 1)
+    : writeObject(value as { readonly [key: string]: unknown }, depth + 1);
+}
+
+function quote(text: string): string | undefined {
+  if (plainText.test(text)) return `"${text}"`;
+  return text.isWellFormed() ? JSON.stringify(text) : undefined;
+}
+
+function writeList(list: readonly unknown[], depth: number): string | undefined {
+  let text = '[';
+  for (let i = 0; i < list.length; i += 1) {
+    const item = write(list[i], depth);
+    if (item === undefined) return undefined;
+    text += i === 0 ? item : `,${item}`;
+  }
+  return `${text}]`;
+}
+
+function writeObject(value: { readonly [key: string]: unknown }, depth: number): string | undefined {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return undefined;
+  let text = '{';
+  let isFirst = true;
+  for (const key of sortKeys(Object.keys(value))) {
+    const member = value[key];
+    const name = names.get(key) ?? nameOf(key);
+    if (name === undefined) return undefined;
+    if (member === undefined) {
+      // Left out; but its depth counts, as that of a member that is there.
+      if (depth > jsonDepthMax) return undefined;
+      continue;
+    }
+    const item = write(member, depth);
+    if (item === undefined) return undefined;
+    if (!isFirst) text += ',';
+    text += name + item;
+    isFirst = false;
+  }
+  return `${text}}`;
+}
+
+/** Keys as they were written, for the same few come again and again: at most `jsonNamesMax`, each short. */
+const names = new Map<string, string>();
+
+/** `key` with its quotes and colon. */
+function nameOf(key: string): string | undefined {
+  const quoted = quote(key);
+  if (quoted === undefined) return undefined;
+  const name = `${quoted}:`;
+  if (key.length <= jsonNameCharsMax && names.size < jsonNamesMax) names.set(key, name);
+  return name;
+}
+
+/** In the order of UTF-16 code units, in place. */
+function sortKeys(keys: string[]): string[] {
+  if (keys.length > insertionKeysMax) return keys.sort();
+  for (let i = 1; i < keys.length; i += 1) {
+    const key = keys[i] ?? '';
+    let at = i;
+    for (let before = keys[at - 1]; at > 0 && before !== undefined && before > key; before = keys[at - 1]) {
+      keys[at] = before;
+      at -= 1;
+    }
+    keys[at] = key;
+  }
+  return keys;
 }
 
 function findProblem(value: unknown, path: string, depth: number): NotCanonical | undefined {

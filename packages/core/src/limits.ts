@@ -10,3 +10,6 @@ export const inlineBytesMax: number = 16 * 1024;
 export const socketPathBytesMax = 107;
 /** Hashing and parsing beyond this happens off the daemon's main thread. */
 export const mainThreadBytesMax: number = 64 * 1024;
+/** Keys of JSON objects that the canonical writer remembers as they are written, and the longest of them. */
+export const jsonNamesMax = 1024;
+export const jsonNameCharsMax = 64;

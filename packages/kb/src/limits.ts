@@ -37,3 +37,6 @@ export const whyEventsMax = 500;
 export const evidenceMax = 64;
 /** Events that the views project in one transaction. */
 export const projectEventsMax = 2_000;
+
+/** What a thread's heap may grow to before what is young is collected: more would be kept at rest, for no gain in speed. */
+export const threadYoungMib = 6;

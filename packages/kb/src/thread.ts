@@ -6,6 +6,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { type Failure, type Result, err, failure } from '@runloop/core';
+import { threadYoungMib } from './limits.ts';
 
 export type Question<Q> = { readonly n: number; readonly question: Q };
 export type Answer = { readonly n: number; readonly answer: Result<unknown, Failure> };
@@ -22,6 +23,7 @@ export function startThread<Q>(name: string, workerData: unknown): Thread<Q> {
     workerData,
     name,
     execArgv: fromSource ? ['--conditions=source'] : [],
+    resourceLimits: { maxYoungGenerationSizeMb: threadYoungMib },
   });
   const waiting = new Map<number, (result: Result<unknown, Failure>) => void>();
   let next = 1;

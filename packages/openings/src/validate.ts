@@ -4,7 +4,8 @@
  * 1. Everything is reported at once, each at its place.
  * 2. A valid opening comes back resolved: parameters merged, templates filled in.
  */
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { createRequire } from 'node:module';
+import type * as Ajv from 'ajv/dist/2020.js';
 import { type JsonObject, nearest } from '@runloop/core';
 import type { Diagnostics, Span } from './diagnostic.ts';
 import { findCycle, graphOf } from './graph.ts';
@@ -241,14 +242,17 @@ function typesMeet(given: readonly string[], accepted: readonly string[]): boole
   return given.includes('*') || accepted.includes('*') || given.some((type) => accepted.includes(type));
 }
 
-const compiled = new WeakMap<JsonObject, ValidateFunction | string>();
+const compiled = new WeakMap<JsonObject, Ajv.ValidateFunction | string>();
+let ajv2020: typeof Ajv.Ajv2020 | undefined;
 
 /** A bundle's schema may not use `pattern` or a remote `$ref` (docs/security.md); the runtime refused such a bundle before. */
-function compile(schema: JsonObject): ValidateFunction | string {
+function compile(schema: JsonObject): Ajv.ValidateFunction | string {
   let found = compiled.get(schema);
   if (found === undefined) {
     try {
-      found = new Ajv2020({ allErrors: true, strict: false, validateFormats: false }).compile(schema);
+      // Loaded at the first schema: it is 80 files, and most commands and an idle daemon need none.
+      ajv2020 ??= (createRequire(import.meta.url)('ajv/dist/2020.js') as typeof Ajv).Ajv2020;
+      found = new ajv2020({ allErrors: true, strict: false, validateFormats: false }).compile(schema);
     } catch (error) {
       found = error instanceof Error ? error.message : String(error);
     }

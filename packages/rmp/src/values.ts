@@ -214,19 +214,20 @@ function readNumber(bytes: Uint8Array, tag: number, at: number): number | bigint
   }
 }
 
+const { latin1Slice } = Buffer.prototype;
+
 /** Strict UTF-8; short ASCII, which is nearly all there is, goes without the decoder. */
 function readText(bytes: Uint8Array, start: number, end: number): string | Fault {
-  if (end - start <= 32) {
-    let text = '';
-    for (let i = start; i < end; i += 1) {
-      const byte = bytes[i] ?? 0;
-      if (byte >= 0x80) return decodeText(bytes, start, end);
-      text += String.fromCharCode(byte);
-    }
-    return text;
-  }
-  return decodeText(bytes, start, end);
+  if (end - start > asciiBytesMax) return decodeText(bytes, start, end);
+  for (let i = start; i < end; i += 1) if ((bytes[i] ?? 0) >= 0x80) return decodeText(bytes, start, end);
+  if (end - start > 8) return latin1Slice.call(bytes, start, end);
+  let text = '';
+  for (let i = start; i < end; i += 1) text += String.fromCharCode(bytes[i] ?? 0);
+  return text;
 }
+
+/** Looking at each byte first pays up to here. */
+const asciiBytesMax = 128;
 
 function decodeText(bytes: Uint8Array, start: number, end: number): string | Fault {
   try {

@@ -7,7 +7,7 @@
 import { type KeyObject, sign } from 'node:crypto';
 import { access, cp, mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { type Clock, type Failure, type Result, digestBytes, err, failure, ok } from '@runloop/core';
+import { type Clock, type Failure, type Result, digestLarge, type Digest, err, failure, ok } from '@runloop/core';
 import { type Bundle, bundleFiles, fileListName, loadBundle, signatureName } from './bundle.ts';
 import { fromSource, runBuilder } from './builder.ts';
 import { type HostKey } from './keys.ts';
@@ -70,7 +70,8 @@ export async function buildAgent(
 export async function signBundle(dir: string, key: { readonly privateKey: KeyObject }): Promise<Result<void, Failure>> {
   const files = await bundleFiles(dir);
   if (!files.ok) return files;
-  const digests = Object.fromEntries([...files.value].map(([path, bytes]) => [path, digestBytes(bytes)]));
+  const digests: { [path: string]: Digest } = {};
+  for (const [path, bytes] of files.value) digests[path] = await digestLarge(bytes);
   const list = Buffer.from(`${JSON.stringify({ version: 1, files: digests }, undefined, 2)}\n`);
   await mkdir(join(dir, dirname(fileListName)), { recursive: true });
   await mkdir(join(dir, dirname(signatureName)), { recursive: true });

@@ -15,6 +15,7 @@ import {
   type JsonObject,
   type Result,
   digestBytes,
+  digestLarge,
   err,
   failure,
   isJsonObject,
@@ -80,7 +81,7 @@ export async function loadBundle(dir: string, trust: TrustPolicy): Promise<Resul
   for (const [path, digest] of listed) {
     const bytes = found.value.get(path);
     if (bytes === undefined) return refuse('InvalidBundle', `${path} is listed and missing`);
-    if (digestBytes(bytes) !== digest)
+    if ((await digestLarge(bytes)) !== digest)
       return refuse('DigestMismatch', `${path} is not what was signed`, 'build it again');
   }
   const manifest = parseManifest(text(found.value.get('manifest.toml')));

@@ -2,7 +2,7 @@
  * Agents by name: where they lie, whether they may run, and the copies that runs have pinned.
  *
  * 1. The first search directory that has an agent wins.
- * 2. Only a bundle whose digests and signature hold is answered.
+ * 2. Only a bundle whose digests and signature hold is answered; one is checked again when any of its files has changed.
  * 3. Agents of the project's own checkout are built on demand and signed with this host's key; nobody else's are.
  * 4. What a run uses is a copy by digest: replacing an agent changes the next run, not this one.
  */
@@ -26,6 +26,7 @@ import {
 import type { AgentInterface } from '@runloop/openings';
 import { buildAgent, type Bundle, type HostKey, loadBundle } from '@runloop/runtime';
 import type { AgentSource } from '../runs/ports.ts';
+import { stampOf } from './file-stamps.ts';
 
 export type RegistryDeps = { readonly clock: Clock; readonly random: Random; readonly hostKey: HostKey };
 export type RegistryOptions = {
@@ -37,10 +38,19 @@ export type RegistryOptions = {
 };
 export type Listed = { readonly name: string; readonly dir: string; readonly built: boolean };
 
+/** What was read of some folders, and the stamp of their files before it was. */
+type Seen<T> = { readonly stamp: string; readonly value: T };
+/** Agents of one host; the one seen longest ago is read anew. */
+export const seenMax = 256;
+
 export class AgentRegistry implements AgentSource {
   readonly #deps: RegistryDeps;
   readonly #options: RegistryOptions;
   readonly #pinned = new Map<string, Bundle>();
+  readonly #bundles = new Map<string, Seen<Bundle>>();
+  readonly #stamping = new Map<string, Promise<string | undefined>>();
+  #listing: Promise<readonly Listed[]> | undefined;
+  readonly #sources = new Map<string, Seen<Digest>>();
   readonly #building = new Map<string, Promise<Result<Bundle, Failure>>>();
 
   constructor(deps: RegistryDeps, options: RegistryOptions) {
@@ -48,7 +58,13 @@ export class AgentRegistry implements AgentSource {
     this.#options = options;
   }
 
-  async list(): Promise<readonly Listed[]> {
+  /** Those who ask while the folders are being looked at get the same answer. */
+  list(): Promise<readonly Listed[]> {
+    this.#listing ??= this.#list().finally(() => (this.#listing = undefined));
+    return this.#listing;
+  }
+
+  async #list(): Promise<readonly Listed[]> {
     const found = new Map<string, Listed>();
     for (const dir of this.#options.searchDirs) {
       for (const entry of await readdir(dir).catch(() => [])) {
@@ -61,7 +77,10 @@ export class AgentRegistry implements AgentSource {
   }
 
   async resolve(name: string): Promise<Result<Bundle, Failure>> {
-    const listed = await this.list();
+    return this.#resolve(name, await this.list());
+  }
+
+  async #resolve(name: string, listed: readonly Listed[]): Promise<Result<Bundle, Failure>> {
     const entry = listed.find((one) => one.name === name);
     if (entry === undefined) {
       const near = nearest(
@@ -76,18 +95,21 @@ export class AgentRegistry implements AgentSource {
     }
     const { builtIn } = this.#options;
     if (builtIn !== undefined && entry.dir.startsWith(`${builtIn.dir}/`)) return this.#built(entry, builtIn.sdkDir);
-    return loadBundle(entry.dir, this.#trust());
+    return this.#load(entry.dir);
   }
 
   async interfaces(names: readonly string[]): Promise<Result<ReadonlyMap<string, AgentInterface>, Failure>> {
     const found = new Map<string, AgentInterface>();
-    for (const name of new Set(names)) {
-      const bundle = await this.resolve(name);
+    const listed = await this.list();
+    const unique = [...new Set(names)];
+    const bundles = await Promise.all(unique.map((name) => this.#resolve(name, listed)));
+    for (const [i, bundle] of bundles.entries()) {
+      const name = unique[i] ?? '';
       if (bundle.ok) found.set(name, interfaceOf(bundle.value));
       else if (bundle.error.code !== 'NotFound') return bundle;
     }
     // Names of the rest, so that a misspelt one can be answered with what was meant.
-    for (const { name } of await this.list())
+    for (const { name } of listed)
       if (!found.has(name) && !names.includes(name)) found.set(name, { name, in: {}, out: {} });
     return ok(found);
   }
@@ -124,18 +146,55 @@ export class AgentRegistry implements AgentSource {
     return bundle;
   }
 
+  #load(dir: string): Promise<Result<Bundle, Failure>> {
+    return this.#unlessSeen(this.#bundles, [dir], () => loadBundle(dir, this.#trust()));
+  }
+
+  /** What `read` answered for the first of `folders` before, unless a file changed since; only what is good is kept. */
+  async #unlessSeen<T>(
+    kept: Map<string, Seen<T>>,
+    folders: readonly [string, ...string[]],
+    read: () => Promise<Result<T, Failure>>,
+  ): Promise<Result<T, Failure>> {
+    const [key] = folders;
+    // Before reading: what changes while it is read is another stamp the next time.
+    const stamps = await Promise.all(folders.map((folder) => this.#stamp(folder)));
+    const stamp = stamps.includes(undefined) ? undefined : stamps.join('\n');
+    const seen = kept.get(key);
+    if (stamp !== undefined && seen?.stamp === stamp) return ok(seen.value);
+    const fresh = await read();
+    kept.delete(key);
+    if (!fresh.ok || stamp === undefined) return fresh;
+    const [oldest] = kept.keys();
+    if (kept.size >= seenMax && oldest !== undefined) kept.delete(oldest);
+    kept.set(key, { stamp, value: fresh.value });
+    return fresh;
+  }
+
+  /** Those who ask while a folder is being looked at get the same answer. */
+  #stamp(folder: string): Promise<string | undefined> {
+    const known = this.#stamping.get(folder);
+    if (known !== undefined) return known;
+    const stamp = stampOf(folder, this.#deps.clock.nowMs()).finally(() => this.#stamping.delete(folder));
+    this.#stamping.set(folder, stamp);
+    return stamp;
+  }
+
   #trust(): { anchors: { name: string; key: string }[] } {
     return { anchors: [{ name: 'host', key: this.#deps.hostKey.id }] };
   }
 
   async #built(entry: Listed, sdkDir: string): Promise<Result<Bundle, Failure>> {
-    const digest = await sourceDigest(entry.dir, sdkDir);
+    const read = (): Promise<Result<Digest, Failure>> => sourceDigest(entry.dir, sdkDir);
+    const source = await this.#unlessSeen(this.#sources, [entry.dir, join(sdkDir, 'src')], read);
+    if (!source.ok) return source;
+    const digest = source.value;
     const outDir = join(
       this.#options.cacheDir,
       'agents',
       `${entry.name}-${digest.slice(0, 16)}-${this.#deps.hostKey.id.slice(0, 8)}`,
     );
-    const present = await loadBundle(outDir, this.#trust());
+    const present = await this.#load(outDir);
     if (present.ok) return present;
     let building = this.#building.get(outDir);
     if (building === undefined) {
@@ -156,7 +215,7 @@ export function interfaceOf(bundle: Bundle): AgentInterface {
 }
 
 /** What a build depends on: the agent's own files and the SDK's. */
-async function sourceDigest(dir: string, sdkDir: string): Promise<Digest> {
+async function sourceDigest(dir: string, sdkDir: string): Promise<Result<Digest, Failure>> {
   const parts: string[] = [];
   for (const base of [dir, join(sdkDir, 'src')]) {
     for (const path of (await readdir(base, { recursive: true }).catch(() => [])).sort()) {
@@ -165,7 +224,7 @@ async function sourceDigest(dir: string, sdkDir: string): Promise<Digest> {
         parts.push(path, digestText(await readFile(join(base, path), 'utf8')));
     }
   }
-  return digestJson(parts);
+  return ok(digestJson(parts));
 }
 
 async function exists(path: string): Promise<boolean> {

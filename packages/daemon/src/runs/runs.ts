@@ -107,11 +107,11 @@ export class Runs {
       );
     }
     const pins: { [agent: string]: string } = {};
-    for (const { use } of opening.value.nodes) {
-      if (pins[use.name] !== undefined) continue;
-      const bundle = await this.#deps.agents.pin(use.name);
+    const used = [...new Set(opening.value.nodes.map(({ use }) => use.name))];
+    const bundles = await Promise.all(used.map((name) => this.#deps.agents.pin(name)));
+    for (const [i, bundle] of bundles.entries()) {
       if (!bundle.ok) return bundle;
-      pins[use.name] = bundle.value.digest;
+      pins[used[i] ?? ''] = bundle.value.digest;
     }
     return this.#accept(request, opening.value, pins);
   }
