@@ -70,7 +70,7 @@ export async function serve(): Promise<number> {
       mode: values.system === true ? 'system' : 'user',
       uid: process.getuid?.() ?? 0,
       pid: process.pid,
-      spares: 2,
+      spares: 1,
     },
   );
   if (!opened.ok) return refuse(opened.error);

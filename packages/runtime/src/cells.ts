@@ -15,7 +15,7 @@ import type { Bundle } from './bundle.ts';
 import { CellProcess } from './cell-process.ts';
 import type { HostKey } from './keys.ts';
 import { type Launcher, bareLauncher, bubblewrap } from './launcher.ts';
-import { type AgentLimits, cellRunsMax, cellsMax, sparesMax } from './limits.ts';
+import { type AgentLimits, cellRunsMax, cellsMax, spareIdleMs, sparesMax } from './limits.ts';
 import type { AgentRequest, AttemptFailureCode, AttemptOutcome, HostCalls, RunIdentity } from './outcome.ts';
 import { type PreparedComponent, createPreparedCache } from './prepared.ts';
 
@@ -29,6 +29,8 @@ export type CellsOptions = {
   readonly cacheDir: string;
   /** Cells kept ready for each component that was used, besides those in use; 0 for none. */
   readonly spares: number;
+  /** How long spares stay when nothing runs, milliseconds. */
+  readonly spareIdleMs?: number;
   readonly cellsMax?: number;
   /** Absolute path of bubblewrap, in which cells of signers that are not trusted run. */
   readonly bwrap?: string;
@@ -70,6 +72,7 @@ class CellPool implements Cells {
   readonly #alive = new Set<CellProcess>();
   /** Ready or becoming ready, oldest first. */
   readonly #spares: CellProcess[] = [];
+  #resting: Disposable | undefined;
   readonly #queue: (() => void)[] = [];
   readonly #confined: Launcher;
   #program: string | undefined;
@@ -127,6 +130,7 @@ class CellPool implements Cells {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#resting?.[Symbol.dispose]();
     for (const cell of this.#alive) {
       cell.hold(true);
       cell.kill();
@@ -204,7 +208,16 @@ class CellPool implements Cells {
     const cell = this.#start(prepared, true);
     this.#spares.push(cell);
     void this.#tell(cell, prepared, true);
+    this.#rest();
     return cell;
+  }
+
+  /** Spares cost memory: when nothing has run for a while they end. */
+  #rest(): void {
+    this.#resting?.[Symbol.dispose]();
+    this.#resting = this.#deps.clock.after(this.#options.spareIdleMs ?? spareIdleMs, () => {
+      while (this.#spares.length > 0) this.#evictSpare();
+    });
   }
 
   #evictSpare(): void {
@@ -222,6 +235,7 @@ class CellPool implements Cells {
     ) {
       this.#spares.push(cell);
       this.#queue.shift()?.();
+      this.#rest();
     } else {
       cell.kill();
     }

@@ -35,7 +35,9 @@ export const hostArgsBytesMax: number = 1024 * 1024;
 /** Runs that a trusted bundle's cell serves before it is thrown away. */
 export const cellRunsMax = 200;
 /** Cells that stand ready, of all bundles together. */
-export const sparesMax = 16;
+export const sparesMax = 8;
+/** How long spares stay when nothing runs. */
+export const spareIdleMs = 30_000;
 /** A guest that computes longer than this without asking its host anything gives way to every other process. */
 export const turnMsMax = 100;
 /** How much it gives way, as `nice` counts. */

@@ -314,6 +314,17 @@ describe('the pool', () => {
     expect(other.cells.stats()).toMatchObject({ alive: 0, spare: 0 });
     expect(await run(other, bundle)).toMatchObject({ type: 'cancelled' });
   });
+  test('A10: spares end when nothing has run for a while', async () => {
+    await using other = await workbench(0);
+    const bundle = await buildTestAgent(other, 'plain', { body: 'return {};' });
+    await using pool = createCells(
+      { ...deps, hostKey: other.key },
+      { cacheDir: join(other.dir, 'cache'), spares: 1, spareIdleMs: 20 },
+    );
+    expect(await run({ ...other, cells: pool }, bundle)).toMatchObject({ type: 'succeeded' });
+    await expect.poll(() => pool.stats(), { timeout: 20_000 }).toMatchObject({ alive: 0, spare: 0 });
+    expect(await run({ ...other, cells: pool }, bundle)).toMatchObject({ type: 'succeeded' });
+  });
   test('A10: more attempts than cells wait their turn', async () => {
     await using other = await workbench(0);
     const bundle = await buildTestAgent(other, 'plain', { body: 'return {};' });
