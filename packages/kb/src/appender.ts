@@ -14,7 +14,7 @@ import type { Thread } from './thread.ts';
 
 const messagesMax = 2;
 
-type Waiting = { readonly request: AppendRequest; readonly resolve: (answer: AppendAnswer) => void };
+type Waiting = { readonly drafts: readonly EventDraft[]; readonly resolve: (answer: AppendAnswer) => void };
 
 export interface Appender {
   append(drafts: readonly EventDraft[]): Promise<Result<readonly AppendedEvent[], Failure>>;
@@ -38,7 +38,7 @@ export function createAppender(
   const settle = (batch: readonly Waiting[], answers: Result<unknown, Failure>): void => {
     let last = 0;
     for (const [i, one] of batch.entries()) {
-      pending -= one.request.drafts.length;
+      pending -= one.drafts.length;
       const answer = answers.ok ? (answers.value as readonly AppendAnswer[])[i] : err(answers.error);
       if (answer === undefined) throw new Error('assumed an answer for each append');
       if (answer.ok) for (const event of answer.value) last = Math.max(last, event.id);
@@ -47,10 +47,21 @@ export function createAppender(
     if (last > 0) onDurable(last);
   };
 
+  /** One buffer of salt for all: a buffer each is what would cost most of sending them. */
+  const salted = (batch: readonly Waiting[]): readonly AppendRequest[] => {
+    const salts = random.bytes(saltBytes * batch.reduce((sum, { drafts }) => sum + drafts.length, 0));
+    let at = 0;
+    return batch.map(({ drafts }) => {
+      const from = at;
+      at += drafts.length * saltBytes;
+      return { drafts, salts: salts.subarray(from, at) };
+    });
+  };
+
   const send = (batch: readonly Waiting[]): void => {
     let answered: Promise<Result<unknown, Failure>>;
     try {
-      answered = thread.ask(batch.map(({ request }) => request));
+      answered = thread.ask(salted(batch));
     } catch (error) {
       if (batch.length > 1) return batch.forEach((one) => send([one]));
       const why = error instanceof Error ? error.message : String(error);
@@ -70,7 +81,7 @@ export function createAppender(
       let events = 0;
       let count = 0;
       while (count < waiting.length && (count === 0 || events < transactionEventsMax)) {
-        events += waiting[count]?.request.drafts.length ?? 0;
+        events += waiting[count]?.drafts.length ?? 0;
         count += 1;
       }
       send(waiting.splice(0, count));
@@ -92,7 +103,7 @@ export function createAppender(
       }
       pending += drafts.length;
       return new Promise((resolve) => {
-        waiting.push({ request: { drafts, salts: random.bytes(drafts.length * saltBytes) }, resolve });
+        waiting.push({ drafts, resolve });
         if (scheduled) return;
         scheduled = true;
         queueMicrotask(flush);
