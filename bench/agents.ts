@@ -1,6 +1,7 @@
 /**
  * Agents: warm in a cell of its own, cold beside `node -e 0`, a host call's round trip, memory of a cell.
  */
+import type { BenchRow } from './types.ts';
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,15 +16,6 @@ import {
   hostKey,
 } from '../packages/runtime/src/index.ts';
 import { buildHostile, held } from './agents-held.ts';
-
-export type BenchRow = {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly floor?: number;
-  readonly ratio?: number;
-  readonly goal?: string;
-};
 
 const deps = { clock: systemClock, random: systemRandom, log: { log: () => {} } } as const;
 const root = join(import.meta.dirname, '..');

@@ -3,21 +3,13 @@
  *
  * The bare loops insert the same rows into the same schema with the same pragmas, one transaction a group.
  */
+import type { BenchRow } from './types.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom, unwrap } from '../packages/core/src/index.ts';
 import { type EventDraft, type Kb, openKb } from '../packages/kb/src/index.ts';
 import { createBareLedger } from './bare-ledger.ts';
-
-export type BenchRow = {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly floor?: number;
-  readonly ratio?: number;
-  readonly goal?: string;
-};
 
 const group = 1_000;
 const groups = 20;

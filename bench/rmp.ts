@@ -1,18 +1,10 @@
 /**
  * Decoding frames against copying the same bytes, in one process on one core.
  */
+import type { BenchRow } from './types.ts';
 import type { TraceId } from '@runloop/core';
 import { unwrap } from '@runloop/core';
 import { createDecoder, createRegistry, encodeMessage } from '@runloop/rmp';
-
-export type BenchRow = {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly floor?: number;
-  readonly ratio?: number;
-  readonly goal?: string;
-};
 
 const chunkBytes = 64 * 1024;
 const rounds = 40;

@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { route } from '@runloop/router';
-import type { BenchRow } from './rmp.ts';
+import type { BenchRow } from './types.ts';
 
 const root = join(import.meta.dirname, '..');
 const rounds = 5;

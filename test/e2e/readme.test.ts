@@ -26,7 +26,7 @@ test.each(pages)('%s', async (page) => {
     .map((block) =>
       block
         .split('\n')
-        .filter((line) => !/^npm /.test(line))
+        .filter((line) => !line.startsWith('npm '))
         .join('\n'),
     )
     .join('\n');

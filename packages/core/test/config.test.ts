@@ -1,9 +1,29 @@
 /** Configuration layers: who wins, and what an error says (A12). */
 import { describe, expect, test } from 'vitest';
-import { configKeys, environmentLayer, type JsonObject, resolveConfig, type Layer } from '../src/index.ts';
+import { configKeys, loadConfig, environmentLayer, type JsonObject, resolveConfig, type Layer } from '../src/index.ts';
 
 const user = (value: JsonObject): Layer => ({ origin: 'user.yaml', kind: 'user', value });
 const system = (value: JsonObject): Layer => ({ origin: 'system.yaml', kind: 'system', value });
+
+describe('files', () => {
+  const sources = (text: string | undefined): Parameters<typeof loadConfig>[0] => ({
+    env: {},
+    userFile: 'u.yaml',
+    systemFile: 's.yaml',
+    readText: (path) => (path === 'u.yaml' ? text : undefined),
+    parse: (source) => JSON.parse(source) as unknown,
+  });
+  test.each([undefined, '', '\n\n', '# nothing yet\n  # nor here\n'])('%j says nothing', (text) => {
+    expect(loadConfig(sources(text)).ok).toBe(true);
+  });
+  test.each([
+    ['[1]', 'u.yaml: the file must be a map'],
+    ['{', 'u.yaml: '],
+  ])('%j is refused, naming the file', (text, message) => {
+    const loaded = loadConfig(sources(text));
+    expect(loaded.ok ? '' : loaded.error.message).toContain(message);
+  });
+});
 
 describe('layers', () => {
   test('defaults alone make a whole configuration', () => {

@@ -205,7 +205,7 @@ function wireRuns(
     lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
   };
   const runs = new Runs(
-    { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel },
+    { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel, performer },
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
   return { runs, cells, agents, slots, feed, bootId };

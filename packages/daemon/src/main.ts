@@ -5,7 +5,7 @@
  */
 import { setFlagsFromString } from 'node:v8';
 
-// What is young and dead is collected early: at rest the daemon is smaller by 7 MB, and not slower under load.
+// What is young and dead is collected early: at rest the daemon is smaller by about 7 MB.
 setFlagsFromString('--max-semi-space-size=1');
 
 const { serve } = await import('./serve-main.ts');

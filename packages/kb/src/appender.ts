@@ -47,21 +47,10 @@ export function createAppender(
     if (last > 0) onDurable(last);
   };
 
-  /** One buffer of salt for all: a buffer each is what would cost most of sending them. */
-  const salted = (batch: readonly Waiting[]): readonly AppendRequest[] => {
-    const salts = random.bytes(saltBytes * batch.reduce((sum, { drafts }) => sum + drafts.length, 0));
-    let at = 0;
-    return batch.map(({ drafts }) => {
-      const from = at;
-      at += drafts.length * saltBytes;
-      return { drafts, salts: salts.subarray(from, at) };
-    });
-  };
-
   const send = (batch: readonly Waiting[]): void => {
     let answered: Promise<Result<unknown, Failure>>;
     try {
-      answered = thread.ask(salted(batch));
+      answered = thread.ask(salted(batch, random));
     } catch (error) {
       if (batch.length > 1) return batch.forEach((one) => send([one]));
       const why = error instanceof Error ? error.message : String(error);
@@ -112,4 +101,15 @@ export function createAppender(
     pending: () => pending,
     drained: () => (pending === 0 ? Promise.resolve() : new Promise((resolve) => idle.push(resolve))),
   };
+}
+
+/** One buffer of salt for all: a buffer each is what would cost most of sending them. */
+function salted(batch: readonly Waiting[], random: Random): readonly AppendRequest[] {
+  const salts = random.bytes(saltBytes * batch.reduce((sum, { drafts }) => sum + drafts.length, 0));
+  let at = 0;
+  return batch.map(({ drafts }) => {
+    const from = at;
+    at += drafts.length * saltBytes;
+    return { drafts, salts: salts.subarray(from, at) };
+  });
 }

@@ -2,8 +2,8 @@
  * Every limit of the ledger and its views, with what happens when it is reached.
  */
 
-/** Events of one append; more are refused. */
-export const appendEventsMax = 4_096;
+/** Events of one append; more are refused. One turn of a run may tell of each of its nodes: of 20 000, and something besides. */
+export const appendEventsMax = 32_768;
 /** Events that wait for the writer; beyond it an append is refused with `Busy`, so that nothing grows without end. */
 export const appendsPendingMax = 65_536;
 /** Events of one transaction; the rest waits for the next one. */

@@ -67,7 +67,7 @@ describe('append', () => {
     await using kb = await open(dir.path);
     const many = Array.from({ length: appendEventsMax + 1 }, () => draft());
     expect(await kb.append(many)).toMatchObject({ ok: false, error: { code: 'LimitExceeded' } });
-    const waiting = Array.from({ length: appendsPendingMax / 4096 }, () => kb.append(many.slice(1)));
+    const waiting = Array.from({ length: appendsPendingMax / appendEventsMax }, () => kb.append(many.slice(1)));
     expect(await kb.append([draft()])).toMatchObject({ ok: false, error: { code: 'Busy' } });
     expect((await Promise.all(waiting)).every(({ ok }) => ok)).toBe(true);
     expect((await kb.append([draft()])).ok).toBe(true);

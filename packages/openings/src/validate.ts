@@ -140,7 +140,7 @@ class Validation {
     }
     const agent = this.#agents.get(target.use.name);
     if (agent === undefined || given === undefined) return given !== undefined;
-    const accepted = agent.in[edge.to.port];
+    const accepted = Object.hasOwn(agent.in, edge.to.port) ? agent.in[edge.to.port] : undefined;
     if (accepted === undefined) {
       const near = nearest(edge.to.port, Object.keys(agent.in));
       const help =
@@ -180,7 +180,7 @@ class Validation {
     if (ref.port === errPort) return ['*'];
     const agent = this.#agents.get(node.use.name);
     if (agent === undefined) return ['*'];
-    const types = agent.out[ref.port];
+    const types = Object.hasOwn(agent.out, ref.port) ? agent.out[ref.port] : undefined;
     if (types !== undefined) return types;
     const near = nearest(ref.port, Object.keys(agent.out));
     const help =

@@ -37,7 +37,8 @@ export function loadConfig(sources: ConfigSources): Result<Resolved, Failure> {
 function fileLayer(sources: ConfigSources, kind: 'user' | 'system', path: string): Result<Layer | undefined, Failure> {
   try {
     const text = sources.readText(path);
-    if (text === undefined) return ok(undefined);
+    // An empty file, or one of comments alone, says nothing.
+    if (text === undefined || text.split('\n').every((line) => /^\s*(#|$)/.test(line))) return ok(undefined);
     const value = sources.parse(text) ?? {};
     if (!isJsonObject(value)) return err(failure('InvalidConfig', `${path}: the file must be a map of sections`));
     return ok({ origin: path, kind, value });

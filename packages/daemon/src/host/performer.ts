@@ -18,8 +18,12 @@ export type PerformerDeps = {
   readonly execTimeoutMs: number;
 };
 
+/** Both end in a proposal that the ledger takes once for each call id. Mail will leave this list with its first transport. */
+const repeatable: ReadonlySet<string> = new Set(['kb.propose', 'mail.send']);
+
 export function createPerformer(deps: PerformerDeps): HostPerformer {
   return {
+    repeats: (op) => repeatable.has(op),
     async perform(op, args: JsonValue, scope, signal): Promise<Performed> {
       const given = isJsonObject(args) ? args : {};
       if (op.startsWith('kb.')) return performKb(deps.kb, op, given, scope);

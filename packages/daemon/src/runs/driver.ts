@@ -13,6 +13,11 @@ import type { EventDraft } from '@runloop/kb';
 import type { RunDraft, RunLedger, RunPublisher } from './ports.ts';
 import type { Slots } from './slots.ts';
 
+/** News that one turn takes; the rest waits for the next, so that no transaction grows without end. */
+export const turnInputsMax = 512;
+/** Notes that wait for a durable event to go with; one more and they are made durable by themselves. */
+export const notesMax = 256;
+
 export type RunIdentity = {
   readonly traceId: string;
   readonly runId: string;
@@ -89,6 +94,7 @@ export class RunDriver {
   /** The same with the next event that is made durable; never waited for. */
   note(drafts: readonly RunDraft[], provenance: RunDraft['meta'] = {}): void {
     this.#inputs.push({ type: 'record', drafts, provenance, done: () => undefined });
+    if (this.#inputs.length > notesMax) this.#kick();
   }
 
   /** A bounded, lossy event: shown if somebody looks, never stored. */
@@ -132,7 +138,7 @@ export class RunDriver {
     await Promise.resolve();
     while (this.#inputs.length > 0 && !this.#stopped) {
       const waiters: ((result: Result<void, Failure>) => void)[] = [];
-      for (const input of this.#inputs.splice(0)) {
+      for (const input of this.#inputs.splice(0, turnInputsMax)) {
         if (input.type === 'signal') this.#fold(step(this.state, input.signal));
         else if (this.finished) input.done(err(stoppedFailure));
         else {
@@ -143,7 +149,7 @@ export class RunDriver {
           waiters.push(input.done);
         }
       }
-      this.#fold(step(this.state, { type: 'idle' }));
+      if (this.#inputs.length === 0) this.#fold(step(this.state, { type: 'idle' }));
       const batch = this.#batch;
       const after = this.#after;
       this.#batch = [];

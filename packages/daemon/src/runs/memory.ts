@@ -5,7 +5,7 @@
  */
 import type { StoredEvent } from '@runloop/kb';
 import type { RunState } from '@runloop/openings';
-import { evidenceMax, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
+import { addCall, evidenceMax, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
 
 export class RunMemory {
   readonly #tape: Map<string, TapedCall[]>;
@@ -20,7 +20,7 @@ export class RunMemory {
   remember(call: TapedCall): void {
     const key = tapeKey(call.node, call.attempt);
     const list = this.#tape.get(key) ?? [];
-    list[call.index] = { ...list[call.index], ...call };
+    addCall(list, call);
     this.#tape.set(key, list);
   }
 

@@ -42,6 +42,8 @@ export type Performed = {
 
 /** Performs host calls: one implementation for each operation, joined in host/. */
 export interface HostPerformer {
+  /** Whether the call, performed again under the same call id, does nothing a second time. */
+  repeats(op: string): boolean;
   perform(op: string, args: JsonValue, scope: CallScope, signal: AbortSignal): Promise<Performed>;
 }
 

@@ -21,6 +21,8 @@ export class Questions {
   readonly #deps: { readonly clock: Clock; readonly random: Random };
   readonly #driver: RunDriver;
   readonly #onConfirm: 'wait' | 'deny';
+  /** Questions whose answer is on its way to the ledger. */
+  readonly #deciding = new Set<string>();
 
   constructor(deps: { readonly clock: Clock; readonly random: Random }, driver: RunDriver, onConfirm: 'wait' | 'deny') {
     this.#deps = deps;
@@ -84,11 +86,12 @@ export class Questions {
         hint,
       });
     }
+    // Two answers at once: the first counts, the second is not written at all.
+    if (this.#deciding.has(id)) return failure('Conflict', `request ${id} is being answered by somebody else`);
+    this.#deciding.add(id);
     const recorded = await this.#driver.record([decided(id, hash, decision, by)]);
+    this.#deciding.delete(id);
     if (!recorded.ok) return recorded.error;
-    // Two answers on their way at once: the ledger's order says which one counts.
-    if (this.#driver.actions.get(id)?.decision !== decision)
-      return failure('Conflict', `request ${id} was answered already`);
     this.#driver.send({ type: 'decided', node: action.node });
     return undefined;
   }

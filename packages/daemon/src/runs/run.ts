@@ -18,9 +18,9 @@ import type {
 } from '@runloop/runtime';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
 import { RunMemory } from './memory.ts';
-import type { AgentSource, CallScope, RunDraft } from './ports.ts';
+import type { AgentSource, CallScope, HostPerformer, RunDraft } from './ports.ts';
 import { Questions } from './questions.ts';
-import { loadCalls, tapeKey, type Told } from './tape.ts';
+import { loadCalls, type TapedCall, tapeKey, type Told } from './tape.ts';
 import type { Values } from './values.ts';
 
 export type RunDeps = DriverDeps & {
@@ -29,6 +29,7 @@ export type RunDeps = DriverDeps & {
   readonly agents: AgentSource;
   readonly cells: Cells;
   readonly kernel: Kernel;
+  readonly performer: Pick<HostPerformer, 'repeats'>;
 };
 
 export type RunOptions = {
@@ -153,9 +154,13 @@ export class Run implements Performer {
     entry.bundle = bundle.value;
     const inputs = await this.#inputs(index);
     if (!inputs.ok) return refuse(inputs.error);
-    const tape = await loadCalls(this.memory.calls(node, attempt), this.#deps.values);
+    // A call that a crash cut off is made again where that does nothing twice; otherwise the kernel has a person asked.
+    const { performer, values } = this.#deps;
+    const known = (call: TapedCall): boolean =>
+      call.ok !== undefined || call.class !== 'once' || !performer.repeats(call.op);
+    const tape = await loadCalls(this.memory.calls(node, attempt).filter(known), values);
     if (!tape.ok) return refuse(tape.error);
-    const earlier = await loadCalls(this.memory.earlier(node, attempt), this.#deps.values);
+    const earlier = await loadCalls(this.memory.earlier(node, attempt).filter(known), values);
     if (!earlier.ok) return refuse(earlier.error);
     const outcome = await this.#invoke(
       entry,
@@ -255,11 +260,12 @@ export class Run implements Performer {
     given: { readonly [port: string]: readonly { type: string; value: JsonValue }[] },
     usage: Usage,
   ): Promise<void> {
-    const outputs: { [port: string]: { type: string; digest: string; value?: JsonValue }[] } = {};
+    // Without a prototype: a port may be named like something that every object has.
+    const outputs = Object.create(null) as { [port: string]: { type: string; digest: string; value?: JsonValue }[] };
     const artifacts: RunDraft[] = [];
     const read = this.#portsRead(entry.node);
     for (const [port, items] of Object.entries(given)) {
-      const declared = bundle.ports.out[port];
+      const declared = Object.hasOwn(bundle.ports.out, port) ? bundle.ports.out[port] : undefined;
       if (declared === undefined)
         return this.#fail(
           entry,
@@ -322,7 +328,7 @@ export class Run implements Performer {
   }
 
   async #inputs(index: number): Promise<Result<{ [port: string]: JsonValue[] }, Failure>> {
-    const inputs: { [port: string]: JsonValue[] } = {};
+    const inputs = Object.create(null) as { [port: string]: JsonValue[] };
     for (const [port, refs] of Object.entries(inputsOf(this.state, index))) {
       const list: JsonValue[] = [];
       for (const ref of refs) {

@@ -4,6 +4,7 @@
  * 1. A run is accepted when its `run.accepted` is durable; from then on it goes to its end, whatever happens to the daemon.
  * 2. At start every run that was accepted and has not finished is folded from the ledger and goes on by itself.
  * 3. A run whose ledger refused an append is put away and recovered from disk until that succeeds.
+ * 4. A trace id names one run for ever: submitted again, also after a restart, it is answered with that run or refused.
  */
 import {
   digestJson,
@@ -54,6 +55,8 @@ export class Runs {
   readonly #live = new Map<string, Run>();
   readonly #faults = new Map<string, Failure>();
   readonly #retries = new Set<Disposable>();
+  /** Trace ids whose submission is being looked at. */
+  readonly #submitting = new Set<string>();
   #closed = false;
   #draining = false;
 
@@ -82,20 +85,22 @@ export class Runs {
   async submit(request: Submission): Promise<Result<Submitted, Failure>> {
     if (this.#draining)
       return err(failure('Busy', 'the daemon is stopping and takes no new runs', { hint: 'try again in a moment' }));
-    const existing = this.#live.get(request.traceId);
-    if (existing !== undefined)
-      return err(failure('Conflict', `a run with the trace id ${request.traceId} exists already`));
-    if (this.#live.size >= this.#options.runsMax) {
-      return err(
-        failure(
-          'LimitExceeded',
-          `${this.#live.size} runs are under way, at most ${this.#options.runsMax} are allowed`,
-          { hint: 'wait, or raise daemon.runs_max' },
-        ),
-      );
+    if (this.#submitting.has(request.traceId)) return err(taken(request.traceId));
+    this.#submitting.add(request.traceId);
+    try {
+      return await this.#submit(request);
+    } finally {
+      this.#submitting.delete(request.traceId);
     }
+  }
+
+  async #submit(request: Submission): Promise<Result<Submitted, Failure>> {
     const opening = await this.check(request.file, request.text, request.params);
     if (!opening.ok) return opening;
+    const rows = await this.#deps.ledger.runEvents({ traceId: request.traceId, max: 1 });
+    if (!rows.ok) return rows;
+    const [first] = rows.value.events;
+    if (first !== undefined) return again(request, opening.value, first);
     const { slots } = this.#deps;
     if (slots.waiting + opening.value.nodes.length > slots.waitingMax) {
       return err(
@@ -106,12 +111,22 @@ export class Runs {
         ),
       );
     }
-    const pins: { [agent: string]: string } = {};
+    const pins = Object.create(null) as { [agent: string]: string };
     const used = [...new Set(opening.value.nodes.map(({ use }) => use.name))];
     const bundles = await Promise.all(used.map((name) => this.#deps.agents.pin(name)));
     for (const [i, bundle] of bundles.entries()) {
       if (!bundle.ok) return bundle;
       pins[used[i] ?? ''] = bundle.value.digest;
+    }
+    // Asked last, with nothing to wait for before the run is counted: many at once do not slip past together.
+    if (this.#live.size >= this.#options.runsMax) {
+      return err(
+        failure(
+          'LimitExceeded',
+          `${this.#live.size} runs are under way, at most ${this.#options.runsMax} are allowed`,
+          { hint: 'wait, or raise daemon.runs_max' },
+        ),
+      );
     }
     return this.#accept(request, opening.value, pins);
   }
@@ -295,4 +310,23 @@ export class Runs {
     for (const run of this.#live.values()) run.close();
     this.#live.clear();
   }
+}
+
+/** The answer to a trace id that names a run already: that run, if it was submitted by the same actor with the same. */
+function again(request: Submission, opening: Opening, first: StoredEvent): Result<Submitted, Failure> {
+  const { traceId } = request;
+  const meta = metaOf(first);
+  const isSame =
+    first.payload?.['opening_id'] === digestJson(opening) &&
+    meta['actor'] === request.actor &&
+    meta['on_confirm'] === request.onConfirm &&
+    meta['priority'] === request.priority;
+  if (!isSame) return err(taken(traceId));
+  return ok({ trace_id: traceId, run_id: String(first.payload['run_id']), name: opening.name, existing: true });
+}
+
+function taken(traceId: string): Failure {
+  return failure('Conflict', `a run with the trace id ${traceId} exists already`, {
+    hint: 'Use a new trace id for each run.',
+  });
 }

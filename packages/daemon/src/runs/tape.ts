@@ -59,13 +59,22 @@ export function tapeOf(rows: readonly StoredEvent[]): Map<string, TapedCall[]> {
     const meta = metaOf(row) as unknown as TapedCall;
     const key = tapeKey(meta.node, meta.attempt);
     const list = calls.get(key) ?? [];
-    const at = list.findIndex((call) => call.index === meta.index);
-    if (at === -1) list.push(meta);
-    else list[at] = { ...list[at], ...meta };
+    addCall(list, meta);
     calls.set(key, list);
   }
-  for (const list of calls.values()) list.sort((a, b) => a.index - b.index);
   return calls;
+}
+
+/**
+ * Adds what is known of a call, sorted by index; almost always at the end. Not every index has a call:
+ * one that was refused before it was anything, for its arguments were none, is not recorded.
+ */
+export function addCall(list: TapedCall[], call: TapedCall): void {
+  let at = list.length;
+  while (at > 0 && (list[at - 1]?.index ?? -1) > call.index) at -= 1;
+  const before = list[at - 1];
+  if (before?.index === call.index) list[at - 1] = { ...before, ...call };
+  else list.splice(at, 0, call);
 }
 
 /** What an attempt was told of its time and money. */

@@ -117,12 +117,18 @@ export function enter(state: RunState, index: number, phase: NodePhase): NodeSta
 
 /** The inputs of a node: per port the values delivered, in the order of the edges in the file. */
 export function inputsOf(state: RunState, index: number): Outputs {
-  const inputs: { [port: string]: PortValue[] } = {};
+  // Without a prototype: a port may be named like something that every object has.
+  const inputs = Object.create(null) as { [port: string]: PortValue[] };
   for (const edgeIndex of state.graph.inbound[index] ?? []) {
     const edge = state.opening.edges[edgeIndex];
     if (edge === undefined || state.edges[edgeIndex] !== 'delivered') continue;
     const source = state.nodes[state.graph.indexOf.get(edge.from.node) ?? -1];
-    (inputs[edge.to.port] ??= []).push(...(source?.outputs?.[edge.from.port] ?? []));
+    (inputs[edge.to.port] ??= []).push(...outputsOn(source, edge.from.port));
   }
   return inputs;
+}
+
+/** What a node gave on a port. */
+export function outputsOn(node: NodeState | undefined, port: string): readonly PortValue[] {
+  return node?.outputs !== undefined && Object.hasOwn(node.outputs, port) ? (node.outputs[port] ?? []) : [];
 }

@@ -14,7 +14,7 @@ import { streamedKinds } from '@runloop/core';
 import { errPort, holds } from '../ir.ts';
 import { answer } from './answer.ts';
 import { append, type Effect, type EngineEvent, type Fact, finished } from './event.ts';
-import { enter, finalPhases, type NodeState, type Outputs, type RunState } from './state.ts';
+import { enter, finalPhases, type NodeState, type Outputs, outputsOn, type RunState } from './state.ts';
 import { verdict } from './verdict.ts';
 
 const streamed: ReadonlySet<string> = new Set(streamedKinds);
@@ -145,7 +145,7 @@ function settle(state: RunState, edgeIndex: number): boolean {
   const source = state.nodes[state.graph.indexOf.get(edge.from.node) ?? -1];
   const target = state.nodes[state.graph.indexOf.get(edge.to.node) ?? -1];
   if (source === undefined || target === undefined) return false;
-  const values = source.outputs?.[edge.from.port] ?? [];
+  const values = outputsOn(source, edge.from.port);
   const [only] = values;
   const delivered =
     values.length > 0 && (edge.when === undefined || (values.length === 1 && holds(only?.value, edge.when).result));

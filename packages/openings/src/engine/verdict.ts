@@ -2,7 +2,7 @@
  * Whether a run has met, can still meet, or can no longer meet its success condition.
  */
 import { type Condition, holds } from '../ir.ts';
-import type { RunState } from './state.ts';
+import { outputsOn, type RunState } from './state.ts';
 
 export type Verdict = 'met' | 'open' | 'impossible';
 
@@ -35,7 +35,7 @@ function judge(state: RunState, condition: Condition): Verdict {
   switch (node.phase) {
     case 'succeeded':
     case 'failed': {
-      const values = node.outputs?.[condition.port.port] ?? [];
+      const values = outputsOn(node, condition.port.port);
       if (condition.type === 'exists') return values.length > 0 ? 'met' : 'impossible';
       return values.length === 1 && holds(values[0]?.value, condition.when).result ? 'met' : 'impossible';
     }

@@ -1,0 +1,194 @@
+/**
+ * Runs over a real ledger, a real kernel and the real performer of the knowledge base; only cells and agents are the
+ * test's own: an agent is a function that makes host calls.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { digestText, err, failure, type JsonValue, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
+import { type Kb, openKb, type StoredEvent } from '@runloop/kb';
+import { type Bundle, type Cells, createKernel, type HostAnswer, type HostCalls, noCaps } from '@runloop/runtime';
+import { memoryLog } from '@runloop/testkit';
+import { createPerformer } from '../src/host/performer.ts';
+import { kernelPorts } from '../src/runs/kernel-ports.ts';
+import type { AgentSource, HostPerformer } from '../src/runs/ports.ts';
+import { Runs, type Submission } from '../src/runs/runs.ts';
+import { Slots } from '../src/runs/slots.ts';
+import { metaOf, readRun } from '../src/runs/tape.ts';
+import { Values } from '../src/runs/values.ts';
+
+/** What an agent of these tests does; `call` throws what suspends or cancels it. */
+export type Script = (call: (op: string, args: JsonValue) => Promise<HostAnswer>) => Promise<JsonValue>;
+
+class Suspended extends Error {}
+
+export const bundle: Bundle = {
+  name: 'scripted',
+  version: '1.0.0',
+  dir: '/nowhere',
+  digest: digestText('scripted'),
+  kind: 'component',
+  ports: { in: { in: ['*'], constructor: ['*'] }, out: { out: ['*'], constructor: ['*'] } },
+  caps: { ...noCaps, kb_read: true, kb_write: true, mail: { from: 'me@localhost', to: ['*'] } },
+  component: { path: '/nowhere', digest: digestText('component') },
+  signer: 'test',
+  trusted: true,
+};
+
+export function opening(nodes = 1, more = ''): string {
+  const list = Array.from({ length: nodes }, (_, i) => `  - { id: n${i}, use: "agent:scripted" }`).join('\n');
+  return `version: 0\nname: test\nnodes:\n${list}\n${more}`;
+}
+
+const usage = { wall_ms: 0, fuel: 0, memory_bytes: 0, hostcalls: 0, output_bytes: 0, log_bytes_dropped: 0 };
+
+function cellsOf(script: Script, port: string): Cells {
+  return {
+    async run(_invocation, host: HostCalls, signal) {
+      const gone = new Promise<never>((_, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true });
+      });
+      try {
+        const value = await Promise.race([
+          gone,
+          script(async (op, args) => {
+            const answer = await host.call(op, args, signal);
+            if (answer.type === 'suspend') throw new Suspended(answer.reason);
+            return answer;
+          }),
+        ]);
+        return { type: 'succeeded', outputs: { [port]: [{ type: 'json', value }] }, usage };
+      } catch (error) {
+        if (error instanceof Suspended) return { type: 'suspended', reason: error.message, usage };
+        if (signal.aborted) return { type: 'cancelled', usage };
+        return { type: 'failed', code: 'AgentFailed', reason: String(error), retryable: false, usage };
+      }
+    },
+    warm: () => Promise.resolve(ok(undefined)),
+    stats: () => ({ alive: 0, spare: 0, waiting: 0, started: 0 }),
+    close: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+const agents: AgentSource = {
+  interfaces: () =>
+    Promise.resolve(
+      ok(
+        new Map([
+          ['scripted', { name: 'scripted', in: bundle.ports.in, out: bundle.ports.out }],
+          ['plain', { name: 'plain', in: { in: ['*'] }, out: { out: ['*'] } }],
+        ]),
+      ),
+    ),
+  pin: () => Promise.resolve(ok(bundle)),
+  pinned: () => Promise.resolve(ok(bundle)),
+};
+
+export type Boot = {
+  readonly runs: Runs;
+  readonly submit: (more?: Partial<Submission>) => ReturnType<Runs['submit']>;
+  /** Waits until an event of this kind stands on the ledger. */
+  readonly until: (kind: string, traceId?: string) => Promise<StoredEvent[]>;
+};
+
+export const traceId = 'ab'.repeat(16);
+
+export class Place implements AsyncDisposable {
+  readonly #path: string;
+  readonly #kb: Kb;
+  readonly #boots: Runs[] = [];
+
+  private constructor(path: string, kb: Kb) {
+    this.#path = path;
+    this.#kb = kb;
+  }
+
+  static async open(): Promise<Place> {
+    const path = mkdtempSync(join(tmpdir(), 'rl-'));
+    const log = memoryLog();
+    return new Place(
+      path,
+      unwrap(await openKb({ clock: systemClock, random: systemRandom, log }, { rootDir: path }), 'kb'),
+    );
+  }
+
+  get kb(): Kb {
+    return this.#kb;
+  }
+
+  /** A daemon's worth of runs; what ran before on this ledger is put away as by a crash, and taken up again. */
+  async boot(
+    script: Script,
+    options: { port?: string; performer?: (real: HostPerformer) => HostPerformer; runsMax?: number } = {},
+  ): Promise<Boot> {
+    for (const before of this.#boots.splice(0)) before.close();
+    const kb = this.#kb;
+    const values = new Values(kb);
+    const models = { call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))) };
+    const real = createPerformer({ clock: systemClock, kb, values, models, execTimeoutMs: 1000 });
+    const performer = options.performer?.(real) ?? real;
+    const kernel = createKernel(kernelPorts({ runOf: (id) => runs.get(id), values, performer, log: () => undefined }));
+    const runs: Runs = new Runs(
+      {
+        clock: systemClock,
+        random: systemRandom,
+        log: memoryLog(),
+        ledger: kb,
+        publisher: { published: () => undefined, lossy: () => undefined },
+        slots: new Slots(4, 100_000),
+        values,
+        agents,
+        cells: cellsOf(script, options.port ?? 'out'),
+        kernel,
+        performer,
+      },
+      { runsMax: options.runsMax ?? 100, maxParallel: 4, bootId: 'boot' },
+    );
+    this.#boots.push(runs);
+    unwrap(await runs.recover(), 'recovery');
+    return {
+      runs,
+      submit: (more = {}) =>
+        runs.submit({
+          traceId,
+          file: 'test.yaml',
+          text: opening(),
+          params: {},
+          onConfirm: 'wait',
+          priority: 0,
+          actor: 'operator:1',
+          ...more,
+        }),
+      until: async (kind, id = traceId) => {
+        const rows: StoredEvent[] = [];
+        for (;;) {
+          const page = await kb.runEvents({ traceId: id, afterId: rows.at(-1)?.id, max: 1000 });
+          rows.push(...unwrap(page, 'a page').events);
+          if (rows.some((row) => row.kind === kind)) return rows;
+          await new Promise((resolve) => {
+            setTimeout(resolve, 10);
+          });
+        }
+      },
+    };
+  }
+
+  async rows(id: string = traceId): Promise<StoredEvent[]> {
+    return unwrap(await readRun(this.#kb, id), 'the rows of a run');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const runs of this.#boots) runs.close();
+    await this.#kb[Symbol.asyncDispose]();
+    rmSync(this.#path, { recursive: true, force: true });
+  }
+}
+
+export function of(rows: readonly StoredEvent[], kind: string): StoredEvent[] {
+  return rows.filter((row) => row.kind === kind);
+}
+
+export function endOf(rows: readonly StoredEvent[]): unknown {
+  return metaOf(rows.findLast((row) => row.kind === 'run.finished') ?? ({ payload: {} } as StoredEvent));
+}

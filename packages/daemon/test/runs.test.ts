@@ -1,0 +1,160 @@
+/** Runs under bad luck and bad company: double submissions, double answers, crashes at the worst place, floods. */
+import { unwrap } from '@runloop/core';
+import { describe, expect, test } from 'vitest';
+import { metaOf } from '../src/runs/tape.ts';
+import { endOf, of, opening, Place, type Script, traceId } from './runs-fixture.ts';
+
+const nothing: Script = () => Promise.resolve(1);
+const fact = { kind: 'fact.asserted', payload: { subject: 's', predicate: 'p', object: 'o' } };
+const mail = { to: ['a@b.c'], subject: 's', body: 'b' };
+
+describe('a trace id names one run for ever', () => {
+  test('submitted again after the run ended and the daemon restarted: the same run, nothing new on the ledger', async () => {
+    await using place = await Place.open();
+    const first = await place.boot(nothing);
+    const { run_id } = unwrap(await first.submit(), 'the first submission');
+    const before = await first.until('run.finished');
+    const second = await place.boot(nothing);
+    expect(await second.submit()).toMatchObject({ ok: true, value: { run_id, existing: true } });
+    expect(second.runs.get(traceId)).toBeUndefined();
+    expect(await place.rows()).toEqual(before);
+  });
+
+  test.each([
+    ['another actor', { actor: 'client:mallory' }],
+    ['another opening', { text: opening(2) }],
+    ['another answer to questions', { onConfirm: 'deny' as const }],
+  ])('submitted again with %s: Conflict', async (_, more) => {
+    await using place = await Place.open();
+    const first = await place.boot(nothing);
+    await first.submit();
+    const before = await first.until('run.finished');
+    expect(await first.submit(more)).toMatchObject({ ok: false, error: { code: 'Conflict' } });
+    expect(await place.rows()).toEqual(before);
+  });
+
+  test('two at once: one run', async () => {
+    await using place = await Place.open();
+    const { submit, until } = await place.boot(nothing);
+    const answers = await Promise.all([submit(), submit({ actor: 'client:mallory' }), submit()]);
+    expect(answers.filter((answer) => answer.ok)).toHaveLength(1);
+    expect(of(await until('run.finished'), 'run.started')).toHaveLength(1);
+  });
+
+  test('A10: many at once do not slip past runs_max together', async () => {
+    await using place = await Place.open();
+    const { submit } = await place.boot(() => new Promise(() => undefined), { runsMax: 3 });
+    const ids = Array.from({ length: 10 }, (_, i) => String(i).padStart(32, '0'));
+    const answers = await Promise.all(ids.map((id) => submit({ traceId: id })));
+    expect(answers.filter((answer) => answer.ok)).toHaveLength(3);
+    expect(answers.at(-1)).toMatchObject({ ok: false, error: { code: 'LimitExceeded' } });
+  });
+});
+
+test.each([
+  ['approve', 'approve'],
+  ['approve', 'deny'],
+  ['deny', 'approve'],
+] as const)(
+  'two answers at once, %s and %s: the first wins, the other is told so and not written',
+  async (one, two) => {
+    await using place = await Place.open();
+    const { runs, submit, until } = await place.boot(async (call) => {
+      await call('mail.send', mail);
+      return 1;
+    });
+    await submit();
+    const asked = metaOf(of(await until('node.waiting'), 'action.requested')[0] ?? expect.fail('nothing was asked'));
+    const decide = (decision: 'approve' | 'deny', by: string) =>
+      runs.get(traceId)?.questions.decide(String(asked['action']), String(asked['hash']), decision, by);
+    const answers = await Promise.all([decide(one, 'first'), decide(two, 'second')]);
+    expect(answers).toMatchObject([undefined, { code: 'Conflict' }]);
+    const decided = of(await until('run.finished'), 'action.decided');
+    expect(decided.map((row) => metaOf(row))).toMatchObject([{ decision: one, by: 'first' }]);
+  },
+);
+
+test('calls that were refused before they were anything leave no hole in the tape of a suspended attempt', async () => {
+  await using place = await Place.open();
+  const { runs, submit, until } = await place.boot(async (call) => {
+    await call('no.such.operation', {});
+    await call('kb.search', { text: 'x' });
+    await call('mail.send', mail);
+    return 1;
+  });
+  await submit();
+  const asked = metaOf(of(await until('node.waiting'), 'action.requested')[0] ?? expect.fail('nothing was asked'));
+  await runs.get(traceId)?.questions.decide(String(asked['action']), String(asked['hash']), 'approve', 'me');
+  expect(endOf(await until('run.finished'))).toMatchObject({ state: 'succeeded' });
+});
+
+test('A10: an attempt may make more calls than one transaction holds', async () => {
+  await using place = await Place.open();
+  const calls = 5000;
+  const { submit, until } = await place.boot(async (call) => {
+    for (let i = 0; i < calls; i += 1) await call('kb.why', { entity: `e${i}` });
+    return 1;
+  });
+  await submit();
+  const rows = await until('run.finished');
+  expect(endOf(rows)).toMatchObject({ state: 'succeeded' });
+  expect(of(rows, 'effect.result')).toHaveLength(calls);
+});
+
+test('A10: an opening of 20 000 nodes is accepted whole, cancelled whole, and taken up after a restart', async () => {
+  await using place = await Place.open();
+  const first = await place.boot(() => new Promise(() => undefined));
+  expect(await first.submit({ text: opening(20_000) })).toMatchObject({ ok: true });
+  const { runs, until } = await place.boot(() => new Promise(() => undefined));
+  runs.get(traceId)?.driver.send({ type: 'cancel', by: 'me', reason: 'enough' });
+  const rows = await until('run.finished');
+  expect(of(rows, 'node.finished')).toHaveLength(20_000);
+  expect(endOf(rows)).toMatchObject({ state: 'cancelled' });
+});
+
+test('a port may be named like something that every object has', async () => {
+  await using place = await Place.open();
+  const { submit, until } = await place.boot(nothing, { port: 'constructor' });
+  const text = opening(
+    2,
+    'edges:\n  - { from: n0.constructor, to: n1.constructor }\nsuccess: { all_of: ["exists(n1.constructor)"] }\n',
+  );
+  expect(await submit({ text })).toMatchObject({ ok: true });
+  expect(endOf(await until('run.finished'))).toMatchObject({ state: 'succeeded' });
+  const plain = 'version: 0\nname: t\nnodes:\n  - { id: a, use: "agent:plain" }\n  - { id: b, use: "agent:plain" }\n';
+  const text2 = `${plain}edges:\n  - { from: a.constructor, to: b.in }\n  - { from: a.out, to: b.constructor }\n`;
+  expect(await submit({ traceId: '01'.repeat(16), text: text2 })).toMatchObject({
+    ok: false,
+    error: { code: 'InvalidOpening', message: 'test.yaml: 2 errors' },
+  });
+});
+
+test('a proposal that a crash cut off is made again by itself, and stands on the ledger once', async () => {
+  await using place = await Place.open();
+  const script: Script = async (call) => {
+    await call('kb.propose', fact);
+    return 1;
+  };
+  for (const cut of ['before', 'after']) {
+    const id = (cut === 'before' ? '0a' : '0b').repeat(16);
+    let reached = (): void => undefined;
+    const there = new Promise<void>((resolve) => (reached = resolve));
+    const first = await place.boot(script, {
+      performer: (real) => ({
+        repeats: (op) => real.repeats(op),
+        async perform(...args) {
+          if (cut === 'after') await real.perform(...args);
+          reached();
+          return new Promise(() => undefined);
+        },
+      }),
+    });
+    await first.submit({ traceId: id });
+    await there;
+    const second = await place.boot(script);
+    const rows = await second.until('run.finished', id);
+    expect(endOf(rows)).toMatchObject({ state: 'succeeded' });
+    expect(of(rows, 'fact.asserted')).toHaveLength(1);
+    expect(of(rows, 'node.waiting')).toEqual([]);
+  }
+});
