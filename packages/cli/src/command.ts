@@ -1,7 +1,7 @@
 /**
  * What a command is, and what it gets to work with.
  */
-import type { Failure, Resolved, Result } from '@runloop/core';
+import { err, failure, type Failure, parseTraceId, type Resolved, type Result, type TraceId } from '@runloop/core';
 import type { Client } from '@runloop/sdk';
 import type { Environment } from './environment.ts';
 import type { Screen } from './screen.ts';
@@ -56,4 +56,10 @@ export function number(args: Arguments, name: string): number | undefined {
 export function texts(args: Arguments, name: string): readonly string[] {
   const value = args[name];
   return Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)];
+}
+
+/** The argument `trace` as a trace id. */
+export function traceOf(args: Arguments): Result<TraceId, Failure> {
+  const parsed = parseTraceId(text(args, 'trace') ?? '');
+  return parsed.ok ? parsed : err(failure('Usage', `"${parsed.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
 }

@@ -1,8 +1,8 @@
 /**
  * rlp replay: runs a finished run again over its tape, without a daemon, and says whether it came out equal.
  */
-import { failure, parseTraceId, showLine, systemClock, systemRandom } from '@runloop/core';
-import { type Arguments, type Command, text, type Tools } from '../command.ts';
+import { failure, showLine, systemClock, systemRandom } from '@runloop/core';
+import { type Arguments, type Command, text, type Tools, traceOf } from '../command.ts';
 
 export const commands: readonly Command[] = [
   {
@@ -14,9 +14,8 @@ export const commands: readonly Command[] = [
 ];
 
 async function run(args: Arguments, tools: Tools): Promise<number> {
-  const traceId = parseTraceId(text(args, 'trace') ?? '');
-  if (!traceId.ok)
-    return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
+  const traceId = traceOf(args);
+  if (!traceId.ok) return tools.fail(traceId.error);
   const config = await tools.config();
   if (!config.ok) return tools.fail(config.error);
   const { replayRun } = await import('@runloop/daemon');

@@ -13,7 +13,6 @@ import {
   type JsonValue,
   newTraceId,
   parseJson,
-  parseTraceId,
   type Result,
   err,
   ok,
@@ -22,7 +21,7 @@ import {
 } from '@runloop/core';
 import { openingBytesMax } from '@runloop/openings';
 import type { Client } from '@runloop/sdk';
-import { type Arguments, type Command, flag, text, texts, type Tools } from '../command.ts';
+import { type Arguments, type Command, flag, text, texts, type Tools, traceOf } from '../command.ts';
 import { follow } from '../follow.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
 
@@ -63,9 +62,8 @@ export const commands: readonly Command[] = [
     options: watching,
     examples: [['rlp attach 4f2c…', 'the trace id that rlp run --detach printed']],
     async run(args, tools) {
-      const traceId = parseTraceId(text(args, 'trace') ?? '');
-      if (!traceId.ok)
-        return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
+      const traceId = traceOf(args);
+      if (!traceId.ok) return tools.fail(traceId.error);
       const client = await tools.connect();
       if (!client.ok) return tools.fail(client.error);
       const known = await client.value.call('run.show', { trace_id: traceId.value });

@@ -1,8 +1,8 @@
 /**
  * rlp runs, show, pause, resume, step, cancel, bill: looking at runs and telling them what to do.
  */
-import { failure, isJsonObject, type JsonObject, parseTraceId, systemClock } from '@runloop/core';
-import { type Arguments, type Command, number, text, type Tools } from '../command.ts';
+import { failure, isJsonObject, type JsonObject, systemClock } from '@runloop/core';
+import { type Arguments, type Command, number, text, type Tools, traceOf } from '../command.ts';
 import { ago, dollars, duration, time } from '../screen.ts';
 
 type RunRow = {
@@ -87,9 +87,8 @@ async function list(args: Arguments, tools: Tools): Promise<number> {
 }
 
 async function show(args: Arguments, tools: Tools): Promise<number> {
-  const traceId = parseTraceId(text(args, 'trace') ?? '');
-  if (!traceId.ok)
-    return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
+  const traceId = traceOf(args);
+  if (!traceId.ok) return tools.fail(traceId.error);
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
   const found = await client.value.call('run.show', { trace_id: traceId.value });
@@ -125,9 +124,8 @@ function order(op: 'pause' | 'resume' | 'step' | 'cancel', about: string): Comma
     about,
     examples: [[`rlp ${op} 4f2c…`, 'the trace id that rlp runs shows']],
     async run(args, tools) {
-      const traceId = parseTraceId(text(args, 'trace') ?? '');
-      if (!traceId.ok)
-        return tools.fail(failure('Usage', `"${traceId.error.text}" is no trace id`, { hint: 'see: rlp runs' }));
+      const traceId = traceOf(args);
+      if (!traceId.ok) return tools.fail(traceId.error);
       const client = await tools.connect();
       if (!client.ok) return tools.fail(client.error);
       const done = await client.value.call(`run.${op}`, { trace_id: traceId.value });
