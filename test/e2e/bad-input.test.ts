@@ -204,3 +204,29 @@ describe('the machine', () => {
     chmodSync(token, 0o600);
   });
 });
+
+describe('a hostile opening on the terminal', () => {
+  // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
+  const obeyed = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/u;
+  const text = `version: 0\nname: x\ngoals: ["\\e[31mred\\u009b2J\\u202e"]\nparams: { name: "\\e]0;x\\a\\u009b" }\n${node}`;
+
+  test.each([[['plan']], [['plan', '--json']], [['lint']], [['run', '--pretty']], [['run', '--ndjson']]])(
+    'rlp %j writes nothing that a terminal would obey',
+    async ([command = '', ...more]) => {
+      await using home = new Home();
+      const file = join(home.path, 'x.yaml');
+      writeFileSync(file, text);
+      const { code, out, err } = await home.rlp(command, file, ...more);
+      expect(code).toBe(0);
+      expect(out).not.toMatch(obeyed);
+      expect(err).not.toMatch(obeyed);
+    },
+  );
+});
+
+test('--trace-out that cannot be written is refused before anything runs', async () => {
+  await using home = new Home();
+  const { code, err } = await home.rlp('run', 'hello', '--trace-out', join(home.path, 'no', 'such', 'x'));
+  expect({ code, err }).toMatchObject({ code: 2, err: expect.stringContaining('ENOENT') });
+  expect(await home.json<unknown[]>('runs')).toEqual([]);
+});

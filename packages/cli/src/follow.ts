@@ -5,7 +5,7 @@
  * 2. The first Ctrl-C asks the daemon to cancel the run and goes on to its end; the second leaves.
  * 3. Questions are asked on the terminal, never in the stream; without one the run waits, and says how to answer.
  */
-import { errorTable, type RunEvent, type TraceId } from '@runloop/core';
+import { errorTable, type RunEvent, showJson, type TraceId } from '@runloop/core';
 import { type Client, FollowError } from '@runloop/sdk';
 import { askApproval, canAsk } from './ask-approval.ts';
 import type { Tools } from './command.ts';
@@ -27,6 +27,7 @@ export async function follow({ client, traceId, tools, ndjson, keep }: Following
     screen.note('rlp: cancelling the run (Ctrl-C again leaves it alone and exits)');
     void client.call('run.cancel', { trace_id: traceId, reason: 'interrupted' });
   };
+  if (environment.interrupted.aborted) cancel();
   environment.interrupted.addEventListener('abort', cancel, { once: true });
   let last: RunEvent | undefined;
   let denied = false;
@@ -36,7 +37,7 @@ export async function follow({ client, traceId, tools, ndjson, keep }: Following
   try {
     for await (const event of client.follow(traceId)) {
       last = event;
-      const line = `${JSON.stringify(event)}\n`;
+      const line = `${showJson(JSON.stringify(event))}\n`;
       keep?.push(line);
       if (view === undefined) environment.streams.out.write(line);
       else view.show(event);
@@ -73,16 +74,19 @@ async function ask(
 ): Promise<void> {
   const id = String(event.meta['action']);
   if (!open.has(id) || signal.aborted) return;
-  if (!canAsk(tools.environment)) {
+  const sayHow = (): void =>
     tools.screen.note(
       `rlp: the run waits for your answer: rlp approve show ${id}, then rlp approve yes ${id} or no ${id}`,
     );
-    return;
-  }
+  if (!canAsk(tools.environment)) return sayHow();
   view?.pause();
   const answer = await askApproval(tools, event.meta, () => open.has(id), signal);
   view?.resume();
-  if (answer === undefined) return;
+  if (answer === undefined) {
+    // Not answered here (Ctrl-D), nor elsewhere.
+    if (open.has(id) && !signal.aborted && !tools.environment.interrupted.aborted) sayHow();
+    return;
+  }
   const decided = await client.call('action.decide', { action: id, hash: event.meta['hash'], decision: answer });
   if (!decided.ok && decided.error.code !== 'Conflict') tools.screen.failure(decided.error);
 }

@@ -3,7 +3,7 @@
  *
  * Text from outside passes `showLine` or `showText` before it gets here; colours are added after.
  */
-import { type Failure, showLine, showText } from '@runloop/core';
+import { type Failure, showJson, showLine, showText } from '@runloop/core';
 import type { Environment } from './environment.ts';
 
 const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const;
@@ -34,7 +34,7 @@ export class Screen {
   }
 
   json(value: unknown): void {
-    this.line(JSON.stringify(value));
+    this.line(showJson(JSON.stringify(value)));
   }
 
   failure({ message, hint }: Failure): void {

@@ -29,7 +29,7 @@ export {
 export { type Clock, type Random, type Log, type LogLevel, type LogFields, sleep } from './ports.ts';
 export { systemClock, systemRandom } from './system.ts';
 export { seededRandom, fraction } from './seeded.ts';
-export { showLine, showText, nearest } from './text.ts';
+export { showJson, showLine, showText, nearest } from './text.ts';
 export {
   type ErrorKind,
   type ErrorRow,

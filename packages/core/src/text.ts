@@ -18,6 +18,15 @@ export function showText(text: string): string {
   return text.replace(hidden, (char) => (char === '\n' ? '\n' : char === '\t' ? '  ' : escapeOne(char)));
 }
 
+/** JSON text as it may go to a terminal: what is hidden is written as \uXXXX, which means the same to every reader. */
+export function showJson(json: string): string {
+  return json.replace(hidden, (char) =>
+    char === '\n'
+      ? char
+      : [...Array(char.length).keys()].map((i) => `\\u${char.charCodeAt(i).toString(16).padStart(4, '0')}`).join(''),
+  );
+}
+
 function escapeOne(char: string): string {
   if (char === '\n') return '\\n';
   if (char === '\t') return '\\t';

@@ -11,7 +11,7 @@ import { type Bundle, type Cells, createKernel, type HostAnswer, type HostCalls,
 import { memoryLog } from '@runloop/testkit';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
-import type { AgentSource, HostPerformer } from '../src/runs/ports.ts';
+import type { AgentSource, HostPerformer, RunLedger } from '../src/runs/ports.ts';
 import { Runs, type Submission } from '../src/runs/runs.ts';
 import { Slots } from '../src/runs/slots.ts';
 import { metaOf, readRun } from '../src/runs/tape.ts';
@@ -120,7 +120,12 @@ export class Place implements AsyncDisposable {
   /** A daemon's worth of runs; what ran before on this ledger is put away as by a crash, and taken up again. */
   async boot(
     script: Script,
-    options: { port?: string; performer?: (real: HostPerformer) => HostPerformer; runsMax?: number } = {},
+    options: {
+      port?: string;
+      performer?: (real: HostPerformer) => HostPerformer;
+      runsMax?: number;
+      ledger?: (real: Kb) => RunLedger;
+    } = {},
   ): Promise<Boot> {
     for (const before of this.#boots.splice(0)) before.close();
     const kb = this.#kb;
@@ -134,7 +139,7 @@ export class Place implements AsyncDisposable {
         clock: systemClock,
         random: systemRandom,
         log: memoryLog(),
-        ledger: kb,
+        ledger: options.ledger?.(kb) ?? kb,
         publisher: { published: () => undefined, lossy: () => undefined },
         slots: new Slots(4, 100_000),
         values,

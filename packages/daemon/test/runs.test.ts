@@ -1,6 +1,7 @@
 /** Runs under bad luck and bad company: double submissions, double answers, crashes at the worst place, floods. */
-import { unwrap } from '@runloop/core';
+import { err, failure, unwrap } from '@runloop/core';
 import { describe, expect, test } from 'vitest';
+import { recoveryMs } from '../src/runs/runs.ts';
 import { metaOf } from '../src/runs/tape.ts';
 import { endOf, of, opening, Place, type Script, traceId } from './runs-fixture.ts';
 
@@ -49,6 +50,25 @@ describe('a trace id names one run for ever', () => {
     expect(answers.filter((answer) => answer.ok)).toHaveLength(3);
     expect(answers.at(-1)).toMatchObject({ ok: false, error: { code: 'LimitExceeded' } });
   });
+});
+
+test('a submission that the ledger refuses is refused, leaves no fault behind, and may be made again', async () => {
+  await using place = await Place.open();
+  let isFull = true;
+  const { runs, submit, until } = await place.boot(nothing, {
+    ledger: (real) => ({
+      ...real,
+      append: (drafts) => (isFull ? Promise.resolve(err(failure('StorageFull', 'full'))) : real.append(drafts)),
+    }),
+  });
+  expect(await submit()).toMatchObject({ ok: false, error: { code: 'StorageFull' } });
+  isFull = false;
+  await new Promise((resolve) => {
+    setTimeout(resolve, recoveryMs + 500);
+  });
+  expect([...runs.faults()]).toEqual([]);
+  expect(await submit()).toMatchObject({ ok: true });
+  expect(endOf(await until('run.finished'))).toMatchObject({ state: 'succeeded' });
 });
 
 test.each([

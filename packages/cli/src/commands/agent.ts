@@ -2,7 +2,7 @@
  * rlp agent: what agents there are, what each may do, and building one from its source.
  */
 import { resolve } from 'node:path';
-import { isName, type JsonObject, systemClock } from '@runloop/core';
+import { isName, type JsonObject, systemClock, showJson } from '@runloop/core';
 import { type Arguments, type Command, flag, text, texts, type Tools } from '../command.ts';
 import { duration } from '../screen.ts';
 
@@ -78,7 +78,7 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
   screen.line('may:');
   for (const [cap, value] of Object.entries(agent.caps)) {
     const nothing = value === false || (Array.isArray(value) && value.length === 0);
-    screen.line(`  ${cap}: ${nothing ? screen.paint('dim', 'no') : JSON.stringify(value)}`);
+    screen.line(`  ${cap}: ${nothing ? screen.paint('dim', 'no') : showJson(JSON.stringify(value))}`);
   }
   return 0;
 }

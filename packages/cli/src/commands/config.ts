@@ -3,7 +3,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { configKeys, type JsonValue } from '@runloop/core';
+import { configKeys, type JsonValue, showJson } from '@runloop/core';
 import { type Arguments, type Command, flag, text, type Tools } from '../command.ts';
 
 export const commands: readonly Command[] = [
@@ -63,7 +63,7 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
   }
   for (const { key, about } of rows) {
     const from = flag(args, 'origin') ? `  ${tools.screen.paint('dim', `(${origin.get(key) ?? ''})`)}` : '';
-    tools.screen.line(`${key}: ${JSON.stringify(valueOf(key))}${from}`);
+    tools.screen.line(`${key}: ${showJson(JSON.stringify(valueOf(key)))}${from}`);
     if (prefix !== '') tools.screen.line(tools.screen.paint('dim', `  ${about}`));
   }
   return 0;

@@ -95,7 +95,7 @@ export const commands: readonly Command[] = [
     examples: [['rlp kb stats', 'events and watermark']],
     run: (_, tools) =>
       call(tools, 'kb.stats', {}, (value, { screen }) =>
-        Object.entries(value).forEach(([key, member]) => screen.line(`${key}: ${JSON.stringify(member)}`)),
+        Object.entries(value).forEach(([key, member]) => screen.line(showLine(`${key}: ${JSON.stringify(member)}`))),
       ),
   },
 ];

@@ -3,7 +3,7 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorTable, type Failure } from '@runloop/core';
+import { errorTable, type Failure, showLine } from '@runloop/core';
 import { parseOpening, type Plan, renderDiagnostic } from '@runloop/openings';
 import { type Command, text, type Tools } from '../command.ts';
 import { duration } from '../screen.ts';
@@ -61,8 +61,8 @@ function refuse(problem: Failure, tools: Tools): number {
 }
 
 function print(plan: Plan, { screen }: Tools): void {
-  screen.line(screen.paint('bold', plan.name));
-  for (const goal of plan.goals) screen.line(screen.paint('dim', `  ${goal}`));
+  screen.line(screen.paint('bold', showLine(plan.name)));
+  for (const goal of plan.goals) screen.line(screen.paint('dim', `  ${showLine(goal)}`));
   screen.line();
   screen.table(
     ['wave', 'node', 'agent', 'after', 'tries', 'limit', 'tokens'],
@@ -78,7 +78,7 @@ function print(plan: Plan, { screen }: Tools): void {
   );
   screen.line();
   for (const { from, to, when } of plan.edges)
-    screen.line(`  ${from} → ${to}${when === undefined ? '' : `  when ${when}`}`);
+    screen.line(showLine(`  ${from} → ${to}${when === undefined ? '' : `  when ${when}`}`));
   const caps = [
     ...(plan.tokens_max === undefined ? [] : [`${plan.tokens_max} tokens`]),
     ...(plan.usd_max === undefined ? [] : [`$${plan.usd_max}`]),

@@ -68,7 +68,9 @@ export const commands: readonly Command[] = [
       if (!client.ok) return tools.fail(client.error);
       const known = await client.value.call('run.show', { trace_id: traceId.value });
       if (!known.ok) return tools.fail(known.error);
-      return watch(client.value, traceId.value, args, tools);
+      const trace = await traceOut(args, tools);
+      if (!trace.ok) return tools.fail(trace.error);
+      return watch(client.value, traceId.value, trace.value, args, tools);
     },
   },
 ];
@@ -94,6 +96,8 @@ async function submit(
   args: Arguments,
   tools: Tools,
 ): Promise<number> {
+  const trace = await traceOut(args, tools);
+  if (!trace.ok) return tools.fail(trace.error);
   const traceId = newTraceId(systemRandom);
   const submitted = await client.call(
     'run.submit',
@@ -106,7 +110,7 @@ async function submit(
     else tools.screen.line(traceId);
     return 0;
   }
-  return watch(client, traceId, args, tools);
+  return watch(client, traceId, trace.value, args, tools);
 }
 
 function refuse(problem: Failure, tools: Tools): number {
@@ -114,14 +118,38 @@ function refuse(problem: Failure, tools: Tools): number {
   return errorTable[problem.code].exit;
 }
 
-async function watch(client: Client, traceId: TraceId, args: Arguments, tools: Tools): Promise<number> {
+/** Finds out before anything runs whether the events can be kept where they were asked for. */
+async function traceOut(args: Arguments, tools: Tools): Promise<Result<string | undefined, Failure>> {
+  const file = text(args, 'trace-out');
+  if (file === undefined) return ok(undefined);
+  const path = resolve(tools.environment.cwd, file);
+  return keepTrace(path, '');
+}
+
+async function keepTrace(path: string, events: string): Promise<Result<string, Failure>> {
+  try {
+    await writeFile(path, events);
+    return ok(path);
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? String(error);
+    return err(failure('Usage', `--trace-out: ${path} cannot be written: ${why}`));
+  }
+}
+
+async function watch(
+  client: Client,
+  traceId: TraceId,
+  trace: string | undefined,
+  args: Arguments,
+  tools: Tools,
+): Promise<number> {
   const isTerminal = tools.environment.streams.out.isTTY === true;
   const ndjson = flag(args, 'ndjson') || tools.json || (!isTerminal && !flag(args, 'pretty'));
-  const events: string[] | undefined = text(args, 'trace-out') === undefined ? undefined : [];
+  const events: string[] | undefined = trace === undefined ? undefined : [];
   const code = await follow({ client, traceId, tools, ndjson, keep: events });
-  if (events !== undefined)
-    await writeFile(resolve(tools.environment.cwd, text(args, 'trace-out') ?? ''), events.join(''));
-  return code;
+  if (trace === undefined || events === undefined) return code;
+  const kept = await keepTrace(trace, events.join(''));
+  return kept.ok ? code : tools.fail(kept.error);
 }
 
 /** A file where there is one, or something that looks like one; otherwise a name. */

@@ -220,6 +220,11 @@ export class Runs {
     if (this.#closed || this.#live.has(traceId)) return;
     const rows = await readRun(this.#deps.ledger, traceId);
     if (!rows.ok) return this.#again(traceId, rows.error);
+    if (rows.value.length === 0) {
+      // Its run.accepted was the event that the ledger refused: there never was such a run.
+      this.#faults.delete(traceId);
+      return;
+    }
     const run = this.#fold(traceId, rows.value);
     if (!run.ok) {
       this.#deps.log.log('error', 'a run cannot be recovered', { trace_id: traceId, reason: run.error.message });
