@@ -59,8 +59,9 @@ test('compose_email runs from run.accepted to run.finished without a gap, is ask
 
 test('what nobody approves is not sent: --on-confirm deny fails the run, exit 77', async () => {
   await using home = new Home();
-  const { code, events } = await home.run([...compose, '--on-confirm', 'deny']);
+  const { code, events, err } = await home.run([...compose, '--on-confirm', 'deny']);
   expect(code).toBe(77);
+  expect(err).not.toContain('waits for your answer');
   expect(events.find((event) => event.kind === 'action.decided')?.meta).toMatchObject({
     decision: 'deny',
     by: 'on_confirm',

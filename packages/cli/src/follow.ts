@@ -31,6 +31,7 @@ export async function follow({ client, traceId, tools, ndjson, keep }: Following
   environment.interrupted.addEventListener('abort', cancel, { once: true });
   let last: RunEvent | undefined;
   let denied = false;
+  let nobodyIsAsked = false;
   const open = new Map<string, RunEvent>();
   const asking = new AbortController();
   let question: Promise<void> = Promise.resolve();
@@ -41,7 +42,8 @@ export async function follow({ client, traceId, tools, ndjson, keep }: Following
       keep?.push(line);
       if (view === undefined) environment.streams.out.write(line);
       else view.show(event);
-      if (event.kind === 'action.requested') {
+      if (event.kind === 'run.accepted') nobodyIsAsked = event.meta['on_confirm'] === 'deny';
+      if (event.kind === 'action.requested' && !nobodyIsAsked) {
         open.set(String(event.meta['action']), event);
         question = question.then(() => ask(client, event, tools, view, open, asking.signal));
       } else if (event.kind === 'action.decided') {

@@ -1,8 +1,8 @@
 /**
  * rlp replay: runs a finished run again over its tape, without a daemon, and says whether it came out equal.
  */
-import { failure, showLine, systemClock, systemRandom } from '@runloop/core';
-import { type Arguments, type Command, text, type Tools, traceOf } from '../command.ts';
+import { showLine, systemClock, systemRandom } from '@runloop/core';
+import { type Arguments, type Command, type Tools, traceOf } from '../command.ts';
 
 export const commands: readonly Command[] = [
   {

@@ -1,7 +1,7 @@
 /**
  * rlp runs, show, pause, resume, step, cancel, bill: looking at runs and telling them what to do.
  */
-import { failure, isJsonObject, type JsonObject, systemClock } from '@runloop/core';
+import { isJsonObject, type JsonObject, systemClock } from '@runloop/core';
 import { type Arguments, type Command, number, text, type Tools, traceOf } from '../command.ts';
 import { ago, dollars, duration, time } from '../screen.ts';
 
