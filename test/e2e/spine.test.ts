@@ -1,7 +1,8 @@
 /**
  * The spine, from the prompt to the ledger and back: rlp, the daemon, the cells, the knowledge base, replay. A6, A11, A12.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
@@ -211,13 +212,22 @@ describe('a crash in the middle of a run', () => {
 
 test('A11: nothing is written outside of the state directory', async () => {
   await using home = new Home();
-  const before = readdirSync('/tmp')
-    .filter((name) => !name.startsWith('rl-'))
-    .sort();
-  await home.run(['hello']);
-  const after = readdirSync('/tmp')
-    .filter((name) => !name.startsWith('rl-'))
-    .sort();
-  expect(after.filter((name) => !before.includes(name) && name.startsWith('runloop'))).toEqual([]);
+  const elsewhere = mkdtempSync(join(tmpdir(), 'rl-'));
+  const env = { HOME: elsewhere, TMPDIR: elsewhere, XDG_CACHE_HOME: elsewhere, XDG_CONFIG_HOME: elsewhere };
+  expect((await home.rlpWith({ env, cwd: elsewhere }, 'run', 'hello')).code).toBe(0);
+  expect((await home.rlpWith({ env, cwd: elsewhere }, 'daemon', 'stop')).code).toBe(0);
+  expect(readdirSync(elsewhere, { recursive: true })).toEqual([]);
+  rmSync(elsewhere, { recursive: true });
   expect(readFileSync(join(home.path, 'logs', 'daemon.log'), 'utf8')).toContain('"ready"');
+});
+
+test('a state directory can be moved', async () => {
+  await using home = new Home();
+  expect((await home.run(['hello'])).code).toBe(0);
+  await home.rlp('daemon', 'stop');
+  const moved = `${home.path}-moved`;
+  renameSync(home.path, moved);
+  const done = await home.rlpWith({ env: { RUNLOOP_HOME: moved } }, 'run', 'hello', '--local');
+  renameSync(moved, home.path);
+  expect(done.code).toBe(0);
 });

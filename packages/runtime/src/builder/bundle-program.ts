@@ -24,7 +24,7 @@ export async function bundleProgram(job: BundleJob): Promise<BuilderAnswer> {
   mkdirSync(dirname(job.out), { recursive: true });
   write(`${job.out}.js`, code);
   write(`${job.out}.cache`, codeCache(code, 'program.js'));
-  write(job.out, loader(job.out));
+  write(job.out, loader);
   return { ok: true, bytes: code.length };
 }
 
@@ -33,13 +33,12 @@ function write(path: string, content: string | Uint8Array): void {
   renameSync(`${path}.${process.pid}`, path);
 }
 
-function loader(out: string): string {
-  const [code, cache] = [JSON.stringify(`${out}.js`), JSON.stringify(`${out}.cache`)];
-  return [
-    "'use strict';",
-    "const { readFileSync } = require('node:fs');",
-    "const { Script } = require('node:vm');",
-    `const options = { filename: 'program.js', cachedData: readFileSync(${cache}) };`,
-    `new Script(readFileSync(${code}, 'utf8'), options).runInThisContext()(require);`,
-  ].join('\n');
-}
+/** Finds the two by its own name as it was called, so that a state directory can be moved. */
+const loader: string = [
+  "'use strict';",
+  "const { readFileSync } = require('node:fs');",
+  "const { Script } = require('node:vm');",
+  'const self = process.argv[1];',
+  "const options = { filename: 'program.js', cachedData: readFileSync(self + '.cache') };",
+  "new Script(readFileSync(self + '.js', 'utf8'), options).runInThisContext()(require);",
+].join('\n');
