@@ -3,7 +3,7 @@ import { err, failure, unwrap } from '@runloop/core';
 import { describe, expect, test } from 'vitest';
 import { recoveryMs } from '../src/runs/runs.ts';
 import { metaOf } from '../src/runs/tape.ts';
-import { endOf, of, opening, Place, type Script, traceId } from './runs-fixture.ts';
+import { type Boot, endOf, of, opening, Place, type Script, traceId } from './runs-fixture.ts';
 
 const nothing: Script = () => Promise.resolve(1);
 const fact = { kind: 'fact.asserted', payload: { subject: 's', predicate: 'p', object: 'o' } };
@@ -177,4 +177,75 @@ test('a proposal that a crash cut off is made again by itself, and stands on the
     expect(of(rows, 'fact.asserted')).toHaveLength(1);
     expect(of(rows, 'node.waiting')).toEqual([]);
   }
+});
+
+describe('an action that a crash cut off and that may have happened', () => {
+  const script: Script = async (call) => {
+    const answer = await call('mail.send', mail);
+    return answer.type === 'error' ? answer.code : answer.type;
+  };
+  /** Sends that began, and what the last of them came to. */
+  async function crashes(
+    place: Place,
+    answers: readonly ('approve' | 'deny')[],
+  ): Promise<{ sends: number; end: unknown }> {
+    let sends = 0;
+    let isLast = false;
+    const boot = (): Promise<Boot> => {
+      let reached = (): void => undefined;
+      there = new Promise((resolve) => (reached = resolve));
+      return place.boot(script, {
+        performer: (real) => ({
+          repeats: () => false,
+          perform(...args) {
+            sends += 1;
+            if (isLast) return real.perform(...args);
+            reached();
+            return new Promise(() => undefined);
+          },
+        }),
+      });
+    };
+    let there: Promise<void> = Promise.resolve();
+    const decide = async ({ runs, until }: Boot, count: number, decision: 'approve' | 'deny'): Promise<void> => {
+      for (;;) {
+        const asked = of(await until('node.waiting'), 'action.requested').map(metaOf);
+        const [open] = asked.slice(count);
+        if (open !== undefined)
+          return void (await runs
+            .get(traceId)
+            ?.questions.decide(String(open['action']), String(open['hash']), decision, 'me'));
+        await new Promise((resolve) => {
+          setTimeout(resolve, 20);
+        });
+      }
+    };
+    let now = await boot();
+    await now.submit();
+    await decide(now, 0, 'approve');
+    for (const [i, answer] of answers.entries()) {
+      await there;
+      isLast = i === answers.length - 1;
+      now = await boot();
+      await decide(now, i + 1, answer);
+    }
+    const end = endOf(await now.until('run.finished'));
+    return { sends, end };
+  }
+
+  test.each([
+    [['approve'], 2],
+    [['deny'], 1],
+    [['approve', 'approve'], 3],
+    [['approve', 'deny'], 2],
+  ] as const)('is asked about each time: %j, then it was begun %i times', async (answers, sends) => {
+    await using place = await Place.open();
+    expect(await crashes(place, answers)).toMatchObject({ sends, end: { state: 'succeeded' } });
+    const rows = await place.rows();
+    expect(of(rows, 'action.requested')).toHaveLength(answers.length + 1);
+    const last = metaOf(of(rows, 'effect.result').at(-1) ?? expect.fail('no result'));
+    expect(last).toMatchObject(
+      answers.at(-1) === 'deny' ? { ok: false, error: { code: 'ApprovalDenied' } } : { ok: true },
+    );
+  });
 });

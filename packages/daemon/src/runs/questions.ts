@@ -31,14 +31,14 @@ export class Questions {
   }
 
   /** Asks for an action once; answers what has been decided, or that somebody must. */
-  async ask(asker: Asker, request: ApprovalRequest): Promise<Answer> {
+  async ask(asker: Asker, request: ApprovalRequest, why = ''): Promise<Answer> {
     const known = this.#driver.actions.ofCall(request.call);
     if (known?.decision !== undefined) return { type: known.decision === 'approve' ? 'approved' : 'denied' };
     if (known !== undefined) return { type: 'pending', action: known.id };
     if (this.#driver.actions.pending().length >= pendingActionsMax) return { type: 'denied' };
     const action = newActionId(this.#deps.random);
     const expiresMs = this.#deps.clock.nowMs() + approvalMs;
-    const what = `${request.op}${request.target === '' ? '' : ` → ${request.target}`}`;
+    const what = `${request.op}${request.target === '' ? '' : ` → ${request.target}`}${why === '' ? '' : ` ${why}`}`;
     const meta: { [key: string]: JsonValue } = {
       action,
       ...asker,
