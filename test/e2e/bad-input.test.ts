@@ -230,3 +230,10 @@ test('--trace-out that cannot be written is refused before anything runs', async
   expect({ code, err }).toMatchObject({ code: 2, err: expect.stringContaining('ENOENT') });
   expect(await home.json<unknown[]>('runs')).toEqual([]);
 });
+
+test('a state directory in which the log cannot be written: says so, and what to do', async () => {
+  await using home = new Home({ bare: true });
+  mkdirSync(join(home.path, 'logs', 'daemon.out'), { recursive: true });
+  const { code, err } = await home.rlp('run', 'hello');
+  expect({ code, err }).toMatchObject({ code: 69, err: expect.stringContaining('set RUNLOOP_HOME') });
+});
