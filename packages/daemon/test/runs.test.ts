@@ -132,6 +132,21 @@ test('A10: an opening of 20 000 nodes is accepted whole, cancelled whole, and ta
   expect(endOf(rows)).toMatchObject({ state: 'cancelled' });
 });
 
+test('the time limit of a run holds although the clock is set back while it runs', async () => {
+  await using place = await Place.open();
+  let backMs = 0;
+  const script: Script = async (call) => {
+    await call('kb.search', { text: 'x' });
+    backMs = 3_600_000;
+    return new Promise(() => undefined);
+  };
+  const { submit, until } = await place.boot(script, { nowMs: () => Date.now() - backMs });
+  await submit({ text: opening(1, 'policy: { timeout_ms: 300 }\n') });
+  const rows = await until('run.finished');
+  expect(endOf(rows)).toMatchObject({ state: 'failed', reason: expect.stringContaining('time limit') });
+  expect(rows.map((row) => row.ts_ms)).toEqual(rows.map((row) => row.ts_ms).toSorted((a, b) => a - b));
+});
+
 test('a port may be named like something that every object has', async () => {
   await using place = await Place.open();
   const { submit, until } = await place.boot(nothing, { port: 'constructor' });

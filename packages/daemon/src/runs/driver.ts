@@ -59,6 +59,8 @@ export class RunDriver {
   readonly #performer: Performer;
   readonly #inputs: Input[] = [];
   readonly #timers = new Set<Disposable>();
+  /** Monotonic time at which the run's own time last moved. */
+  #movedAt: number;
   #turning = false;
   #stopped = false;
   /** Slots this run holds. */
@@ -71,6 +73,15 @@ export class RunDriver {
     this.identity = identity;
     this.state = state;
     this.#performer = performer;
+    this.#movedAt = deps.clock.monotonicMs();
+  }
+
+  /** The run's time: the wall clock's, but for a clock that was set back: then it goes on from the last event. */
+  nowMs(): number {
+    const wallMs = this.#deps.clock.nowMs();
+    const { lastTsMs } = this.state;
+    if (wallMs >= lastTsMs) return wallMs;
+    return lastTsMs + Math.floor(this.#deps.clock.monotonicMs() - this.#movedAt);
   }
 
   get finished(): boolean {
@@ -180,7 +191,8 @@ export class RunDriver {
   }
 
   #append(draft: RunDraft, provenance: RunDraft['meta']): Effect[] {
-    const tsMs = Math.max(this.#deps.clock.nowMs(), this.state.lastTsMs);
+    const tsMs = this.nowMs();
+    if (tsMs > this.state.lastTsMs) this.#movedAt = this.#deps.clock.monotonicMs();
     const next = step(this.state, { type: 'fact', kind: draft.kind, tsMs, meta: draft.meta });
     this.actions.fold(draft.kind, draft.meta);
     const seq = isStreamedKind(draft.kind) ? this.state.seq : undefined;

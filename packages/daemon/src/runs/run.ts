@@ -367,7 +367,7 @@ export class Run implements Performer {
   #runLeftMs(): number {
     const limit = this.state.opening.policy.timeout_ms;
     if (limit === undefined) return Infinity;
-    const sinceLast = this.state.phase === 'running' ? Math.max(0, this.#deps.clock.nowMs() - this.state.lastTsMs) : 0;
+    const sinceLast = this.state.phase === 'running' ? Math.max(0, this.driver.nowMs() - this.state.lastTsMs) : 0;
     return Math.max(1, limit - this.state.activeMs - sinceLast);
   }
 
