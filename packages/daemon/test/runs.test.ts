@@ -1,6 +1,7 @@
 /** Runs under bad luck and bad company: double submissions, double answers, crashes at the worst place, floods. */
 import { err, failure, unwrap } from '@runloop/core';
 import { describe, expect, test } from 'vitest';
+import { pendingActionsMax } from '../src/runs/questions.ts';
 import { recoveryMs } from '../src/runs/runs.ts';
 import { metaOf } from '../src/runs/tape.ts';
 import { type Boot, endOf, of, opening, Place, type Script, traceId } from './runs-fixture.ts';
@@ -130,6 +131,20 @@ test('A10: an opening of 20 000 nodes is accepted whole, cancelled whole, and ta
   const rows = await until('run.finished');
   expect(of(rows, 'node.finished')).toHaveLength(20_000);
   expect(endOf(rows)).toMatchObject({ state: 'cancelled' });
+});
+
+test('A10: questions that a run may have open are bounded, and one more is refused where everybody sees it', async () => {
+  await using place = await Place.open();
+  const { submit, until } = await place.boot(async (call) => {
+    const answer = await call('mail.send', mail);
+    return answer.type === 'error' ? answer.code : answer.type;
+  });
+  await submit({ text: opening(pendingActionsMax + 3) });
+  const rows = await until('run.waiting');
+  expect(of(rows, 'action.requested')).toHaveLength(pendingActionsMax + 3);
+  expect(of(rows, 'action.decided').map(metaOf)).toMatchObject(
+    Array.from({ length: 3 }, () => ({ decision: 'deny', by: 'pending_actions_max' })),
+  );
 });
 
 test('the time limit of a run holds although the clock is set back while it runs', async () => {
