@@ -37,6 +37,11 @@ describe('openings', () => {
       `${head}nodes:\n  - { id: a, use: "agent:slow" }\n  - { id: b, use: "agent:slow" }\nedges:\n  - { from: a.out, to: b.in }\n  - { from: b.out, to: a.in }\n`,
       'the nodes form a cycle: ',
     ],
+    [
+      'a key that no frame can carry',
+      `${head}nodes:\n  - { id: a, use: "agent:greeter", with: { __proto__: { x: 1 }, name: "x" } }\n`,
+      '4:44: error: a key cannot be called __proto__',
+    ],
     ['negative', `${head}policy: { timeout_ms: -1 }\n${node}`, 'must not be less than 0'],
     [
       'template',

@@ -2,7 +2,8 @@
  * JSON values, and the one canonical text of each (RFC 8785, JCS).
  *
  * 1. Numbers are I-JSON: integers beyond ±(2^53 − 1), NaN and infinities are refused, never rounded.
- * 2. Equal values have equal canonical texts, whatever the order in which their keys were set.
+ * 2. What a frame cannot carry (docs/protocol.md) has no canonical text: it is refused where it comes in, not where it is read.
+ * 3. Equal values have equal canonical texts, whatever the order in which their keys were set.
  */
 import canonicalize from 'canonicalize';
 import { type Result, err, ok } from './result.ts';
@@ -72,6 +73,7 @@ function findProblem(value: unknown, path: string, depth: number): NotCanonical 
   if (prototype !== Object.prototype && prototype !== null) return refuse('only plain objects are JSON');
   for (const [key, member] of Object.entries(value)) {
     if (!key.isWellFormed()) return refuse('a key holds a lone surrogate');
+    if (key === '__proto__') return refuse('a key is called __proto__, which no frame can carry');
     const problem = findProblem(member, `${path}.${key}`, depth + 1);
     if (problem !== undefined) return problem;
   }

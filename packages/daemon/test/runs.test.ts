@@ -147,6 +147,19 @@ test('A10: questions that a run may have open are bounded, and one more is refus
   );
 });
 
+test('what no frame can carry is refused to the agent that gives it, and never reaches the queue of questions', async () => {
+  await using place = await Place.open();
+  const poison = JSON.parse('{"__proto__":1}') as { [key: string]: number };
+  const { submit, until } = await place.boot(async (call) => {
+    const answer = await call('mail.send', { ...mail, poison });
+    return answer.type === 'error' ? poison : 1;
+  });
+  await submit();
+  const rows = await until('run.finished');
+  expect(of(rows, 'action.requested')).toEqual([]);
+  expect(endOf(rows)).toMatchObject({ state: 'failed', reason: expect.stringContaining('__proto__') });
+});
+
 test('the time limit of a run holds although the clock is set back while it runs', async () => {
   await using place = await Place.open();
   let backMs = 0;
