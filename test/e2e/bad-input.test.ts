@@ -37,6 +37,11 @@ describe('openings', () => {
       `${head}nodes:\n  - { id: a, use: "agent:slow" }\n  - { id: b, use: "agent:slow" }\nedges:\n  - { from: a.out, to: b.in }\n  - { from: b.out, to: a.in }\n`,
       'the nodes form a cycle: ',
     ],
+    [
+      'a key that no frame can carry',
+      `${head}nodes:\n  - { id: a, use: "agent:greeter", with: { __proto__: { x: 1 }, name: "x" } }\n`,
+      '4:44: error: a key cannot be called __proto__',
+    ],
     ['negative', `${head}policy: { timeout_ms: -1 }\n${node}`, 'must not be less than 0'],
     [
       'template',
@@ -229,4 +234,11 @@ test('--trace-out that cannot be written is refused before anything runs', async
   const { code, err } = await home.rlp('run', 'hello', '--trace-out', join(home.path, 'no', 'such', 'x'));
   expect({ code, err }).toMatchObject({ code: 2, err: expect.stringContaining('ENOENT') });
   expect(await home.json<unknown[]>('runs')).toEqual([]);
+});
+
+test('a state directory in which the log cannot be written: says so, and what to do', async () => {
+  await using home = new Home({ bare: true });
+  mkdirSync(join(home.path, 'logs', 'daemon.out'), { recursive: true });
+  const { code, err } = await home.rlp('run', 'hello');
+  expect({ code, err }).toMatchObject({ code: 69, err: expect.stringContaining('set RUNLOOP_HOME') });
 });

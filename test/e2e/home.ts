@@ -25,6 +25,23 @@ export class Home implements AsyncDisposable {
     return this.rlpWith({}, ...args);
   }
 
+  /** Starts rlp and presses Ctrl-C as soon as a node has started. */
+  async interrupted(...args: string[]): Promise<Done> {
+    const child = spawn(join(root, 'bin/rlp'), args, { env: this.#env, cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      const before = out.includes('node.started');
+      out += chunk.toString();
+      if (!before && out.includes('node.started')) child.kill('SIGINT');
+    });
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+    const code = await new Promise<number>((resolve) => {
+      child.on('close', (status) => resolve(status ?? -1));
+    });
+    return { code, out, err };
+  }
+
   async rlpWith(
     options: { readonly input?: string; readonly env?: NodeJS.ProcessEnv; readonly cwd?: string },
     ...args: string[]

@@ -130,7 +130,7 @@ test('detach, show, runs and cancel', async () => {
 
 test('pause holds a run, step lets one node through, resume the rest', async () => {
   await using home = new Home();
-  writeFileSync(join(home.path, 'slow.yaml'), chain(3, 60));
+  writeFileSync(join(home.path, 'slow.yaml'), chain(3, 1500));
   const { code, events } = await home.run([join(home.path, 'slow.yaml')], async (event) => {
     if (event.kind === 'node.started' && event.meta['node'] === 'n0') await home.rlp('pause', event.trace_id);
     if (event.kind === 'node.ready' && event.meta['node'] === 'n1') {
@@ -219,6 +219,18 @@ test('A11: nothing is written outside of the state directory', async () => {
   expect(readdirSync(elsewhere, { recursive: true })).toEqual([]);
   rmSync(elsewhere, { recursive: true });
   expect(readFileSync(join(home.path, 'logs', 'daemon.log'), 'utf8')).toContain('"ready"');
+});
+
+test('Ctrl-C leaves an attached run alone, and cancels one that it started', async () => {
+  await using home = new Home();
+  writeFileSync(join(home.path, 'slow.yaml'), chain(2, 2000));
+  const trace = (await home.rlp('run', join(home.path, 'slow.yaml'), '--detach')).out.trim();
+  const looking = await home.interrupted('attach', trace, '--ndjson');
+  expect(looking).toMatchObject({ code: 130, err: expect.stringContaining('the run goes on without you') });
+  expect((await home.rlp('attach', trace, '--ndjson')).code).toBe(0);
+  const started = await home.interrupted('run', join(home.path, 'slow.yaml'), '--ndjson');
+  expect(started.code).toBe(130);
+  expect(started.out).toContain('"state":"cancelled"');
 });
 
 test('a state directory can be moved', async () => {

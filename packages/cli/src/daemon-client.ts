@@ -106,7 +106,14 @@ export async function startDaemon(environment: Environment, config: Config): Pro
       message: `the state directory: ${made.error.message}`,
       hint: 'set RUNLOOP_HOME to a directory that you may write to',
     });
-  const output = openSync(join(logDir, 'daemon.out'), 'a', 0o600);
+  const log = join(logDir, 'daemon.out');
+  const output = openLog(log);
+  if (typeof output === 'string')
+    return err(
+      failure('StorageReadOnly', `the state directory: ${log} cannot be written: ${output}`, {
+        hint: 'set RUNLOOP_HOME to a directory that you may write to',
+      }),
+    );
   const env = Object.fromEntries(
     Object.entries(environment.env).filter(([name]) => inherited.includes(name) || name.startsWith('RUNLOOP_')),
   );
@@ -139,6 +146,14 @@ export async function startDaemon(environment: Environment, config: Config): Pro
       hint: `see ${join(logDir, 'daemon.out')} and daemon.log`,
     }),
   );
+}
+
+function openLog(path: string): number | string {
+  try {
+    return openSync(path, 'a', 0o600);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
 }
 
 /** How to run the daemon's main file: the built one, or the source from a checkout in development. */

@@ -2,7 +2,7 @@
  * Follows one run to its end: NDJSON for programs, a live view for people, and the question when one is asked.
  *
  * 1. Events come from the ledger, each once and in order, whatever the connection does meanwhile.
- * 2. The first Ctrl-C asks the daemon to cancel the run and goes on to its end; the second leaves.
+ * 2. The first Ctrl-C asks the daemon to cancel the run and goes on to its end; the second leaves. Who only looks on leaves at once.
  * 3. Questions are asked on the terminal, never in the stream; without one the run waits, and says how to answer.
  */
 import { errorTable, type RunEvent, showJson, type TraceId } from '@runloop/core';
@@ -16,14 +16,22 @@ export type Following = {
   readonly traceId: TraceId;
   readonly tools: Tools;
   readonly ndjson: boolean;
+  /** Whether Ctrl-C cancels the run (whoever started it) or only leaves (who looks on). */
+  readonly owns: boolean;
   /** Takes every event as a line, where they are kept. */
   readonly keep: string[] | undefined;
 };
 
-export async function follow({ client, traceId, tools, ndjson, keep }: Following): Promise<number> {
+export async function follow({ client, traceId, tools, ndjson, owns, keep }: Following): Promise<number> {
   const { environment, screen } = tools;
   const view = ndjson ? undefined : new RunView(environment, screen);
+  const left = new AbortController();
   const cancel = (): void => {
+    if (!owns) {
+      screen.note('rlp: the run goes on without you');
+      left.abort();
+      return;
+    }
     screen.note('rlp: cancelling the run (Ctrl-C again leaves it alone and exits)');
     void client.call('run.cancel', { trace_id: traceId, reason: 'interrupted' });
   };
@@ -36,7 +44,7 @@ export async function follow({ client, traceId, tools, ndjson, keep }: Following
   const asking = new AbortController();
   let question: Promise<void> = Promise.resolve();
   try {
-    for await (const event of client.follow(traceId)) {
+    for await (const event of client.follow(traceId, { signal: left.signal })) {
       last = event;
       const line = `${showJson(JSON.stringify(event))}\n`;
       keep?.push(line);
@@ -54,6 +62,7 @@ export async function follow({ client, traceId, tools, ndjson, keep }: Following
     }
   } catch (error) {
     if (!(error instanceof FollowError)) throw error;
+    if (left.signal.aborted) return errorTable.Cancelled.exit;
     view?.end();
     return tools.fail(error.failure);
   } finally {
@@ -61,6 +70,7 @@ export async function follow({ client, traceId, tools, ndjson, keep }: Following
     environment.interrupted.removeEventListener('abort', cancel);
   }
   await question;
+  if (left.signal.aborted) return errorTable.Cancelled.exit;
   view?.end();
   if (view !== undefined) await showArtifacts(client, traceId, tools);
   return exitCode(last, denied, environment.interrupted.aborted);

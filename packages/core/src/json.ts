@@ -2,8 +2,9 @@
  * JSON values, and the one canonical text of each (RFC 8785, JCS).
  *
  * 1. Numbers are I-JSON: integers beyond ±(2^53 − 1), NaN and infinities are refused, never rounded.
- * 2. Equal values have equal canonical texts, whatever the order in which their keys were set.
- * 3. One walk writes the text; only a value that has none is walked again, to say where and why.
+ * 2. What a frame cannot carry (docs/protocol.md) has no canonical text: it is refused where it comes in, not where it is read.
+ * 3. Equal values have equal canonical texts, whatever the order in which their keys were set.
+ * 4. One walk writes the text; only a value that has none is walked again, to say where and why.
  */
 import { jsonNameCharsMax, jsonNamesMax } from './limits.ts';
 import { type Result, err, ok } from './result.ts';
@@ -108,6 +109,7 @@ const names = new Map<string, string>();
 
 /** `key` with its quotes and colon. */
 function nameOf(key: string): string | undefined {
+  if (key === '__proto__') return undefined;
   const quoted = quote(key);
   if (quoted === undefined) return undefined;
   const name = `${quoted}:`;
@@ -165,6 +167,7 @@ function findProblem(value: unknown, path: string, depth: number): NotCanonical 
   if (prototype !== Object.prototype && prototype !== null) return refuse('only plain objects are JSON');
   for (const [key, member] of Object.entries(value)) {
     if (!key.isWellFormed()) return refuse('a key holds a lone surrogate');
+    if (key === '__proto__') return refuse('a key is called __proto__, which no frame can carry');
     const problem = findProblem(member, `${path}.${key}`, depth + 1);
     if (problem !== undefined) return problem;
   }

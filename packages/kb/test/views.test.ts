@@ -1,5 +1,5 @@
 /** The views: what events project to, that they can be dropped and rebuilt, and what reads show to whom. */
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type JsonObject, unwrap } from '@runloop/core';
@@ -135,6 +135,28 @@ describe('a run', () => {
 });
 
 describe('A5: every view can be dropped and rebuilt', () => {
+  test.each([
+    ['no database', () => Buffer.alloc(50_000, 7)],
+    [
+      'a database whose first page is torn',
+      (was: Buffer) => Buffer.concat([was.subarray(0, 100), Buffer.alloc(was.length - 100, 7)]),
+    ],
+    ['nothing', () => Buffer.alloc(0)],
+  ])('from a file that is %s', async (_, broken) => {
+    using dir = tempDir();
+    const path = join(dir.path, 'pog.sqlite');
+    {
+      await using kb = await open(dir.path);
+      await kb.append([draft({ kind: 'fact.asserted', payload: { subject: 's', predicate: 'p', object: 'o' } })]);
+      unwrap(await kb.find({ kind: 'fact', max: 10, raw: true }), 'facts');
+    }
+    const was = readFileSync(path);
+    rmSync(`${path}-wal`, { force: true });
+    writeFileSync(path, broken(was));
+    await using kb = await open(dir.path);
+    expect(unwrap(await kb.find({ kind: 'fact', max: 10, raw: true }), 'facts')).toHaveLength(1);
+  });
+
   const name = fc.constantFrom('a', 'b', 'c');
   const word = fc.constantFrom('x', 'y', 'mail x@y.org', 'ü');
   const traces = fc.constantFrom(trace, 'cd'.repeat(16));

@@ -114,6 +114,10 @@ class Builder {
         this.#diagnostics.error(keyTree.span, 'merge keys are not part of the language', 'write the keys out');
         continue;
       }
+      if (key === '__proto__') {
+        this.#diagnostics.error(keyTree.span, 'a key cannot be called __proto__', 'choose another name');
+        continue;
+      }
       if (seen.has(key)) {
         this.#diagnostics.error(keyTree.span, `the key "${key}" stands here twice`, 'keep one of the two');
         continue;

@@ -12,6 +12,7 @@ import {
   type TraceId,
   err,
   failure,
+  isJsonObject,
   ok,
 } from '@runloop/core';
 import { type Frame, type Value, schema } from '@runloop/rmp';
@@ -233,6 +234,8 @@ async function* follow(call: Client['call'], traceId: TraceId, options: FollowOp
       if (options.signal?.aborted === true) return;
       throw new FollowError(answer.error);
     }
+    if (!isJsonObject(answer.value))
+      throw new FollowError(failure('BodyDecodeError', 'the answer to run.events cannot be read'));
     const { events, done } = answer.value as { readonly events?: readonly RunEvent[]; readonly done?: boolean };
     for (const event of events ?? []) {
       if (event.seq !== undefined) afterSeq = Math.max(afterSeq, event.seq);

@@ -70,7 +70,7 @@ export const commands: readonly Command[] = [
       if (!known.ok) return tools.fail(known.error);
       const trace = await traceOut(args, tools);
       if (!trace.ok) return tools.fail(trace.error);
-      return watch(client.value, traceId.value, trace.value, args, tools);
+      return watch(client.value, traceId.value, trace.value, args, tools, false);
     },
   },
 ];
@@ -110,7 +110,7 @@ async function submit(
     else tools.screen.line(traceId);
     return 0;
   }
-  return watch(client, traceId, trace.value, args, tools);
+  return watch(client, traceId, trace.value, args, tools, true);
 }
 
 function refuse(problem: Failure, tools: Tools): number {
@@ -142,11 +142,12 @@ async function watch(
   trace: string | undefined,
   args: Arguments,
   tools: Tools,
+  owns: boolean,
 ): Promise<number> {
   const isTerminal = tools.environment.streams.out.isTTY === true;
   const ndjson = flag(args, 'ndjson') || tools.json || (!isTerminal && !flag(args, 'pretty'));
   const events: string[] | undefined = trace === undefined ? undefined : [];
-  const code = await follow({ client, traceId, tools, ndjson, keep: events });
+  const code = await follow({ client, traceId, tools, ndjson, owns, keep: events });
   if (trace === undefined || events === undefined) return code;
   const kept = await keepTrace(trace, events.join(''));
   return kept.ok ? code : tools.fail(kept.error);

@@ -59,6 +59,8 @@ export class RunDriver {
   readonly #performer: Performer;
   readonly #inputs: Input[] = [];
   readonly #timers = new Set<Disposable>();
+  /** Monotonic time at which the run's own time last moved. */
+  #movedAt: number;
   #turning = false;
   #stopped = false;
   /** Slots this run holds. */
@@ -71,6 +73,15 @@ export class RunDriver {
     this.identity = identity;
     this.state = state;
     this.#performer = performer;
+    this.#movedAt = deps.clock.monotonicMs();
+  }
+
+  /** The run's time: the wall clock's, but for a clock that was set back: then it goes on from the last event. */
+  nowMs(): number {
+    const wallMs = this.#deps.clock.nowMs();
+    const { lastTsMs } = this.state;
+    if (wallMs >= lastTsMs) return wallMs;
+    return lastTsMs + Math.floor(this.#deps.clock.monotonicMs() - this.#movedAt);
   }
 
   get finished(): boolean {
@@ -155,6 +166,8 @@ export class RunDriver {
       this.#batch = [];
       this.#after = [];
       const written = batch.length === 0 ? ok([]) : await this.#deps.ledger.append(batch.map((item) => item.draft));
+      // A question is nobody's to see, and an answer nobody's to act on, before it is durable.
+      if (written.ok) for (const { event } of batch) this.actions.fold(event.kind, event.meta);
       for (const done of waiters) done(written.ok ? ok(undefined) : written);
       if (!written.ok) {
         this.stop();
@@ -180,9 +193,9 @@ export class RunDriver {
   }
 
   #append(draft: RunDraft, provenance: RunDraft['meta']): Effect[] {
-    const tsMs = Math.max(this.#deps.clock.nowMs(), this.state.lastTsMs);
+    const tsMs = this.nowMs();
+    if (tsMs > this.state.lastTsMs) this.#movedAt = this.#deps.clock.monotonicMs();
     const next = step(this.state, { type: 'fact', kind: draft.kind, tsMs, meta: draft.meta });
-    this.actions.fold(draft.kind, draft.meta);
     const seq = isStreamedKind(draft.kind) ? this.state.seq : undefined;
     const event = this.#event(draft, seq, tsMs);
     const { run_id, opening_id, level, message, meta } = event;

@@ -11,7 +11,7 @@ import type { RunDraft } from './ports.ts';
 
 /** How long a question waits for an answer. */
 export const approvalMs: number = 24 * 3600 * 1000;
-/** Questions that one run may have open; one more is refused. */
+/** Questions that one run may have open; one more is answered with no at once, and its answer says by what. */
 export const pendingActionsMax = 20;
 
 export type Asker = { readonly node: string; readonly agent: string };
@@ -31,14 +31,13 @@ export class Questions {
   }
 
   /** Asks for an action once; answers what has been decided, or that somebody must. */
-  async ask(asker: Asker, request: ApprovalRequest): Promise<Answer> {
+  async ask(asker: Asker, request: ApprovalRequest, why = ''): Promise<Answer> {
     const known = this.#driver.actions.ofCall(request.call);
     if (known?.decision !== undefined) return { type: known.decision === 'approve' ? 'approved' : 'denied' };
     if (known !== undefined) return { type: 'pending', action: known.id };
-    if (this.#driver.actions.pending().length >= pendingActionsMax) return { type: 'denied' };
     const action = newActionId(this.#deps.random);
     const expiresMs = this.#deps.clock.nowMs() + approvalMs;
-    const what = `${request.op}${request.target === '' ? '' : ` → ${request.target}`}`;
+    const what = `${request.op}${request.target === '' ? '' : ` → ${request.target}`}${why === '' ? '' : ` ${why}`}`;
     const meta: { [key: string]: JsonValue } = {
       action,
       ...asker,
@@ -53,8 +52,9 @@ export class Questions {
     const drafts: RunDraft[] = [
       { kind: 'action.requested', level: 'warn', message: `${asker.node} asks to ${showLine(what)}.`, meta },
     ];
-    const denied = this.#onConfirm === 'deny';
-    if (denied) drafts.push(decided(action, request.args_hash, 'deny', 'on_confirm'));
+    const isFull = this.#driver.actions.pending().length >= pendingActionsMax;
+    const denied = isFull || this.#onConfirm === 'deny';
+    if (denied) drafts.push(decided(action, request.args_hash, 'deny', isFull ? 'pending_actions_max' : 'on_confirm'));
     const recorded = await this.#driver.record(drafts);
     if (!recorded.ok) throw new Error(recorded.error.message);
     if (denied) return { type: 'denied' };

@@ -16,11 +16,12 @@ import type {
   Kernel,
   RecordedCall,
 } from '@runloop/runtime';
+import { CutOff } from './cut-off.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
 import { RunMemory } from './memory.ts';
 import type { AgentSource, CallScope, HostPerformer, RunDraft } from './ports.ts';
 import { Questions } from './questions.ts';
-import { loadCalls, type TapedCall, tapeKey, type Told } from './tape.ts';
+import { loadCalls, tapeKey, type Told } from './tape.ts';
 import type { Values } from './values.ts';
 
 export type RunDeps = DriverDeps & {
@@ -46,7 +47,7 @@ type Attempt = {
   readonly node: string;
   readonly attempt: number;
   readonly abort: AbortController;
-  waits?: { for: 'approval' | 'operator'; action?: string };
+  waits?: { for: 'approval' | 'operator'; action?: string } | undefined;
 };
 
 export class Run implements Performer {
@@ -54,6 +55,7 @@ export class Run implements Performer {
   readonly options: RunOptions;
   readonly memory: RunMemory;
   readonly questions: Questions;
+  readonly cutOff: CutOff;
   readonly #deps: RunDeps;
   readonly #attempts = new Map<string, Attempt>();
   #deadline: Disposable | undefined;
@@ -70,6 +72,7 @@ export class Run implements Performer {
     this.memory = new RunMemory(rows);
     this.driver = new RunDriver(deps, identity, state, this);
     this.questions = new Questions(deps, this.driver, options.onConfirm);
+    this.cutOff = new CutOff(deps, this.driver, this.memory, this.questions);
   }
 
   get state(): RunState {
@@ -154,13 +157,12 @@ export class Run implements Performer {
     entry.bundle = bundle.value;
     const inputs = await this.#inputs(index);
     if (!inputs.ok) return refuse(inputs.error);
-    // A call that a crash cut off is made again where that does nothing twice; otherwise the kernel has a person asked.
-    const { performer, values } = this.#deps;
-    const known = (call: TapedCall): boolean =>
-      call.ok !== undefined || call.class !== 'once' || !performer.repeats(call.op);
-    const tape = await loadCalls(this.memory.calls(node, attempt).filter(known), values);
+    const settled = await this.cutOff.settle(node, attempt);
+    if (!settled.ok) return refuse(settled.error);
+    const { values } = this.#deps;
+    const tape = await loadCalls(this.memory.calls(node, attempt).filter(settled.value), values);
     if (!tape.ok) return refuse(tape.error);
-    const earlier = await loadCalls(this.memory.earlier(node, attempt).filter(known), values);
+    const earlier = await loadCalls(this.memory.earlier(node, attempt).filter(settled.value), values);
     if (!earlier.ok) return refuse(earlier.error);
     const outcome = await this.#invoke(
       entry,
@@ -241,6 +243,7 @@ export class Run implements Performer {
       case 'cancelled':
         return this.#end(entry, { state: 'cancelled', reason: 'it was stopped' }, usage);
       case 'suspended':
+        entry.waits ??= await this.cutOff.ask(entry.node, entry.attempt, bundle.name);
         this.#release(entry);
         this.driver.send({
           type: 'suspended',
@@ -364,7 +367,7 @@ export class Run implements Performer {
   #runLeftMs(): number {
     const limit = this.state.opening.policy.timeout_ms;
     if (limit === undefined) return Infinity;
-    const sinceLast = this.state.phase === 'running' ? Math.max(0, this.#deps.clock.nowMs() - this.state.lastTsMs) : 0;
+    const sinceLast = this.state.phase === 'running' ? Math.max(0, this.driver.nowMs() - this.state.lastTsMs) : 0;
     return Math.max(1, limit - this.state.activeMs - sinceLast);
   }
 

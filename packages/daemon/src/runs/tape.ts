@@ -24,6 +24,8 @@ export type TapedCall = {
   readonly error?: { readonly code: string; readonly message: string; readonly retryable: boolean };
   /** Events of the ledger that the answer rests on. */
   readonly evidence?: readonly number[];
+  /** How often it was begun; counted here, not part of any event. */
+  readonly begun?: number;
 };
 
 /** Events that one answer is said to rest on, at most. */
@@ -73,8 +75,9 @@ export function addCall(list: TapedCall[], call: TapedCall): void {
   let at = list.length;
   while (at > 0 && (list[at - 1]?.index ?? -1) > call.index) at -= 1;
   const before = list[at - 1];
-  if (before?.index === call.index) list[at - 1] = { ...before, ...call };
-  else list.splice(at, 0, call);
+  const isSame = before?.index === call.index;
+  const begun = (isSame ? (before.begun ?? 0) : 0) + (call.ok === undefined ? 1 : 0);
+  list.splice(isSame ? at - 1 : at, isSame ? 1 : 0, { ...(isSame ? before : {}), ...call, begun });
 }
 
 /** What an attempt was told of its time and money. */
