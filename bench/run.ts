@@ -13,10 +13,11 @@ type Bench = { rows?: () => Promise<readonly BenchRow[]> | readonly BenchRow[] }
 
 /** Whether the goal is met; undefined where there is none. A goal that ends in `x` is of the ratio. */
 export function isMet({ goal, value, ratio }: BenchRow): boolean | undefined {
-  const [, sign, number] = /^(<=|>=) *([\d.]+)/.exec(goal ?? '') ?? [];
+  const [, sign, number] = /^(<=|>=|≤|≥) *([\d.]+)/.exec(goal ?? '') ?? [];
   if (sign === undefined) return undefined;
-  const reached = ratio ?? value;
-  return sign === '<=' ? reached <= Number(number) : reached >= Number(number);
+  // A goal that ends in x, or in × something, is one of the ratio.
+  const reached = /[x×]/.test(goal ?? '') ? (ratio ?? value) : value;
+  return sign === '<=' || sign === '≤' ? reached <= Number(number) : reached >= Number(number);
 }
 
 const short = (value: number | undefined): string =>

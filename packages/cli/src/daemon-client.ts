@@ -117,6 +117,8 @@ export async function startDaemon(environment: Environment, config: Config): Pro
   const env = Object.fromEntries(
     Object.entries(environment.env).filter(([name]) => inherited.includes(name) || name.startsWith('RUNLOOP_')),
   );
+  // Memory that threads have freed goes back to the system instead of into arenas of their own.
+  Object.assign(env, { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' });
   const child = spawn(nodePath, [...daemonMain(), '--home', environment.root], {
     detached: true,
     cwd: '/',

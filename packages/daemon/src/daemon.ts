@@ -60,6 +60,8 @@ export type DaemonDeps = {
   readonly env: { readonly [name: string]: string | undefined };
   readonly rssBytes: () => number;
   readonly loopDelayMs: () => number;
+  /** Nothing has been asked for a while: a good moment to give memory back. */
+  readonly rested?: () => void;
   /** Somebody asked the daemon to stop. */
   readonly stopRequested: () => void;
 };
@@ -130,7 +132,7 @@ async function openBase(
   const { events_db: events, view_db: views } = config.kb;
   const kb = await openKb(
     { clock, random, log },
-    { rootDir: home.kb, eventsDb: join(home.kb, events), viewDb: join(home.kb, views) },
+    { rootDir: home.kb, eventsDb: join(home.kb, events), viewDb: join(home.kb, views), onRest: deps.rested },
   );
   if (!kb.ok) return kb;
   opening.use(kb.value);

@@ -12,6 +12,7 @@ import { errorTable, type Failure, loadConfig, showText, systemClock, systemRand
 import { peerCredentials } from '@runloop/sdk';
 import { load } from 'js-yaml';
 import { openDaemon } from './daemon.ts';
+import { createCollect } from './home/collect.ts';
 import { checkoutRoot } from './home/home.ts';
 import { version } from './version.ts';
 
@@ -60,6 +61,7 @@ export async function serve(): Promise<number> {
       rssBytes: () => process.memoryUsage.rss(),
       loopDelayMs: () => Math.round(delay.percentile(99) / 1e4) / 100,
       stopRequested: () => stop.resolve('drain'),
+      rested: createCollect(),
     },
     {
       root,

@@ -38,7 +38,9 @@ import type {
   SearchQuery,
 } from './reads.ts';
 import { storageFailure } from './storage-failure.ts';
-import { startThread } from './thread.ts';
+import { viewsIdleMs } from './limits.ts';
+import { restingThread } from './resting-thread.ts';
+import { startThread, type Thread } from './thread.ts';
 import type { Verified } from './verify.ts';
 import type { ViewHashes } from './views.ts';
 import type { ViewsData, ViewsQuestion } from './views-main.ts';
@@ -52,6 +54,10 @@ export type KbOptions = {
   readonly viewDb?: string | undefined;
   /** The most pages (4 KiB) that events.sqlite may take; without it, what the disk holds. */
   readonly ledgerPagesMax?: number | undefined;
+  /** How long the views thread stays without a question, milliseconds. */
+  readonly viewsIdleMs?: number | undefined;
+  /** Told when the views thread has ended because nobody asked. */
+  readonly onRest?: (() => void) | undefined;
 };
 
 export type Asked<T> = Promise<Result<T, Failure>>;
@@ -113,7 +119,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   );
   const opened = await ledger.ask('open');
   if (!opened.ok) return opened;
-  const views = opening.use(startThread<ViewsQuestion>('views-main', { eventsDb, viewDb } satisfies ViewsData));
+  const views = opening.use(startViews(deps.clock, options, eventsDb, viewDb));
   const ready = await views.ask({ type: 'stats' });
   if (!ready.ok) return ready;
   const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
@@ -208,4 +214,14 @@ function readsOf(ask: Ask): Reads {
     why: (entity, raw = false) => ask({ type: 'why', entity, raw }),
     blame: (entity, field, raw = false) => ask({ type: 'blame', entity, field, raw }),
   };
+}
+
+/** The views thread, which ends when nobody asks: what it knows stands on disk. */
+function startViews(clock: Clock, options: KbOptions, eventsDb: string, viewDb: string): Thread<ViewsQuestion> {
+  return restingThread(
+    clock,
+    () => startThread<ViewsQuestion>('views-main', { eventsDb, viewDb } satisfies ViewsData),
+    options.viewsIdleMs ?? viewsIdleMs,
+    options.onRest,
+  );
 }

@@ -456,3 +456,15 @@ describe('the operator’s SQL', () => {
     expect((await kb.append([draft()])).ok).toBe(true);
   });
 });
+
+test('the views thread rests, and what was appended meanwhile is there when it is asked again', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path, { viewsIdleMs: 1 });
+  for (let i = 0; i < 5; i += 1) {
+    unwrap(await kb.append([draft({ payload: { text: `round ${i}` } })]), 'an append');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 30);
+    });
+    expect(unwrap(await kb.find({ kind: 'note', max: 10 }), 'notes')).toHaveLength(i + 1);
+  }
+});
