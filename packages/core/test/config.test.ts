@@ -1,5 +1,6 @@
 /** Configuration layers: who wins, and what an error says (A12). */
 import { describe, expect, test } from 'vitest';
+import { notReadYet } from '../src/config/schema.ts';
 import { configKeys, loadConfig, environmentLayer, type JsonObject, resolveConfig, type Layer } from '../src/index.ts';
 
 const user = (value: JsonObject): Layer => ({ origin: 'user.yaml', kind: 'user', value });
@@ -58,6 +59,18 @@ describe('layers', () => {
     const resolved = resolveConfig([user(value)]);
     expect(resolved.ok ? '' : resolved.error.message).toContain(message);
     if (hint !== undefined) expect(resolved.ok ? '' : resolved.error.hint).toBe(hint);
+  });
+
+  test('a key that nothing reads yet is warned about, unless it says what holds anyway', () => {
+    const warnings = (value: JsonObject): readonly string[] => {
+      const resolved = resolveConfig([user(value)]);
+      return resolved.ok ? resolved.value.warnings : ['refused'];
+    };
+    expect(warnings({ security: { confirm_external_actions: false } })).toEqual([
+      'user.yaml: security.confirm_external_actions is set, but nothing reads it in this version',
+    ]);
+    expect(warnings({ security: { confirm_external_actions: true } })).toEqual([]);
+    expect(notReadYet.filter((key) => !configKeys.some((row) => row.key === key))).toEqual([]);
   });
 
   test('old names are mapped, with a warning', () => {

@@ -9,7 +9,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts';
 import { failure, type Failure } from '../errors.ts';
 import { type Result, err, ok } from '../result.ts';
 import { nearest } from '../text.ts';
-import { type Config, configKeys, type KeyRow, notFromEnvironment } from './schema.ts';
+import { type Config, configKeys, type KeyRow, notFromEnvironment, notReadYet } from './schema.ts';
 
 export type Layer = {
   readonly origin: string;
@@ -54,6 +54,9 @@ export function resolveConfig(layers: readonly Layer[]): Result<Resolved, Failur
       const wrong = misfit(row, value);
       if (wrong !== undefined)
         return failure('InvalidConfig', `${layer.origin}: ${key} must be ${wrong}, this is ${JSON.stringify(value)}`);
+      if (notReadYet.includes(key) && JSON.stringify(value) !== JSON.stringify(row.default)) {
+        warnings.push(`${layer.origin}: ${key} is set, but nothing reads it in this version`);
+      }
       values.set(key, value);
       origin.set(key, layer.origin);
       return undefined;

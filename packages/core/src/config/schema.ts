@@ -253,3 +253,27 @@ export const configKeys: readonly KeyRow[] = [
 
 /** Keys that the environment cannot set. */
 export const notFromEnvironment: readonly string[] = ['security', 'policy', 'models.broker.providers'];
+
+/**
+ * Keys that nothing reads yet: setting one is allowed, for the file is that of later versions too, and answered by a
+ * warning, so that nobody relies on it. What they would loosen stays strict.
+ */
+export const notReadYet: readonly string[] = [
+  'runtime.base',
+  'runtime.agent_container',
+  'logging.format',
+  'observability.traces.enabled',
+  'observability.traces.otlp_endpoint',
+  'observability.traces.sampling',
+  'security.confirm_external_actions',
+  'security.operators_group',
+  'security.caps.audit_on_deny',
+  'security.caps.audit_on_allow',
+  'security.caps.fail_on_empty',
+  'security.sandbox.allow_weak',
+  'security.secrets.provider',
+  'security.secrets.root',
+  'bus.register',
+  'policy',
+  'ui.theme',
+];
