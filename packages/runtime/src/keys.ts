@@ -1,7 +1,7 @@
 /**
  * The host's Ed25519 key: made at first start, kept as PKCS#8 PEM in the state directory, readable by its owner alone.
  */
-import { type KeyObject, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { type KeyObject, createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
@@ -21,7 +21,8 @@ export async function hostKey(stateDir: string): Promise<Result<HostKey, Failure
     const kept = await readFile(path, 'utf8').catch(() => undefined);
     if (kept !== undefined) return ok(keyOf(createPrivateKey(kept)));
     const { privateKey } = generateKeyPairSync('ed25519');
-    const fresh = `${path}.${process.pid}`;
+    // A name of its own for each call: two at once in one process would take each other's away.
+    const fresh = `${path}.${randomUUID()}`;
     await writeFile(fresh, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
     await chmod(fresh, 0o600);
     await link(fresh, path).catch(() => {});
