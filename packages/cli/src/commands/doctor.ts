@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { isJsonObject, socketPathBytesMax } from '@runloop/core';
 import type { Command, Tools } from '../command.ts';
 import { socketsOf } from '../daemon-client.ts';
+import { nodePath } from '../environment.ts';
 import { version } from '../version.ts';
 
 type Check = {
@@ -43,7 +44,7 @@ export const commands: readonly Command[] = [
 ];
 
 async function doctor(_args: unknown, tools: Tools): Promise<number> {
-  const checks = [...machine(), ...(await state(tools)), await bubblewrap(), ...cells(), await daemon(tools)];
+  const checks = [...machine(), ...(await state(tools)), await bubblewrap(), ...(await cells()), await daemon(tools)];
   if (tools.json) tools.screen.json(checks);
   else {
     for (const { name, state: is, says, hint } of checks) {
@@ -118,14 +119,32 @@ async function state(tools: Tools): Promise<Check[]> {
   return checks;
 }
 
-function cells(): Check[] {
+/** A process under the permission model tries to read what it was not granted; guests wait for their host by JSPI. */
+async function cells(): Promise<Check[]> {
+  const probe = `try { require('node:fs').readFileSync('/etc/passwd'); process.exit(3) } catch (error) { process.exit(error.code === 'ERR_ACCESS_DENIED' ? 0 : 4) }`;
+  const refused = await execute(nodePath, ['--permission', '-e', probe], { timeout: 5000, env: {} }).then(
+    () => true,
+    () => false,
+  );
+  const { WebAssembly: wasm = {} } = globalThis as { readonly WebAssembly?: object };
+  const suspends = 'Suspending' in wasm;
   return [
-    { name: 'wasm sandbox', state: 'ok', says: 'memory clamp, fuel, deadline by SIGKILL' },
-    {
-      name: 'permission model',
-      state: process.allowedNodeEnvironmentFlags.has('--permission') ? 'ok' : 'error',
-      says: 'cells run under node --permission, with an empty environment',
-    },
+    refused
+      ? { name: 'permission model', state: 'ok', says: 'a probe without a grant could not read a file' }
+      : {
+          name: 'permission model',
+          state: 'error',
+          says: 'a probe without a grant was not stopped',
+          hint: 'use the Node that the project brings: bin/rlp',
+        },
+    suspends
+      ? { name: 'guests', state: 'ok', says: 'WebAssembly can be suspended at host calls (JSPI)' }
+      : {
+          name: 'guests',
+          state: 'error',
+          says: 'WebAssembly cannot be suspended (JSPI is missing)',
+          hint: 'use the Node that the project brings: bin/rlp',
+        },
   ];
 }
 
