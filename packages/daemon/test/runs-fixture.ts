@@ -66,6 +66,7 @@ function cellsOf(script: Script, port: string): Cells {
     },
     warm: () => Promise.resolve(ok(undefined)),
     stats: () => ({ alive: 0, spare: 0, waiting: 0, started: 0 }),
+    pids: () => [],
     close: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

@@ -1,10 +1,19 @@
 /**
  * One live run: its driver, the attempts that are under way, its deadline and its approvals.
  *
- * R1. An attempt that was interrupted, by a crash or for a person, runs again over its recorded calls.
+ * R1. An attempt that was interrupted, by a crash, for a person or by a neighbour in its cell, runs again over its recorded calls.
  * R2. What an attempt gives is stored before it is told; a failure's reason is a value too (the `err` port).
  */
-import { type Failure, type JsonObject, type JsonValue, ok, type Random, type Result, showLine } from '@runloop/core';
+import {
+  digestJson,
+  type Failure,
+  type JsonObject,
+  type JsonValue,
+  ok,
+  type Random,
+  type Result,
+  showLine,
+} from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import { errPort, inputsOf, type Outcome, type RunState, type Usage } from '@runloop/openings';
 import type {
@@ -21,7 +30,7 @@ import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './
 import { RunMemory } from './memory.ts';
 import type { AgentSource, CallScope, HostPerformer, RunDraft } from './ports.ts';
 import { Questions } from './questions.ts';
-import { loadCalls, tapeKey, type Told } from './tape.ts';
+import { loadCalls, tapeKey, type TapedCall, type Told } from './tape.ts';
 import type { Values } from './values.ts';
 
 export type RunDeps = DriverDeps & {
@@ -159,29 +168,45 @@ export class Run implements Performer {
     if (!inputs.ok) return refuse(inputs.error);
     const settled = await this.cutOff.settle(node, attempt);
     if (!settled.ok) return refuse(settled.error);
-    const { values } = this.#deps;
-    const tape = await loadCalls(this.memory.calls(node, attempt).filter(settled.value), values);
-    if (!tape.ok) return refuse(tape.error);
-    const earlier = await loadCalls(this.memory.earlier(node, attempt).filter(settled.value), values);
-    if (!earlier.ok) return refuse(earlier.error);
-    const outcome = await this.#invoke(
-      entry,
-      bundle.value,
-      { with: spec.with, inputs: inputs.value },
-      tape.value,
-      earlier.value,
-      spec.timeout_ms,
-    );
+    const request = { with: spec.with, inputs: inputs.value };
+    const { clock } = this.#deps;
+    const beganMs = clock.monotonicMs();
+    const limitMs = bundle.value.caps.limits.wall_ms;
+    let outcome: AttemptOutcome;
+    let strandings = 0;
+    let alone = false;
+    do {
+      const calls = await this.#calls(entry, settled.value);
+      if (!calls.ok) return refuse(calls.error);
+      const leftMs = Math.min(spec.timeout_ms ?? Infinity, limitMs) - (clock.monotonicMs() - beganMs);
+      outcome = await this.#invoke(entry, bundle.value, request, calls.value, leftMs, alone);
+      await Promise.all(entry.held);
+      if (outcome.type === 'suspended' && outcome.reason === 'bystander') strandings += 1;
+      alone ||= (outcome.type === 'suspended' && outcome.reason === 'elsewhere') || strandings >= strandingsMax;
+    } while (outcome.type === 'suspended' && (outcome.reason === 'elsewhere' || outcome.reason === 'bystander'));
+    outcome = { ...outcome, usage: { ...outcome.usage, wall_ms: clock.monotonicMs() - beganMs } };
     await this.#settle(entry, bundle.value, outcome);
+  }
+
+  /** What this attempt called before, and what earlier ones did that must not be done twice. */
+  async #calls(
+    { node, attempt }: Attempt,
+    stands: (call: TapedCall) => boolean,
+  ): Promise<Result<{ readonly tape: RecordedCall[]; readonly earlier: RecordedCall[] }, Failure>> {
+    const { values } = this.#deps;
+    const tape = await loadCalls(this.memory.calls(node, attempt).filter(stands), values);
+    if (!tape.ok) return tape;
+    const earlier = await loadCalls(this.memory.earlier(node, attempt).filter(stands), values);
+    return earlier.ok ? ok({ tape: tape.value, earlier: earlier.value }) : earlier;
   }
 
   #invoke(
     entry: Attempt,
     bundle: Bundle,
     request: { with: JsonObject; inputs: { [port: string]: JsonValue[] } },
-    tape: readonly RecordedCall[],
-    earlier: readonly RecordedCall[],
-    timeoutMs: number | undefined,
+    calls: { readonly tape: readonly RecordedCall[]; readonly earlier: readonly RecordedCall[] },
+    timeoutMs: number,
+    alone: boolean,
   ): Promise<AttemptOutcome> {
     const { node, attempt } = entry;
     const { traceId, runId } = this.driver.identity;
@@ -192,14 +217,10 @@ export class Run implements Performer {
       node,
       attempt,
       caps: bundle.caps,
-      tape,
-      earlier,
+      ...calls,
       mode: 'live',
     });
-    const deadlineMs = Math.max(
-      1,
-      Math.round(Math.min(timeoutMs ?? Infinity, this.#runLeftMs(), bundle.caps.limits.wall_ms)),
-    );
+    const deadlineMs = Math.max(1, Math.round(Math.min(timeoutMs, this.#runLeftMs())));
     const told = this.#tell(entry, deadlineMs);
     const run = {
       trace_id: traceId,
@@ -210,8 +231,10 @@ export class Run implements Performer {
       accepted_ms: this.options.acceptedMs,
       ...told,
     };
+    const share = alone ? {} : { share: digestJson({ caps: bundle.caps, owner: this.driver.identity.actor }) };
     const limits = { ...bundle.caps.limits, wall_ms: deadlineMs };
-    return this.#deps.cells.run({ bundle, run, request, limits }, door, entry.abort.signal);
+    const invocation = { bundle, run, request, limits, ...share };
+    return this.#deps.cells.run(invocation, door, entry.abort.signal);
   }
 
   /** What the agent is told of its time and money, noted on the tape: run again, it is told the same. */
@@ -383,6 +406,8 @@ export class Run implements Performer {
   }
 }
 
+/** After so many losses of a shared cell that were not its own fault an attempt gets one for itself. */
+const strandingsMax = 3;
 const nothingUsed: Usage = { duration_ms: 0, fuel: 0, memory_bytes: 0, tokens: 0, usd_nano: 0 };
 
 function isScalar(value: JsonValue): boolean {
