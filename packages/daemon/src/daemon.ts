@@ -32,6 +32,7 @@ import { createModels, type Models } from './host/models.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, homeAt, makeHome, searchDirs } from './home/home.ts';
 import { LogFile } from './home/log-file.ts';
+import { Pins } from './home/pins.ts';
 import { EventFeed } from './runs/feed.ts';
 import { kernelPorts } from './runs/kernel-ports.ts';
 import { Runs } from './runs/runs.ts';
@@ -206,8 +207,14 @@ function wireRuns(
     },
     lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
   };
+  const pins = new Pins(home.trust);
+  const operator = {
+    confirms: config.security.confirm_external_actions,
+    trusts: (digest: string): boolean => pins.has('openings', digest),
+    declassifies: (digest: string): boolean => pins.has('declassifiers', digest),
+  };
   const runs = new Runs(
-    { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel, performer },
+    { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel, performer, operator },
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
   return { runs, cells, agents, slots, feed, bootId };

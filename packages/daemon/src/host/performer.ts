@@ -24,6 +24,10 @@ const repeatable: ReadonlySet<string> = new Set(['kb.propose', 'mail.send']);
 export function createPerformer(deps: PerformerDeps): HostPerformer {
   return {
     repeats: (op) => repeatable.has(op),
+    cleared(args) {
+      const model = isJsonObject(args) ? args['model'] : undefined;
+      return deps.models.clears(typeof model === 'string' ? model : undefined);
+    },
     async perform(op, args: JsonValue, scope, signal): Promise<Performed> {
       const given = isJsonObject(args) ? args : {};
       if (op.startsWith('kb.')) return performKb(deps.kb, op, given, scope);

@@ -54,6 +54,7 @@ export function kernelPorts({ runOf, values, performer, log }: KernelJoin): Kern
     approvals: {
       ask: (request, ctx) => runFor(ctx).ask(ctx, request),
     },
+    cleared: (args) => performer.cleared(args),
     async perform(op, args, ctx, signal) {
       const run = runFor(ctx);
       const scope = run.scopeOf(ctx);

@@ -5,10 +5,13 @@
  * R2. What an attempt gives is stored before it is told; a failure's reason is a value too (the `err` port).
  */
 import {
+  cleanLabel,
   digestJson,
   type Failure,
+  isClean,
   type JsonObject,
   type JsonValue,
+  type Label,
   ok,
   type Random,
   type Result,
@@ -23,12 +26,14 @@ import type {
   CallContext,
   Cells,
   Kernel,
+  PerformContext,
   RecordedCall,
 } from '@runloop/runtime';
 import { CutOff } from './cut-off.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
+import { passedBy } from './gate.ts';
 import { RunMemory } from './memory.ts';
-import type { AgentSource, CallScope, HostPerformer, RunDraft } from './ports.ts';
+import type { AgentSource, CallScope, HostPerformer, OperatorWill, RunDraft } from './ports.ts';
 import { Questions } from './questions.ts';
 import { loadCalls, tapeKey, type TapedCall, type Told } from './tape.ts';
 import type { Values } from './values.ts';
@@ -40,10 +45,13 @@ export type RunDeps = DriverDeps & {
   readonly cells: Cells;
   readonly kernel: Kernel;
   readonly performer: Pick<HostPerformer, 'repeats'>;
+  readonly operator: OperatorWill;
 };
 
 export type RunOptions = {
   readonly onConfirm: 'wait' | 'deny';
+  /** The operator has agreed to the opening's text. */
+  readonly trusted: boolean;
   readonly acceptedMs: number;
   /** Digest of each agent's bundle, pinned when the run was accepted. */
   readonly pins: { readonly [agent: string]: string };
@@ -52,6 +60,8 @@ export type RunOptions = {
 
 type Attempt = {
   bundle?: Bundle;
+  /** Of all that it was given and told by now. */
+  label?: () => Label;
   readonly held: Promise<unknown>[];
   readonly node: string;
   readonly attempt: number;
@@ -94,7 +104,7 @@ export class Run implements Performer {
   }
 
   /** What a host call may know of where it comes from. */
-  scopeOf(ctx: CallContext & { readonly call: string }): CallScope {
+  scopeOf(ctx: PerformContext): CallScope {
     const { traceId, runId, actor } = this.driver.identity;
     const bundle = this.#attempts.get(tapeKey(ctx.node, ctx.attempt))?.bundle;
     if (bundle === undefined) throw new Error(`attempt ${ctx.attempt} of ${ctx.node} is not under way`);
@@ -115,6 +125,8 @@ export class Run implements Performer {
       bundle,
       actor,
       callId: ctx.call,
+      label: ctx.label,
+      approved: ctx.approved,
       budgets,
       evidence: this.memory.evidence(ctx.node, this.state),
     };
@@ -210,6 +222,7 @@ export class Run implements Performer {
   ): Promise<AttemptOutcome> {
     const { node, attempt } = entry;
     const { traceId, runId } = this.driver.identity;
+    const given = this.memory.given(node, this.state);
     const door = this.#deps.kernel.open({
       agent: bundle.name,
       run_id: runId,
@@ -218,8 +231,10 @@ export class Run implements Performer {
       attempt,
       caps: bundle.caps,
       ...calls,
+      label: given,
       mode: 'live',
     });
+    entry.label = () => door.label();
     const deadlineMs = Math.max(1, Math.round(Math.min(timeoutMs, this.#runLeftMs())));
     const told = this.#tell(entry, deadlineMs);
     const run = {
@@ -231,7 +246,15 @@ export class Run implements Performer {
       accepted_ms: this.options.acceptedMs,
       ...told,
     };
-    const share = alone ? {} : { share: digestJson({ caps: bundle.caps, owner: this.driver.identity.actor }) };
+    const share = alone
+      ? {}
+      : {
+          share: digestJson({
+            caps: bundle.caps,
+            owner: this.driver.identity.actor,
+            label: [given.trust, given.secrecy],
+          }),
+        };
     const limits = { ...bundle.caps.limits, wall_ms: deadlineMs };
     const invocation = { bundle, run, request, limits, ...share };
     return this.#deps.cells.run(invocation, door, entry.abort.signal);
@@ -257,7 +280,7 @@ export class Run implements Performer {
       tokens: 0,
       usd_nano: 0,
     };
-    await Promise.all(entry.held);
+    if (outcome.type === 'succeeded' || outcome.type === 'failed') this.#mark(entry, bundle);
     switch (outcome.type) {
       case 'succeeded':
         return this.#succeed(entry, bundle, outcome.outputs, usage);
@@ -278,6 +301,17 @@ export class Run implements Performer {
         return;
     }
     outcome satisfies never;
+  }
+
+  /** Notes, with the end of the attempt, what its answer or failure carries. */
+  #mark({ node, attempt, label: now }: Attempt, bundle: Bundle): void {
+    const ended = now?.() ?? cleanLabel;
+    const label = this.#deps.operator.declassifies(bundle.digest) ? { ...ended, secrecy: 'public' as const } : ended;
+    this.memory.give(node, label);
+    if (isClean(ended)) return;
+    const message = `What ${node} gives is ${label.trust} and ${label.secrecy}.`;
+    const meta = { node, attempt, label: label as unknown as JsonObject };
+    this.driver.note([{ kind: 'run.trace', level: 'debug', message, meta }]);
   }
 
   async #succeed(
@@ -329,7 +363,10 @@ export class Run implements Performer {
         }
       }
     }
-    this.driver.note(artifacts, { evidence: this.memory.evidence(entry.node, this.state) });
+    this.driver.note(artifacts, {
+      evidence: this.memory.evidence(entry.node, this.state),
+      label: this.memory.of(entry.node) as unknown as JsonObject,
+    });
     return this.#end(entry, { state: 'succeeded', outputs: outputs }, usage);
   }
 
@@ -381,7 +418,9 @@ export class Run implements Performer {
 
   /** Asks a person; a question that is open makes the attempt give its cell up. */
   async ask(ctx: CallContext, request: ApprovalRequest): Promise<'approved' | 'denied' | 'pending'> {
-    const answer = await this.questions.ask({ node: ctx.node, agent: ctx.agent }, request);
+    const gate = { confirms: this.#deps.operator.confirms, trusted: this.options.trusted };
+    const passes = passedBy(gate, this.state.opening, ctx.node, request);
+    const answer = await this.questions.ask({ node: ctx.node, agent: ctx.agent }, request, '', passes);
     const entry = this.#attempts.get(tapeKey(ctx.node, ctx.attempt));
     if (answer.type === 'pending' && entry !== undefined) entry.waits = { for: 'approval', action: answer.action };
     return answer.type;
