@@ -21,6 +21,7 @@ import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
 import { type Cells, createCells, createKernel, type HostKey, hostKey } from '@runloop/runtime';
 import { AgentRegistry } from './agents/registry.ts';
+import { agreementOperations } from './control/agreement-operations.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
 import { createControl } from './control/control.ts';
@@ -153,6 +154,7 @@ type Engine = {
   readonly agents: AgentRegistry;
   readonly slots: Slots;
   readonly feed: EventFeed;
+  readonly pins: Pins;
   readonly bootId: string;
 };
 
@@ -217,7 +219,7 @@ function wireRuns(
     { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel, performer, operator },
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
-  return { runs, cells, agents, slots, feed, bootId };
+  return { runs, cells, agents, slots, feed, pins, bootId };
 }
 
 /** The socket and the control operations behind it. */
@@ -266,6 +268,7 @@ function wireSessions(
     ...kbOperations(base.kb),
     ...agentOperations({ agents, cells }),
     ...modelOperations({ models: base.models, kb: base.kb }),
+    ...agreementOperations({ clock, kb: base.kb, pins: engine.pins }),
   });
   return createSessionServer({
     bus,
