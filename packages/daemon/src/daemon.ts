@@ -19,7 +19,7 @@ import {
 } from '@runloop/core';
 import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
-import { type Cells, createCells, createKernel, type HostKey, hostKey } from '@runloop/runtime';
+import { type Cells, createCells, createFiles, createKernel, type HostKey, hostKey } from '@runloop/runtime';
 import { AgentRegistry } from './agents/registry.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
@@ -174,7 +174,18 @@ function wireRuns(
   const values = new Values(kb);
   const feed = new EventFeed(clock, kb);
   const bootId = toHex(random.bytes(8));
-  const performer = createPerformer({ clock, kb, values, models, execTimeoutMs: config.runtime.exec_timeout_ms });
+  const files = createFiles({
+    never: [home.root, home.kb, home.keys, home.cache, home.store, home.socket, home.logFile],
+    commandDirs: (deps.env['PATH'] ?? '').split(':'),
+  });
+  const performer = createPerformer({
+    clock,
+    kb,
+    values,
+    models,
+    files,
+    execTimeoutMs: config.runtime.exec_timeout_ms,
+  });
   const kernel = createKernel(
     kernelPorts({
       runOf: (traceId) => runs.get(traceId),
@@ -207,7 +218,20 @@ function wireRuns(
     lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
   };
   const runs = new Runs(
-    { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel, performer },
+    {
+      clock,
+      random,
+      log,
+      ledger: kb,
+      publisher,
+      slots,
+      values,
+      agents,
+      cells,
+      kernel,
+      performer,
+      homeDir: deps.env['HOME'] ?? '/nonexistent',
+    },
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
   return { runs, cells, agents, slots, feed, bootId };

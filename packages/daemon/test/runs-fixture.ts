@@ -7,7 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestText, err, failure, type JsonValue, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
 import { type Kb, openKb, type StoredEvent } from '@runloop/kb';
-import { type Bundle, type Cells, createKernel, type HostAnswer, type HostCalls, noCaps } from '@runloop/runtime';
+import {
+  type Bundle,
+  type Cells,
+  createFiles,
+  createKernel,
+  type HostAnswer,
+  type HostCalls,
+  noCaps,
+} from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
@@ -132,7 +140,8 @@ export class Place implements AsyncDisposable {
     const kb = this.#kb;
     const values = new Values(kb);
     const models = { call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))) };
-    const real = createPerformer({ clock: systemClock, kb, values, models, execTimeoutMs: 1000 });
+    const files = createFiles({ never: [this.#path], commandDirs: [] });
+    const real = createPerformer({ clock: systemClock, kb, values, models, files, execTimeoutMs: 1000 });
     const performer = options.performer?.(real) ?? real;
     const kernel = createKernel(kernelPorts({ runOf: (id) => runs.get(id), values, performer, log: () => undefined }));
     const runs: Runs = new Runs(
@@ -148,6 +157,7 @@ export class Place implements AsyncDisposable {
         cells: cellsOf(script, options.port ?? 'out'),
         kernel,
         performer,
+        homeDir: '/nonexistent',
       },
       { runsMax: options.runsMax ?? 100, maxParallel: 4, bootId: 'boot' },
     );

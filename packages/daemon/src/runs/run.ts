@@ -7,14 +7,16 @@
 import { type Failure, type JsonObject, type JsonValue, ok, type Random, type Result, showLine } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import { errPort, inputsOf, type Outcome, type RunState, type Usage } from '@runloop/openings';
-import type {
-  ApprovalRequest,
-  AttemptOutcome,
-  Bundle,
-  CallContext,
-  Cells,
-  Kernel,
-  RecordedCall,
+import {
+  type ApprovalRequest,
+  type AttemptOutcome,
+  type Bundle,
+  type CallContext,
+  type Caps,
+  type Cells,
+  expandHome,
+  type Kernel,
+  type RecordedCall,
 } from '@runloop/runtime';
 import { CutOff } from './cut-off.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
@@ -31,6 +33,8 @@ export type RunDeps = DriverDeps & {
   readonly cells: Cells;
   readonly kernel: Kernel;
   readonly performer: Pick<HostPerformer, 'repeats'>;
+  /** What `~` means in a grant. */
+  readonly homeDir: string;
 };
 
 export type RunOptions = {
@@ -85,7 +89,7 @@ export class Run implements Performer {
   }
 
   /** What a host call may know of where it comes from. */
-  scopeOf(ctx: CallContext & { readonly call: string }): CallScope {
+  scopeOf(ctx: CallContext & { readonly call: string; readonly approved: boolean }): CallScope {
     const { traceId, runId, actor } = this.driver.identity;
     const bundle = this.#attempts.get(tapeKey(ctx.node, ctx.attempt))?.bundle;
     if (bundle === undefined) throw new Error(`attempt ${ctx.attempt} of ${ctx.node} is not under way`);
@@ -106,6 +110,8 @@ export class Run implements Performer {
       bundle,
       actor,
       callId: ctx.call,
+      approved: ctx.approved,
+      repeated: this.memory.repeated(ctx.node, ctx.attempt, ctx.call),
       budgets,
       evidence: this.memory.evidence(ctx.node, this.state),
     };
@@ -154,7 +160,8 @@ export class Run implements Performer {
     const refuse = (fault: Failure): Promise<void> => this.#fail(entry, fault.code, fault.message, false, nothingUsed);
     const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
     if (!bundle.ok) return refuse(bundle.error);
-    entry.bundle = bundle.value;
+    const effective = { ...bundle.value, caps: expandHome(bundle.value.caps, this.#deps.homeDir) };
+    entry.bundle = effective;
     const inputs = await this.#inputs(index);
     if (!inputs.ok) return refuse(inputs.error);
     const settled = await this.cutOff.settle(node, attempt);
@@ -166,13 +173,13 @@ export class Run implements Performer {
     if (!earlier.ok) return refuse(earlier.error);
     const outcome = await this.#invoke(
       entry,
-      bundle.value,
+      effective,
       { with: spec.with, inputs: inputs.value },
       tape.value,
       earlier.value,
       spec.timeout_ms,
     );
-    await this.#settle(entry, bundle.value, outcome);
+    await this.#settle(entry, effective, outcome);
   }
 
   #invoke(
@@ -200,7 +207,7 @@ export class Run implements Performer {
       1,
       Math.round(Math.min(timeoutMs ?? Infinity, this.#runLeftMs(), bundle.caps.limits.wall_ms)),
     );
-    const told = this.#tell(entry, deadlineMs);
+    const told = this.#tell(entry, deadlineMs, bundle.caps);
     const run = {
       trace_id: traceId,
       run_id: runId,
@@ -214,12 +221,13 @@ export class Run implements Performer {
     return this.#deps.cells.run({ bundle, run, request, limits }, door, entry.abort.signal);
   }
 
-  /** What the agent is told of its time and money, noted on the tape: run again, it is told the same. */
-  #tell({ node, attempt }: Attempt, deadlineMs: number): Told {
+  /** What the agent is told of its time, money, directories and clock, noted on the tape: run again, it is told the same. */
+  #tell({ node, attempt }: Attempt, deadlineMs: number, { fs, time }: Caps): Told {
     return this.memory.told(node, attempt, () => {
       const { budget_tokens: tokens } = this.state.opening.policy;
       const left = tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) };
-      const told: Told = { deadline_ms: deadlineMs, ...left };
+      const granted = { ...(fs.length === 0 ? {} : { fs }), ...(time ? { time } : {}) };
+      const told: Told = { deadline_ms: deadlineMs, ...left, ...granted };
       const message = `${node} may take ${deadlineMs} ms.`;
       this.driver.note([{ kind: 'run.trace', level: 'debug', message, meta: { node, attempt, told } }]);
       return told;

@@ -82,10 +82,12 @@ export type KernelPorts = {
     /** `pending` gives the cell up; the attempt is run again over its tape when there is a decision. */
     ask(request: ApprovalRequest, ctx: CallContext): Promise<'approved' | 'denied' | 'pending'>;
   };
+  /** Whether a call of the table's `latent` rows is asked about; without it each of them is. */
+  leaves?(op: string, args: JsonValue, ctx: CallContext): Promise<boolean>;
   perform(
     op: string,
     args: JsonValue,
-    ctx: CallContext & { readonly call: string },
+    ctx: CallContext & { readonly call: string; readonly approved: boolean },
     signal: AbortSignal,
   ): Promise<CallResult>;
   audit(audit: CapAudit, ctx: CallContext): void;
@@ -154,7 +156,8 @@ class Door implements KernelDoor {
     if (!verdict.allowed) return this.#refuse(record, row, verdict);
     const recorded = this.#recorded(record);
     if (recorded !== undefined) return recorded;
-    if (row.approval) {
+    const asks = row.approval || (row.latent === true && (await this.#leaves(op, args)));
+    if (asks) {
       const decision = await this.#ports.approvals.ask(
         { call: record.call, op, args, args_hash: hash, target: verdict.target },
         this.#ctx,
@@ -168,7 +171,11 @@ class Door implements KernelDoor {
           retryable: false,
         });
     }
-    return this.#perform(record, row, signal);
+    return this.#perform(record, row, { approved: asks, target: verdict.target }, signal);
+  }
+
+  async #leaves(op: string, args: JsonValue): Promise<boolean> {
+    return (await this.#ports.leaves?.(op, args, this.#ctx)) ?? true;
   }
 
   #record(index: number, op: string, args: JsonValue, hash: Digest, row: Operation): CallRecord {
@@ -218,14 +225,14 @@ class Door implements KernelDoor {
     verdict: { readonly target: string; readonly grant: string },
   ): HostAnswer {
     const { agent } = this.#ctx;
-    const cap = row.capability ?? record.op;
-    const reason = `policy.caps does not grant it: ${verdict.grant}`;
-    this.#ports.audit(
-      { agent, cap, op: record.op, target: verdict.target, args_hash: record.args_hash, decision: 'deny', reason },
-      this.#ctx,
-    );
+    this.#audit(record, row, verdict.target, `policy.caps does not grant it: ${verdict.grant}`);
     const message = `agent ${agent} may not use ${record.op}${verdict.target === '' ? '' : ` on ${verdict.target}`}; missing grant: ${verdict.grant}`;
     return this.#noted(record, { ok: false, code: 'CapabilityDenied', message, retryable: false });
+  }
+
+  #audit({ op, args_hash }: CallRecord, { capability }: Operation, target: string, reason: string): void {
+    const { agent } = this.#ctx;
+    this.#ports.audit({ agent, cap: capability ?? op, op, target, args_hash, decision: 'deny', reason }, this.#ctx);
   }
 
   #noted(record: CallRecord, result: CallResult): HostAnswer {
@@ -233,9 +240,16 @@ class Door implements KernelDoor {
     return answerOf(result);
   }
 
-  async #perform(record: CallRecord, row: Operation, signal: AbortSignal): Promise<HostAnswer> {
+  async #perform(
+    record: CallRecord,
+    row: Operation,
+    { approved, target }: { readonly approved: boolean; readonly target: string },
+    signal: AbortSignal,
+  ): Promise<HostAnswer> {
     if (row.cls !== 'pure' && !this.#tape.has(record.index)) await this.#ports.journal.intent(record, this.#ctx);
-    const result = await this.#ports.perform(record.op, record.args, { ...this.#ctx, call: record.call }, signal);
+    const ctx = { ...this.#ctx, call: record.call, approved };
+    const result = await this.#ports.perform(record.op, record.args, ctx, signal);
+    if (!result.ok && result.code === 'CapabilityDenied') this.#audit(record, row, target, result.message);
     if (row.cls === 'pure') this.#ports.journal.note({ ...record, result }, this.#ctx);
     else await this.#ports.journal.result({ ...record, result }, this.#ctx);
     return answerOf(result);
