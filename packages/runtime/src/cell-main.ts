@@ -95,6 +95,9 @@ type Request = {
   readonly log_line_bytes_max: number;
   readonly args_bytes_max: number;
   readonly output_bytes_max: number;
+  readonly fs: readonly { readonly path: string; readonly write: boolean }[];
+  readonly files_open_max: number;
+  readonly time: boolean;
 };
 
 async function serve(request: Request): Promise<void> {
@@ -110,6 +113,9 @@ async function serve(request: Request): Promise<void> {
     logLineBytesMax: request.log_line_bytes_max,
     argsBytesMax: request.args_bytes_max,
     outputBytesMax: request.output_bytes_max,
+    fs: request.fs,
+    filesOpenMax: request.files_open_max,
+    time: request.time,
     log: (stream, level, text) => send(say.log, { v: 1, stream, level, text }),
     call: (index, op, args) =>
       new Promise((resolve, reject) => {

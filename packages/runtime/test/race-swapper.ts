@@ -30,14 +30,17 @@ const swaps: readonly (() => void)[] = [
 ];
 
 process.stdout.write('ready\n');
-for (let round = 0; ; round += 1) {
+for (;;) {
   for (const make of swaps) {
     attempt(() => rmSync(next, { force: true }));
     attempt(make);
     attempt(() => renameSync(next, name));
   }
-  attempt(() => renameSync(dir, join(parts, 'dir')));
-  attempt(() => renameSync(join(parts, 'link'), dir));
-  attempt(() => renameSync(dir, join(parts, 'link')));
-  attempt(() => renameSync(join(parts, 'dir'), dir));
+  // The file is a plain one meanwhile, and its directory is now that and now a link to the one outside.
+  for (let turn = 0; turn < 8; turn += 1) {
+    attempt(() => renameSync(dir, join(parts, 'dir')));
+    attempt(() => renameSync(join(parts, 'link'), dir));
+    attempt(() => renameSync(dir, join(parts, 'link')));
+    attempt(() => renameSync(join(parts, 'dir'), dir));
+  }
 }
