@@ -19,7 +19,15 @@ import {
 } from '@runloop/core';
 import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
-import { type Cells, createCells, createFiles, createKernel, type HostKey, hostKey } from '@runloop/runtime';
+import {
+  type Cells,
+  createCells,
+  createFiles,
+  createKernel,
+  type Files,
+  type HostKey,
+  hostKey,
+} from '@runloop/runtime';
 import { AgentRegistry } from './agents/registry.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
@@ -32,6 +40,7 @@ import { createModels, type Models } from './host/models.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, homeAt, makeHome, searchDirs } from './home/home.ts';
 import { LogFile } from './home/log-file.ts';
+import { Pins } from './home/pins.ts';
 import { EventFeed } from './runs/feed.ts';
 import { kernelPorts } from './runs/kernel-ports.ts';
 import { Runs } from './runs/runs.ts';
@@ -174,18 +183,9 @@ function wireRuns(
   const values = new Values(kb);
   const feed = new EventFeed(clock, kb);
   const bootId = toHex(random.bytes(8));
-  const files = createFiles({
-    never: [home.root, home.kb, home.keys, home.cache, home.store, home.socket, home.logFile],
-    commandDirs: (deps.env['PATH'] ?? '').split(':'),
-  });
-  const performer = createPerformer({
-    clock,
-    kb,
-    values,
-    models,
-    files,
-    execTimeoutMs: config.runtime.exec_timeout_ms,
-  });
+  const files = filesOutside(home, deps.env['PATH'] ?? '');
+  const execTimeoutMs = config.runtime.exec_timeout_ms;
+  const performer = createPerformer({ clock, kb, values, models, files, execTimeoutMs });
   const kernel = createKernel(
     kernelPorts({
       runOf: (traceId) => runs.get(traceId),
@@ -217,6 +217,12 @@ function wireRuns(
     },
     lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
   };
+  const pins = new Pins(home.trust);
+  const operator = {
+    confirms: config.security.confirm_external_actions,
+    trusts: (digest: string): boolean => pins.has('openings', digest),
+    declassifies: (digest: string): boolean => pins.has('declassifiers', digest),
+  };
   const runs = new Runs(
     {
       clock,
@@ -230,11 +236,18 @@ function wireRuns(
       cells,
       kernel,
       performer,
+      operator,
       homeDir: deps.env['HOME'] ?? '/nonexistent',
     },
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
   return { runs, cells, agents, slots, feed, bootId };
+}
+
+/** Files of granted directories, none of which is our own state. */
+function filesOutside(home: Home, path: string): Files {
+  const { root, kb, keys, cache, store, socket, logFile } = home;
+  return createFiles({ never: [root, kb, keys, cache, store, socket, logFile], commandDirs: path.split(':') });
 }
 
 /** The socket and the control operations behind it. */

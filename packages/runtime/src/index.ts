@@ -26,6 +26,7 @@ export {
   type KernelPorts,
   type KernelContext,
   type CallContext,
+  type PerformContext,
   type CallRecord,
   type CallResult,
   type RecordedCall,
@@ -35,6 +36,7 @@ export {
   createKernel,
 } from './kernel/kernel.ts';
 export { type RetryClass, type CapabilityKey, type Operation, operation, operationNames } from './kernel/operations.ts';
+export { type Sink, leakOf, taintOf } from './kernel/flow.ts';
 export { type CallPlace, callId } from './kernel/call-id.ts';
 export { type ExecOptions, performExec } from './perform-exec.ts';
 export { type Files, type FilesOptions, type FileCall, createFiles } from './files/files.ts';

@@ -64,6 +64,7 @@ function world(options: { decision?: 'approved' | 'denied'; repeated?: boolean; 
         return Promise.resolve(options.decision ?? 'denied');
       },
     },
+    cleared: () => true,
     leaves: (op, args, { caps }) => files.leaves(op, args, caps.fs),
     perform: (op, args, { call, approved, caps }) =>
       files.perform(op, args, { id: call, approved, repeated: options.repeated === true, grants: caps.fs }),

@@ -89,6 +89,7 @@ function open(options: Options = {}): {
         records.push(record);
       },
     },
+    cleared: () => true,
     approvals: {
       ask: async (request) => {
         trail.push(`ask ${request.op}`);

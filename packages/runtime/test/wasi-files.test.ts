@@ -44,6 +44,7 @@ function hostFor(bundle: Bundle, tape: readonly RecordedCall[] = []): HostCalls 
   const kernel = createKernel({
     journal: { intent: () => Promise.resolve(), result: async (record) => keep(record), note: keep },
     approvals: { ask: () => Promise.resolve('denied') },
+    cleared: () => true,
     leaves: (op, args, { caps }) => files.leaves(op, args, caps.fs),
     perform: async (op, args, { call, approved, caps }, signal): Promise<CallResult> => {
       if (op === 'clock.sleep') await sleep(systemClock, (args as { ms: number }).ms, signal);

@@ -37,6 +37,10 @@ export function createPerformer(deps: PerformerDeps): HostPerformer {
   return {
     repeats: (op) => repeatable.has(op),
     leaves: (op, args, caps) => deps.files.leaves(op, args, caps.fs),
+    cleared(args) {
+      const model = isJsonObject(args) ? args['model'] : undefined;
+      return deps.models.clears(typeof model === 'string' ? model : undefined);
+    },
     async perform(op, args: JsonValue, scope, signal): Promise<Performed> {
       const given = isJsonObject(args) ? args : {};
       if (op.startsWith('kb.')) return performKb(deps.kb, op, given, scope);

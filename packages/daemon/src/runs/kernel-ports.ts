@@ -55,6 +55,7 @@ export function kernelPorts({ runOf, values, performer, log }: KernelJoin): Kern
       ask: (request, ctx) => runFor(ctx).ask(ctx, request),
     },
     leaves: (op, args, ctx) => performer.leaves(op, args, ctx.caps),
+    cleared: (args) => performer.cleared(args),
     async perform(op, args, ctx, signal) {
       const run = runFor(ctx);
       const scope = run.scopeOf(ctx);

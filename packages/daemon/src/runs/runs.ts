@@ -8,6 +8,7 @@
  */
 import {
   digestJson,
+  digestText,
   type Failure,
   failure,
   fromHex,
@@ -22,8 +23,9 @@ import {
 import type { StoredEvent } from '@runloop/kb';
 import { newState, type Opening, parseOpening, step, validateOpening } from '@runloop/openings';
 import type { RunIdentity } from './driver.ts';
+import { loosenings } from './gate.ts';
 import { type RunDraft } from './ports.ts';
-import { Run, type RunDeps } from './run.ts';
+import { Run, type RunDeps, type RunOptions } from './run.ts';
 import { metaOf, readRun } from './tape.ts';
 
 /** How long to wait before a run whose ledger refused is recovered again. */
@@ -161,7 +163,14 @@ export class Runs {
       actor: request.actor,
       priority: request.priority,
     };
-    const run = this.#make(identity, opening, seed, request.onConfirm, this.#deps.clock.nowMs(), pins);
+    const wanted = loosenings(opening);
+    const trusted = wanted.length > 0 && this.#deps.operator.trusts(digestText(request.text));
+    const run = this.#make(identity, opening, seed, {
+      onConfirm: request.onConfirm,
+      acceptedMs: this.#deps.clock.nowMs(),
+      pins,
+      trusted,
+    });
     this.#live.set(request.traceId, run);
     const accepted: RunDraft = {
       kind: 'run.accepted',
@@ -178,6 +187,8 @@ export class Runs {
         on_confirm: request.onConfirm,
         actor: request.actor,
         max_parallel: this.#options.maxParallel,
+        ...(trusted ? { trusted } : {}),
+        ...(wanted.length > 0 && !trusted ? { not_in_force: wanted } : {}),
       },
     };
     const recorded = await run.driver.record([accepted]);
@@ -193,19 +204,11 @@ export class Runs {
     identity: RunIdentity,
     opening: Opening,
     seed: Uint8Array,
-    onConfirm: 'wait' | 'deny',
-    acceptedMs: number,
-    pins: { readonly [agent: string]: string },
+    options: Omit<RunOptions, 'ended'>,
     rows: readonly StoredEvent[] = [],
   ): Run {
     const state = newState(opening, seed, this.#options.maxParallel);
-    return new Run(
-      this.#deps,
-      identity,
-      state,
-      { onConfirm, acceptedMs, pins, ended: (run, fault) => this.#ended(run, fault) },
-      rows,
-    );
+    return new Run(this.#deps, identity, state, { ...options, ended: (run, fault) => this.#ended(run, fault) }, rows);
   }
 
   /** Takes up every run that had not finished; answers how many. */
@@ -254,9 +257,12 @@ export class Runs {
       identity,
       accepted['opening'] as unknown as Opening,
       fromHex(String(accepted['seed'])),
-      accepted['on_confirm'] === 'deny' ? 'deny' : 'wait',
-      first.ts_ms,
-      (accepted['agents'] ?? {}) as { [agent: string]: string },
+      {
+        onConfirm: accepted['on_confirm'] === 'deny' ? 'deny' : 'wait',
+        acceptedMs: first.ts_ms,
+        pins: (accepted['agents'] ?? {}) as { [agent: string]: string },
+        trusted: accepted['trusted'] === true,
+      },
       rows,
     );
     for (const row of rows) {

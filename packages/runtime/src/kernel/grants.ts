@@ -92,12 +92,17 @@ function domainOf(kind: string): string {
   return Object.hasOwn(domainOfKind, prefix) ? (domainOfKind[prefix] ?? prefix) : prefix;
 }
 
-function domains(granted: Domains, key: string, op: string, given: JsonObject): Verdict {
+/** The domains that a call on the knowledge base names; an empty name where it names none. */
+export function domainsAsked(op: string, given: JsonObject): readonly string[] {
   const kinds = Array.isArray(given['kinds'])
     ? (given['kinds'] as readonly JsonValue[]).map(text)
     : [text(given['kind'])];
   const entity = op === 'kb.why' ? text(given['entity']).split(':')[0] : undefined;
-  const asked = [...new Set((entity === undefined ? kinds : [entity]).map(domainOf))];
+  return [...new Set((entity === undefined ? kinds : [entity]).map(domainOf))];
+}
+
+function domains(granted: Domains, key: string, op: string, given: JsonObject): Verdict {
+  const asked = domainsAsked(op, given);
   const allowed =
     granted === true ||
     (granted.length > 0 && asked.length > 0 && asked.every((one) => one !== '' && granted.includes(one)));
