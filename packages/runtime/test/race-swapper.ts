@@ -1,6 +1,7 @@
 /**
  * Swaps what lies at a name as fast as it can, until it is killed: a file, a symbolic link, a hard link; a directory and a
- * link to another. Its argument is the directory that holds `granted`, `outside` and `parts`.
+ * link to another. Links of files lead to a third one, so that those that the linked directory holds have one name each and
+ * nothing but the link itself keeps anybody from them. Its argument is the directory that holds `granted`, `outside` and `parts`.
  */
 import { linkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,9 +24,9 @@ function attempt(step: () => void): void {
 
 const [name, dir, next] = [join(granted, 'd/f'), join(granted, 'd'), join(parts, 'next')];
 const swaps: readonly (() => void)[] = [
-  () => symlinkSync(join(outside, 'f'), next),
+  () => symlinkSync(join(outside, 'other'), next),
   () => writeFileSync(next, 'granted'),
-  () => linkSync(join(outside, 'f'), next),
+  () => linkSync(join(outside, 'other'), next),
   () => writeFileSync(next, 'granted'),
 ];
 
@@ -36,6 +37,7 @@ for (;;) {
     attempt(make);
     attempt(() => renameSync(next, name));
   }
+  attempt(() => rmSync(join(dir, 'g'), { force: true }));
   // The file is a plain one meanwhile, and its directory is now that and now a link to the one outside.
   for (let turn = 0; turn < 8; turn += 1) {
     attempt(() => renameSync(dir, join(parts, 'dir')));

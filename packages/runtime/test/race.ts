@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -25,6 +26,7 @@ export type RaceReport = {
 };
 
 const secret = 'SECRET';
+const secrets = ['f', 'g', 'other'];
 
 export async function race(tries: number): Promise<RaceReport> {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'rl-race-')));
@@ -34,7 +36,7 @@ export async function race(tries: number): Promise<RaceReport> {
     string,
   ];
   for (const dir of [granted, outside, parts, join(granted, 'd')]) mkdirSync(dir);
-  for (const name of ['f', 'g']) writeFileSync(join(outside, name), secret);
+  for (const name of secrets) writeFileSync(join(outside, name), secret);
   symlinkSync(outside, join(parts, 'link'));
   const swapper = spawn(process.execPath, ['--conditions=source', join(import.meta.dirname, 'race-swapper.ts'), root], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -73,9 +75,10 @@ export async function race(tries: number): Promise<RaceReport> {
     await Promise.all([worker(), worker()]);
     swapper.kill('SIGKILL');
     await once(swapper, 'exit');
-    for (const name of ['f', 'g'])
-      if (readFileSync(join(outside, name), 'utf8') !== secret) escapes.push(`outside/${name} was changed`);
-    if (readdirSync(outside).join() !== 'f,g') escapes.push(`outside holds ${readdirSync(outside).join()}`);
+    for (const name of secrets)
+      if (!existsSync(join(outside, name)) || readFileSync(join(outside, name), 'utf8') !== secret)
+        escapes.push(`outside/${name} was changed`);
+    if (readdirSync(outside).join() !== secrets.join()) escapes.push(`outside holds ${readdirSync(outside).join()}`);
     return { tries: done, escapes, outcomes };
   } finally {
     swapper.kill('SIGKILL');
