@@ -311,7 +311,12 @@ describe('budgets', () => {
 
   test('what is private goes to cleared providers alone, fallbacks included, unless a person agreed', async () => {
     await using fake = await startFakeProvider();
-    const provider = (id: string, clearance: string): JsonObject => ({ id, kind: 'http', base_url: fake.url, clearance });
+    const provider = (id: string, clearance: string): JsonObject => ({
+      id,
+      kind: 'http',
+      base_url: fake.url,
+      clearance,
+    });
     await using broker = make({
       default: 'open:m',
       broker: {

@@ -19,7 +19,15 @@ import {
 } from '@runloop/core';
 import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
-import { type Cells, createCells, createKernel, type HostKey, hostKey } from '@runloop/runtime';
+import {
+  type Cells,
+  createCells,
+  createFiles,
+  createKernel,
+  type Files,
+  type HostKey,
+  hostKey,
+} from '@runloop/runtime';
 import { AgentRegistry } from './agents/registry.ts';
 import { agreementOperations } from './control/agreement-operations.ts';
 import { actionOperations } from './control/action-operations.ts';
@@ -177,7 +185,9 @@ function wireRuns(
   const values = new Values(kb);
   const feed = new EventFeed(clock, kb);
   const bootId = toHex(random.bytes(8));
-  const performer = createPerformer({ clock, kb, values, models, execTimeoutMs: config.runtime.exec_timeout_ms });
+  const files = filesOutside(home, deps.env['PATH'] ?? '');
+  const execTimeoutMs = config.runtime.exec_timeout_ms;
+  const performer = createPerformer({ clock, kb, values, models, files, execTimeoutMs });
   const kernel = createKernel(
     kernelPorts({
       runOf: (traceId) => runs.get(traceId),
@@ -216,10 +226,30 @@ function wireRuns(
     declassifies: (digest: string): boolean => pins.has('declassifiers', digest),
   };
   const runs = new Runs(
-    { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel, performer, operator },
+    {
+      clock,
+      random,
+      log,
+      ledger: kb,
+      publisher,
+      slots,
+      values,
+      agents,
+      cells,
+      kernel,
+      performer,
+      operator,
+      homeDir: deps.env['HOME'] ?? '/nonexistent',
+    },
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
   return { runs, cells, agents, slots, feed, pins, bootId };
+}
+
+/** Files of granted directories, none of which is our own state. */
+function filesOutside(home: Home, path: string): Files {
+  const { root, kb, keys, cache, store, socket, logFile } = home;
+  return createFiles({ never: [root, kb, keys, cache, store, socket, logFile], commandDirs: path.split(':') });
 }
 
 /** The socket and the control operations behind it. */

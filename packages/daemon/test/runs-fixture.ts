@@ -11,6 +11,7 @@ import {
   type Caps,
   type Bundle,
   type Cells,
+  createFiles,
   createKernel,
   type HostAnswer,
   type HostCalls,
@@ -146,7 +147,8 @@ export class Place implements AsyncDisposable {
       clears: () => true,
       call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))),
     };
-    const real = createPerformer({ clock: systemClock, kb, values, models, execTimeoutMs: 1000 });
+    const files = createFiles({ never: [this.#path], commandDirs: [] });
+    const real = createPerformer({ clock: systemClock, kb, values, models, files, execTimeoutMs: 1000 });
     const performer = options.performer?.(real) ?? real;
     const kernel = createKernel(kernelPorts({ runOf: (id) => runs.get(id), values, performer, log: () => undefined }));
     const runs: Runs = new Runs(
@@ -162,6 +164,7 @@ export class Place implements AsyncDisposable {
         cells: cellsOf(script, options.port ?? 'out'),
         kernel,
         performer,
+        homeDir: '/nonexistent',
         operator: { confirms: true, trusts: () => false, declassifies: () => false, ...options.operator },
       },
       { runsMax: options.runsMax ?? 100, maxParallel: 4, bootId: 'boot' },

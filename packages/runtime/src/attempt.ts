@@ -196,7 +196,7 @@ class RunningAttempt {
 }
 
 function requestPayload(attempt: Attempt, outputBytesMax: number): { readonly [key: string]: unknown } {
-  const { seed, accepted_ms, trace_id, run_id, node, deadline_ms, tokens_left } = attempt.run;
+  const { seed, accepted_ms, trace_id, run_id, node, deadline_ms, tokens_left, fs = [], time = false } = attempt.run;
   const info = {
     trace_id,
     run_id,
@@ -217,6 +217,9 @@ function requestPayload(attempt: Attempt, outputBytesMax: number): { readonly [k
     log_line_bytes_max: logLineBytesMax,
     args_bytes_max: hostArgsBytesMax,
     output_bytes_max: outputBytesMax,
+    fs,
+    files_open_max: attempt.limits.files_open,
+    time,
   };
 }
 

@@ -104,6 +104,9 @@ type Request = {
   readonly log_line_bytes_max: number;
   readonly args_bytes_max: number;
   readonly output_bytes_max: number;
+  readonly fs: readonly { readonly path: string; readonly write: boolean }[];
+  readonly files_open_max: number;
+  readonly time: boolean;
 };
 
 type Served = Awaited<ReturnType<AgentInstance['run']>>;
@@ -119,6 +122,9 @@ function run(current: AgentInstance, request: Request): Promise<Served> {
     logLineBytesMax: request.log_line_bytes_max,
     argsBytesMax: request.args_bytes_max,
     outputBytesMax: request.output_bytes_max,
+    fs: request.fs,
+    filesOpenMax: request.files_open_max,
+    time: request.time,
     log: (stream, level, text) => send(say.log, { v: 1, slot, stream, level, text }),
     call: (index, op, args) =>
       new Promise((resolve, reject) => {

@@ -3,7 +3,8 @@
  */
 export { type Bundle, type Anchor, type TrustPolicy, loadBundle } from './bundle.ts';
 export { type Manifest, type Ports, parseManifest } from './manifest.ts';
-export { type Caps, type ExecGrant, type Domains, noCaps, parseCaps, narrow } from './caps.ts';
+export { type Caps, type ExecGrant, type Domains, noCaps, parseCaps, narrow, expandHome } from './caps.ts';
+export { type FsGrant, grantFor, isWithin } from './files/fs-grants.ts';
 export { type HostKey, hostKey, publicKeyId, publicKeyOf } from './keys.ts';
 export { type BuildOptions, buildAgent, signBundle } from './build-agent.ts';
 export { type AgentLimits, defaultAgentLimits, agentLimitsMax } from './limits.ts';
@@ -38,3 +39,4 @@ export { type RetryClass, type CapabilityKey, type Operation, operation, operati
 export { type Sink, capsFlow, leakOf, taintOf } from './kernel/flow.ts';
 export { type CallPlace, callId } from './kernel/call-id.ts';
 export { type ExecOptions, performExec } from './perform-exec.ts';
+export { type Files, type FilesOptions, type FileCall, createFiles } from './files/files.ts';

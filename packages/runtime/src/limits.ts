@@ -68,6 +68,16 @@ export const bundleBytesMax: number = 256 * 1024 * 1024;
 export const tapeCallsMax = 100_000;
 /** What a child of exec may print on each stream. */
 export const execOutputBytesMax: number = 256 * 1024;
+/** What one call reads of a file, or writes to it. */
+export const fileReadBytesMax: number = 256 * 1024;
+export const fileWriteBytesMax: number = 256 * 1024;
+/** How large a file may become by what an agent writes. */
+export const fileBytesMax: number = 1024 * 1024 * 1024;
+/** Names in one answer of fs.list, and in a directory that is listed at all. */
+export const filePageMax = 1000;
+export const directoryEntriesMax = 100_000;
+/** File calls under way at once, of all agents; libuv has four threads for everything that waits on a disk. */
+export const fileCallsAtOnceMax = 2;
 
 /** An agent's own limits, as policy.caps may set them, and their defaults. */
 export type AgentLimits = {

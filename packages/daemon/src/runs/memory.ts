@@ -32,6 +32,12 @@ export class RunMemory {
     return this.#tape.get(tapeKey(node, attempt)) ?? [];
   }
 
+  /** Whether the call was begun before this time; its intent of this time is remembered already. */
+  repeated(node: string, attempt: number, call: string): boolean {
+    const before = this.calls(node, attempt).find((one) => one.call === call)?.begun ?? 0;
+    return before > 1 || this.earlier(node, attempt).some((one) => one.call === call);
+  }
+
   /** Calls of class `once` that earlier attempts of the node have made. */
   earlier(node: string, attempt: number): TapedCall[] {
     const calls: TapedCall[] = [];

@@ -4,7 +4,7 @@
 import type { Failure, JsonObject, JsonValue, Label, Result, RunEvent, RunEventKind } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { AgentInterface } from '@runloop/openings';
-import type { Bundle } from '@runloop/runtime';
+import type { Bundle, Caps } from '@runloop/runtime';
 
 /** The ledger as runs see it: an append is answered only when it is durable. */
 export type RunLedger = Pick<Kb, 'append' | 'putBlob' | 'getBlob' | 'runEvents' | 'openRuns'>;
@@ -41,6 +41,8 @@ export type CallScope = {
   readonly label: Label;
   /** A person has agreed to this very call. */
   readonly approved: boolean;
+  /** The call was begun before and has no result. */
+  readonly repeated: boolean;
   /** Events that the node's work rests on so far. */
   readonly evidence: readonly number[];
   readonly budgets: { readonly runTokens?: number; readonly nodeTokens?: number; readonly runUsd?: number };
@@ -58,6 +60,8 @@ export type Performed = {
 export interface HostPerformer {
   /** Whether the call, performed again under the same call id, does nothing a second time. */
   repeats(op: string): boolean;
+  /** Whether a call that may or may not be asked about is: it writes where something is executed later. */
+  leaves(op: string, args: JsonValue, caps: Caps): Promise<boolean>;
   /** Whether a model that takes private data serves this request. */
   cleared(args: JsonValue): boolean;
   perform(op: string, args: JsonValue, scope: CallScope, signal: AbortSignal): Promise<Performed>;

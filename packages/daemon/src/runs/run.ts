@@ -19,15 +19,17 @@ import {
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import { errPort, inputsOf, type Outcome, type RunState, type Usage } from '@runloop/openings';
-import type {
-  ApprovalRequest,
-  AttemptOutcome,
-  Bundle,
-  CallContext,
-  Cells,
-  Kernel,
-  PerformContext,
-  RecordedCall,
+import {
+  type ApprovalRequest,
+  type AttemptOutcome,
+  type Bundle,
+  type CallContext,
+  type Caps,
+  type Cells,
+  expandHome,
+  type Kernel,
+  type PerformContext,
+  type RecordedCall,
 } from '@runloop/runtime';
 import { CutOff } from './cut-off.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
@@ -45,6 +47,8 @@ export type RunDeps = DriverDeps & {
   readonly cells: Cells;
   readonly kernel: Kernel;
   readonly performer: Pick<HostPerformer, 'repeats'>;
+  /** What `~` means in a grant. */
+  readonly homeDir: string;
   readonly operator: OperatorWill;
 };
 
@@ -127,6 +131,7 @@ export class Run implements Performer {
       callId: ctx.call,
       label: ctx.label,
       approved: ctx.approved,
+      repeated: this.memory.repeated(ctx.node, ctx.attempt, ctx.call),
       budgets,
       evidence: this.memory.evidence(ctx.node, this.state),
     };
@@ -175,7 +180,8 @@ export class Run implements Performer {
     const refuse = (fault: Failure): Promise<void> => this.#fail(entry, fault.code, fault.message, false, nothingUsed);
     const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
     if (!bundle.ok) return refuse(bundle.error);
-    entry.bundle = bundle.value;
+    const effective = { ...bundle.value, caps: expandHome(bundle.value.caps, this.#deps.homeDir) };
+    entry.bundle = effective;
     const inputs = await this.#inputs(index);
     if (!inputs.ok) return refuse(inputs.error);
     const settled = await this.cutOff.settle(node, attempt);
@@ -183,7 +189,7 @@ export class Run implements Performer {
     const request = { with: spec.with, inputs: inputs.value };
     const { clock } = this.#deps;
     const beganMs = clock.monotonicMs();
-    const limitMs = bundle.value.caps.limits.wall_ms;
+    const limitMs = effective.caps.limits.wall_ms;
     let outcome: AttemptOutcome;
     let strandings = 0;
     let alone = false;
@@ -191,13 +197,13 @@ export class Run implements Performer {
       const calls = await this.#calls(entry, settled.value);
       if (!calls.ok) return refuse(calls.error);
       const leftMs = Math.min(spec.timeout_ms ?? Infinity, limitMs) - (clock.monotonicMs() - beganMs);
-      outcome = await this.#invoke(entry, bundle.value, request, calls.value, leftMs, alone);
+      outcome = await this.#invoke(entry, effective, request, calls.value, leftMs, alone);
       await Promise.all(entry.held);
       if (outcome.type === 'suspended' && outcome.reason === 'bystander') strandings += 1;
       alone ||= (outcome.type === 'suspended' && outcome.reason === 'elsewhere') || strandings >= strandingsMax;
     } while (outcome.type === 'suspended' && (outcome.reason === 'elsewhere' || outcome.reason === 'bystander'));
     outcome = { ...outcome, usage: { ...outcome.usage, wall_ms: clock.monotonicMs() - beganMs } };
-    await this.#settle(entry, bundle.value, outcome);
+    await this.#settle(entry, effective, outcome);
   }
 
   /** What this attempt called before, and what earlier ones did that must not be done twice. */
@@ -236,7 +242,7 @@ export class Run implements Performer {
     });
     entry.label = () => door.label();
     const deadlineMs = Math.max(1, Math.round(Math.min(timeoutMs, this.#runLeftMs())));
-    const told = this.#tell(entry, deadlineMs);
+    const told = this.#tell(entry, deadlineMs, bundle.caps);
     const run = {
       trace_id: traceId,
       run_id: runId,
@@ -260,12 +266,13 @@ export class Run implements Performer {
     return this.#deps.cells.run(invocation, door, entry.abort.signal);
   }
 
-  /** What the agent is told of its time and money, noted on the tape: run again, it is told the same. */
-  #tell({ node, attempt }: Attempt, deadlineMs: number): Told {
+  /** What the agent is told of its time, money, directories and clock, noted on the tape: run again, it is told the same. */
+  #tell({ node, attempt }: Attempt, deadlineMs: number, { fs, time }: Caps): Told {
     return this.memory.told(node, attempt, () => {
       const { budget_tokens: tokens } = this.state.opening.policy;
       const left = tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) };
-      const told: Told = { deadline_ms: deadlineMs, ...left };
+      const granted = { ...(fs.length === 0 ? {} : { fs }), ...(time ? { time } : {}) };
+      const told: Told = { deadline_ms: deadlineMs, ...left, ...granted };
       const message = `${node} may take ${deadlineMs} ms.`;
       this.driver.note([{ kind: 'run.trace', level: 'debug', message, meta: { node, attempt, told } }]);
       return told;

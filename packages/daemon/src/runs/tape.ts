@@ -14,7 +14,7 @@ import {
   type Result,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
-import type { CallResult, RecordedCall } from '@runloop/runtime';
+import type { CallResult, RecordedCall, RunIdentity } from '@runloop/runtime';
 import type { RunDraft, RunLedger } from './ports.ts';
 import type { Stored, Values } from './values.ts';
 
@@ -91,8 +91,8 @@ export function addCall(list: TapedCall[], call: TapedCall): void {
   list.splice(isSame ? at - 1 : at, isSame ? 1 : 0, { ...(isSame ? before : {}), ...call, begun });
 }
 
-/** What an attempt was told of its time and money. */
-export type Told = { readonly deadline_ms: number; readonly tokens_left?: number };
+/** What an attempt was told of its time and money, and of what it was granted in its own cell. */
+export type Told = Pick<RunIdentity, 'deadline_ms' | 'tokens_left' | 'fs' | 'time'>;
 
 /** By `node#attempt`; the first telling counts. */
 export function toldOf(rows: readonly StoredEvent[]): Map<string, Told> {

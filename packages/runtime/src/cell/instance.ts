@@ -4,6 +4,7 @@
  * 1. Whatever the guest does, `handle` comes back as an outcome: answered, failed, trapped, out of fuel or of memory.
  * 2. Log text and host calls are bounded here, before anything is sent; what is over is counted.
  */
+import type { FsGrant } from '../files/fs-grants.ts';
 import { Meters } from './meters.ts';
 import { hostFunctions } from './operations.ts';
 import { ExitRequested, type Imports, wasiImports } from './wasi.ts';
@@ -29,6 +30,9 @@ export type RunContext = {
   readonly logLineBytesMax: number;
   readonly argsBytesMax: number;
   readonly outputBytesMax: number;
+  readonly fs: readonly FsGrant[];
+  readonly filesOpenMax: number;
+  readonly time: boolean;
   readonly log: (stream: string, level: string, text: string) => void;
   /** Resolves with the answer's JSON text, or throws what the binding makes a call-failure. */
   readonly call: (index: number, op: string, args: string) => Promise<string>;
@@ -86,6 +90,10 @@ export async function createInstance(prepared: Prepared): Promise<AgentInstance>
     ...wasiImports(() => ({
       seed: state.context.seed,
       acceptedMs: state.context.acceptedMs,
+      fs: state.context.fs,
+      filesOpenMax: state.context.filesOpenMax,
+      time: state.context.time,
+      ask: async (op, args) => JSON.parse(await call(op, JSON.stringify(args))) as unknown,
       write: (stream, bytes) => log(stream, 'info', text.decode(bytes)),
     })),
     'runloop:agent/log': { write: (level: string, line: string) => log('log', level, line) },
@@ -137,6 +145,9 @@ const idle: RunContext = {
   logLineBytesMax: 0,
   argsBytesMax: 0,
   outputBytesMax: 0,
+  fs: [],
+  filesOpenMax: 0,
+  time: false,
   log: () => {},
   call: () =>
     Promise.reject(callFailure('FailedPrecondition', 'the agent calls its host before it was asked anything')),

@@ -112,6 +112,8 @@ export type KernelPorts = {
     /** `pending` gives the cell up; the attempt is run again over its tape when there is a decision. */
     ask(request: ApprovalRequest, ctx: CallContext): Promise<'approved' | 'denied' | 'pending'>;
   };
+  /** Whether a call of the table's `latent` rows is asked about; without it each of them is. */
+  leaves?(op: string, args: JsonValue, ctx: CallContext): Promise<boolean>;
   /** Whether a model that takes private data serves this request. */
   cleared(args: JsonValue, ctx: CallContext): boolean;
   perform(op: string, args: JsonValue, ctx: PerformContext, signal: AbortSignal): Promise<CallResult>;
@@ -192,7 +194,8 @@ class Door implements KernelDoor {
     const recorded = this.#recorded(record);
     if (recorded !== undefined) return recorded;
     const leak = this.#leak(op, args);
-    const asked = row.approval || leak !== undefined;
+    const always = row.approval || (row.latent === true && (await this.#leaves(op, args)));
+    const asked = always || leak !== undefined;
     if (asked) {
       const decision = await this.#ports.approvals.ask(
         {
@@ -201,7 +204,7 @@ class Door implements KernelDoor {
           args,
           args_hash: hash,
           target: verdict.target,
-          always: row.approval,
+          always,
           label: this.#label,
           ...(leak === undefined ? {} : { leak }),
         },
@@ -210,7 +213,11 @@ class Door implements KernelDoor {
       if (decision === 'pending') return { type: 'suspend', reason: 'approval' };
       if (decision === 'denied') return this.#noted(record, denied(op));
     }
-    return this.#perform(record, row, asked, signal);
+    return this.#perform(record, row, { approved: asked, target: verdict.target }, signal);
+  }
+
+  async #leaves(op: string, args: JsonValue): Promise<boolean> {
+    return (await this.#ports.leaves?.(op, args, this.#ctx)) ?? true;
   }
 
   #leak(op: string, args: JsonValue): Sink | undefined {
@@ -271,14 +278,14 @@ class Door implements KernelDoor {
     verdict: { readonly target: string; readonly grant: string },
   ): HostAnswer {
     const { agent } = this.#ctx;
-    const cap = row.capability ?? record.op;
-    const reason = `policy.caps does not grant it: ${verdict.grant}`;
-    this.#ports.audit(
-      { agent, cap, op: record.op, target: verdict.target, args_hash: record.args_hash, decision: 'deny', reason },
-      this.#ctx,
-    );
+    this.#audit(record, row, verdict.target, `policy.caps does not grant it: ${verdict.grant}`);
     const message = `agent ${agent} may not use ${record.op}${verdict.target === '' ? '' : ` on ${verdict.target}`}; missing grant: ${verdict.grant}`;
     return this.#noted(record, { ok: false, code: 'CapabilityDenied', message, retryable: false });
+  }
+
+  #audit({ op, args_hash }: CallRecord, { capability }: Operation, target: string, reason: string): void {
+    const { agent } = this.#ctx;
+    this.#ports.audit({ agent, cap: capability ?? op, op, target, args_hash, decision: 'deny', reason }, this.#ctx);
   }
 
   #noted(record: CallRecord, result: CallResult): HostAnswer {
@@ -286,10 +293,16 @@ class Door implements KernelDoor {
     return this.#told(result, record.label);
   }
 
-  async #perform(record: CallRecord, row: Operation, approved: boolean, signal: AbortSignal): Promise<HostAnswer> {
+  async #perform(
+    record: CallRecord,
+    row: Operation,
+    { approved, target }: { readonly approved: boolean; readonly target: string },
+    signal: AbortSignal,
+  ): Promise<HostAnswer> {
     if (row.cls !== 'pure' && !this.#tape.has(record.index)) await this.#ports.journal.intent(record, this.#ctx);
     const ctx = { ...this.#ctx, call: record.call, label: this.#label, approved };
     const result = await this.#ports.perform(record.op, record.args, ctx, signal);
+    if (!result.ok && result.code === 'CapabilityDenied') this.#audit(record, row, target, result.message);
     const told = joinLabels(taintOf(record.op, record.args), (result.ok ? result.label : undefined) ?? cleanLabel);
     const label = readBy(told, this.#ctx.node);
     const done = { ...record, result, ...(label === cleanLabel || label.sources.length === 0 ? {} : { label }) };
