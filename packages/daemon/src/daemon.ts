@@ -29,6 +29,7 @@ import {
   hostKey,
 } from '@runloop/runtime';
 import { AgentRegistry } from './agents/registry.ts';
+import { agreementOperations } from './control/agreement-operations.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
 import { createControl } from './control/control.ts';
@@ -161,6 +162,7 @@ type Engine = {
   readonly agents: AgentRegistry;
   readonly slots: Slots;
   readonly feed: EventFeed;
+  readonly pins: Pins;
   readonly bootId: string;
 };
 
@@ -241,7 +243,7 @@ function wireRuns(
     },
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
-  return { runs, cells, agents, slots, feed, bootId };
+  return { runs, cells, agents, slots, feed, pins, bootId };
 }
 
 /** Files of granted directories, none of which is our own state. */
@@ -296,6 +298,7 @@ function wireSessions(
     ...kbOperations(base.kb),
     ...agentOperations({ agents, cells }),
     ...modelOperations({ models: base.models, kb: base.kb }),
+    ...agreementOperations({ clock, kb: base.kb, pins: engine.pins }),
   });
   return createSessionServer({
     bus,

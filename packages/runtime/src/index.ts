@@ -36,7 +36,7 @@ export {
   createKernel,
 } from './kernel/kernel.ts';
 export { type RetryClass, type CapabilityKey, type Operation, operation, operationNames } from './kernel/operations.ts';
-export { type Sink, leakOf, taintOf } from './kernel/flow.ts';
+export { type Sink, capsFlow, leakOf, taintOf } from './kernel/flow.ts';
 export { type CallPlace, callId } from './kernel/call-id.ts';
 export { type ExecOptions, performExec } from './perform-exec.ts';
 export { type Files, type FilesOptions, type FileCall, createFiles } from './files/files.ts';

@@ -21,7 +21,16 @@ import {
   toHex,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
-import { newState, type Opening, parseOpening, step, validateOpening } from '@runloop/openings';
+import {
+  type Agents,
+  newState,
+  type Opening,
+  parseOpening,
+  type Plan,
+  planOf,
+  step,
+  validateOpening,
+} from '@runloop/openings';
 import type { RunIdentity } from './driver.ts';
 import { loosenings } from './gate.ts';
 import { type RunDraft } from './ports.ts';
@@ -47,6 +56,13 @@ export type Submitted = {
   readonly run_id: string;
   readonly name: string;
   readonly existing: boolean;
+};
+
+export type Planned = Plan & {
+  /** Of the opening's text: what `rlp opening trust` agrees to. */
+  readonly digest: string;
+  readonly trusted: boolean;
+  readonly not_in_force: readonly string[];
 };
 
 export type RunsOptions = { readonly runsMax: number; readonly maxParallel: number; readonly bootId: string };
@@ -135,12 +151,32 @@ export class Runs {
 
   /** The opening resolved against the agents that are here; a refusal carries the diagnostics. */
   async check(file: string, text: string, params: JsonObject): Promise<Result<Opening, Failure>> {
+    const checked = await this.#check(file, text, params);
+    return checked.ok ? ok(checked.value.opening) : checked;
+  }
+
+  /** What `rlp plan` shows, with what the opening asks for that only counts once its text is trusted. */
+  async plan(file: string, text: string, params: JsonObject): Promise<Result<Planned, Failure>> {
+    const checked = await this.#check(file, text, params);
+    if (!checked.ok) return checked;
+    const { opening, agents } = checked.value;
+    const digest = digestText(text);
+    const wanted = loosenings(opening);
+    const trusted = this.#deps.operator.trusts(digest);
+    return ok({ ...planOf(opening, agents), digest, trusted, not_in_force: trusted ? [] : wanted });
+  }
+
+  async #check(
+    file: string,
+    text: string,
+    params: JsonObject,
+  ): Promise<Result<{ readonly opening: Opening; readonly agents: Agents }, Failure>> {
     const parsed = parseOpening(file, text);
     const names = (parsed.opening?.nodes ?? []).map((node) => node.use.name);
     const interfaces = await this.#deps.agents.interfaces(names);
     if (!interfaces.ok) return interfaces;
     const opening = validateOpening(parsed, interfaces.value, params);
-    if (opening !== undefined) return ok(opening);
+    if (opening !== undefined) return ok({ opening, agents: interfaces.value });
     const diagnostics = parsed.diagnostics.list;
     const errors = diagnostics.filter((item) => item.severity === 'error').length + parsed.diagnostics.dropped;
     return err(

@@ -8,6 +8,7 @@
  * 3. Reading on where one has read already is no leak: what came from one host alone may ask that host for more.
  */
 import { type JsonObject, type JsonValue, type Label, cleanLabel, isJsonObject, labelOf } from '@runloop/core';
+import type { Caps } from '../caps.ts';
 import { domainsAsked } from './grants.ts';
 
 export type Sink = 'net' | 'mail' | 'exec' | 'tools' | 'model';
@@ -56,6 +57,32 @@ export function leakOf(op: string, args: JsonValue, label: Label): Sink | undefi
   if (label.secrecy === 'private') return sink;
   if (label.trust === 'trusted' || sink === 'model') return undefined;
   return sink === 'net' && readsOn(isJsonObject(args) ? args : {}, label) ? undefined : sink;
+}
+
+/** What agents with these capabilities can bring in and send out, for whoever checks before a run. */
+export function capsFlow(caps: Caps): {
+  readonly brings: readonly { readonly what: string; readonly untrusted?: boolean; readonly private?: boolean }[];
+  readonly sinks: readonly Sink[];
+} {
+  const { kb_read: read } = caps;
+  const personal = read === true ? ['*'] : read.filter((one) => !impersonal.includes(one) && one !== 'contacts_raw');
+  const outside = { untrusted: true } as const;
+  return {
+    brings: [
+      ...(personal.length > 0 ? [{ what: `kb:${personal.join(',')}`, private: true }] : []),
+      ...(caps.net.length > 0 ? [{ what: `net:${caps.net.join(',')}`, ...outside }] : []),
+      ...(caps.exec.length > 0
+        ? [{ what: `exec:${caps.exec.map(({ command }) => command).join(',')}`, ...outside }]
+        : []),
+      ...(caps.tools.length > 0 ? [{ what: `tool:${caps.tools.join(',')}`, ...outside }] : []),
+    ],
+    sinks: [
+      ...(caps.net.length > 0 ? (['net'] as const) : []),
+      ...(caps.mail === undefined ? [] : (['mail'] as const)),
+      ...(caps.exec.length > 0 ? (['exec'] as const) : []),
+      ...(caps.tools.length > 0 ? (['tools'] as const) : []),
+    ],
+  };
 }
 
 function readsOn(given: JsonObject, label: Label): boolean {
