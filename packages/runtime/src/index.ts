@@ -4,7 +4,7 @@
 export { type Bundle, type Anchor, type TrustPolicy, loadBundle } from './bundle.ts';
 export { type Manifest, type Ports, parseManifest } from './manifest.ts';
 export { type Caps, type ExecGrant, type Domains, noCaps, parseCaps, narrow, expandHome } from './caps.ts';
-export { type FsGrant, grantFor, isWithin } from './files/fs-grants.ts';
+export { type FsGrant, grantFor } from './files/fs-grants.ts';
 export { type HostKey, hostKey, publicKeyId, publicKeyOf } from './keys.ts';
 export { type BuildOptions, buildAgent, signBundle } from './build-agent.ts';
 export { type AgentLimits, defaultAgentLimits, agentLimitsMax } from './limits.ts';

@@ -197,6 +197,16 @@ describe('every way out of a granted directory is refused', () => {
     },
   );
 
+  test('a read-only directory inside a writable one stays so: the one around it is not moved away', async () => {
+    const files = createFiles({ never: [], commandDirs: [] });
+    const inner = [...grants, { path: `${data}/dir/inner`, write: false }];
+    const call = { id: 'c', approved: true, repeated: false, grants: inner };
+    for (const from of [`${data}/dir`, `${data}/dir/inner`])
+      expect(await files.perform('fs.rename', { from, to: `${data}/y` }, call)).toMatchObject({
+        code: 'CapabilityDenied',
+      });
+  });
+
   test('a directory that the state directory lies in is not moved or removed', async () => {
     mkdirSync(`${data}/x`);
     const files = createFiles({ never: [`${data}/x/state`], commandDirs: [] });

@@ -50,3 +50,11 @@ test('a grant below the home directory is read, kept and expanded', () => {
   expect(expandHome(read.value, '/home/me').fs).toEqual([ro('/abs/dir'), ro('/home/me'), rw('/home/me/notes/x')]);
   expect(expandHome(read.value, '/run/me').fs).toEqual([ro('/abs/dir')]);
 });
+
+test('of two grants that turn out to be of one directory the narrower counts', () => {
+  for (const grants of [
+    [rw('~/x'), ro('/h/x')],
+    [ro('/h/x'), rw('~/x')],
+  ])
+    expect(expandHome(caps(...grants), '/h').fs).toEqual([ro('/h/x')]);
+});

@@ -117,6 +117,12 @@ describe('a TypeScript agent', () => {
     expect(answerOf(await runIn(bundle, hostFor(bundle, live.records)))).toEqual(told);
   });
 
+  test('a sleep lasts no longer than the deadline', async () => {
+    const body = 'host.clock.sleep({ ms: 60_000 }); return {};';
+    const bundle = await buildTestAgent(bench, 'sleeper', { caps: 'time = true\n[limits]\nwall_ms = 400', body });
+    expect(await runIn(bundle, hostFor(bundle))).toMatchObject({ type: 'failed', code: 'DeadlineExceeded' });
+  });
+
   test('without time its clock stands at the accepted time, and it cannot ask for another', async () => {
     const body = `
       let refused = '';
@@ -203,6 +209,8 @@ test('a C program: preopened directories, descriptors, streams, WASI codes, file
     'no more: ok',
     'unlink: ok',
     'A10: too many: quota',
+    // Of nine; three are open, and the dropped one does not count.
+    'more that were open 6 then',
     'clock real',
   ]);
   // Everything that it did and was told is on the tape: once more, with nothing behind it.

@@ -50,13 +50,19 @@ export function grantedDirectory(given: string): { readonly path: string } | { r
   return never === undefined ? { path } : { problem: `lies in ${never}, which is never granted` };
 }
 
-/** Grants below the home directory as absolute ones; those that then lie where nothing is granted are left out. */
+/**
+ * Grants below the home directory as absolute ones. Those that then lie where nothing is granted are left out; of two that
+ * then name one directory the narrower counts.
+ */
 export function expandGrants(grants: readonly FsGrant[], home: string): readonly FsGrant[] {
-  return grants.flatMap(({ path, write }) => {
-    if (!path.startsWith('~')) return [{ path, write }];
-    const directory = grantedDirectory(home + path.slice(1));
-    return 'path' in directory ? [{ path: directory.path, write }] : [];
-  });
+  const expanded = new Map<string, FsGrant>();
+  for (const { path: given, write } of grants) {
+    const directory = given.startsWith('~') ? grantedDirectory(home + given.slice(1)) : { path: given };
+    if (!('path' in directory)) continue;
+    const { path } = directory;
+    expanded.set(path, { path, write: write && expanded.get(path)?.write !== false });
+  }
+  return [...expanded.values()];
 }
 
 /** The deepest grant that holds `path`. */

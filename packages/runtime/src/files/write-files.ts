@@ -225,10 +225,14 @@ export async function holdIfThere(reach: Reach, directory: Directory, name: stri
   }
 }
 
-/** A directory that the state directory lies in stays where it is. */
-function refuseHolder({ never }: Reach, path: string): void {
-  const inside = never.paths.find((dir) => isWithin(dir, path));
-  if (inside !== undefined) throw new FileFailure('not-permitted', `${path} holds ${inside}, which no grant covers`);
+/** A directory in which the state directory or another granted one lies stays where it is: its grant is for its path. */
+function refuseHolder({ never, grants }: Reach, path: string): void {
+  const inside = [...never.paths, ...grants.map((grant) => grant.path)].find((dir) => isWithin(dir, path));
+  if (inside !== undefined)
+    throw new FileFailure(
+      'not-permitted',
+      `${path} holds ${inside}, which has rules of its own, and stays where it is`,
+    );
 }
 
 function refuseExecutable(mode: number, path: string, call: CallState): void {
