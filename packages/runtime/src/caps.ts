@@ -8,6 +8,7 @@
  */
 import { parse } from 'smol-toml';
 import { type Failure, type Result, err, failure, isJsonObject, nearest, ok } from '@runloop/core';
+import { templateFault } from './exec/argv-template.ts';
 import { type AgentLimits, agentLimitsMax, defaultAgentLimits } from './limits.ts';
 
 export type ExecGrant = { readonly command: string; readonly argv: readonly string[] };
@@ -142,7 +143,10 @@ function execGrants(value: unknown): readonly ExecGrant[] {
     const { command } = item;
     if (typeof command !== 'string' || !command.startsWith('/') || command.includes('\0'))
       throw new Wrong('"exec.command" must be an absolute path');
-    return { command, argv: strings(item['argv'], 'exec.argv') };
+    const argv = strings(item['argv'], 'exec.argv');
+    const fault = argv.map(templateFault).find((one) => one !== undefined);
+    if (fault !== undefined) throw new Wrong(`"exec.argv": ${fault}`);
+    return { command, argv };
   });
 }
 

@@ -35,4 +35,6 @@ export {
 } from './kernel/kernel.ts';
 export { type RetryClass, type CapabilityKey, type Operation, operation, operationNames } from './kernel/operations.ts';
 export { type CallPlace, callId } from './kernel/call-id.ts';
-export { type ExecOptions, performExec } from './perform-exec.ts';
+export { type ExecOptions, performExec } from './exec/perform-exec.ts';
+export { type Folder } from './exec/sandbox.ts';
+export { type Profile, seccompFilter } from './seccomp/profiles.ts';

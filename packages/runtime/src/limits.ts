@@ -55,6 +55,14 @@ export const bundleBytesMax: number = 256 * 1024 * 1024;
 export const tapeCallsMax = 100_000;
 /** What a child of exec may print on each stream. */
 export const execOutputBytesMax: number = 256 * 1024;
+/** Processes and threads of one command. */
+export const execProcessesMax = 256;
+/** Descriptors that each of its processes may hold. */
+export const execFilesOpenMax = 256;
+/** A file that it writes. */
+export const execFileBytesMax: number = 256 * 1024 * 1024;
+/** What it may leave in /tmp, and in /dev/shm. */
+export const execScratchBytesMax: number = 64 * 1024 * 1024;
 
 /** An agent's own limits, as policy.caps may set them, and their defaults. */
 export type AgentLimits = {

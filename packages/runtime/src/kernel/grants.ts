@@ -6,6 +6,7 @@
  */
 import { type JsonObject, type JsonValue, isJsonObject } from '@runloop/core';
 import type { Caps, Domains, ExecGrant } from '../caps.ts';
+import { fits } from '../exec/argv-template.ts';
 import type { CapabilityKey } from './operations.ts';
 
 /** What was asked for, and whether it is granted; `grant` is what policy.caps would have to say. */
@@ -135,15 +136,11 @@ export function argumentsOf(given: JsonObject): readonly string[] | undefined {
   return argv as readonly string[];
 }
 
-/** A `{name}` takes one whole argument that is neither empty nor an option; everything else is literal. */
 function covers(grant: ExecGrant, command: string, argv: readonly string[]): boolean {
   return (
     grant.command === command &&
     grant.argv.length === argv.length &&
-    grant.argv.every((part, index) => {
-      const actual = argv[index] ?? '';
-      return /^\{[a-z][a-z0-9_]*\}$/.test(part) ? actual !== '' && !actual.startsWith('-') : part === actual;
-    })
+    grant.argv.every((part, index) => fits(part, argv[index] ?? ''))
   );
 }
 
