@@ -9,6 +9,7 @@
 import { parse } from 'smol-toml';
 import { type Failure, type Result, err, failure, isJsonObject, nearest, ok } from '@runloop/core';
 import { templateFault } from './exec/argv-template.ts';
+import { netGrantFault } from './net/net-grants.ts';
 import { type AgentLimits, agentLimitsMax, defaultAgentLimits } from './limits.ts';
 
 export type ExecGrant = { readonly command: string; readonly argv: readonly string[] };
@@ -86,7 +87,7 @@ function read(given: { readonly [key: string]: unknown }): Caps {
     throw new Wrong('"time" is not provided by this version: every agent has the run\'s own clock');
   const mail = given['mail'] === undefined ? undefined : mailGrant(given['mail']);
   return {
-    net: strings(given['net'], 'net'),
+    net: netGrants(given['net']),
     time: false,
     kb_read: domains(given['kb_read'], 'kb_read'),
     kb_write: domains(given['kb_write'], 'kb_write'),
@@ -105,6 +106,13 @@ function strings(value: unknown, key: string): readonly string[] {
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && item !== ''))
     throw new Wrong(`"${key}" must be a list of texts`);
   return value as readonly string[];
+}
+
+function netGrants(value: unknown): readonly string[] {
+  const grants = strings(value, 'net');
+  const fault = grants.map(netGrantFault).find((one) => one !== undefined);
+  if (fault !== undefined) throw new Wrong(`"net": ${fault}`);
+  return grants;
 }
 
 function flag(value: unknown, key: string): boolean {

@@ -36,5 +36,7 @@ export {
 export { type RetryClass, type CapabilityKey, type Operation, operation, operationNames } from './kernel/operations.ts';
 export { type CallPlace, callId } from './kernel/call-id.ts';
 export { type ExecOptions, performExec } from './exec/perform-exec.ts';
+export { type Fetcher, type FetcherDeps, createFetcher } from './net/fetch.ts';
+export { type FetchRequest, parseFetch } from './net/request.ts';
 export { type Folder } from './exec/sandbox.ts';
 export { type Profile, seccompFilter } from './seccomp/profiles.ts';

@@ -55,6 +55,21 @@ export const bundleBytesMax: number = 256 * 1024 * 1024;
 export const tapeCallsMax = 100_000;
 /** What a child of exec may print on each stream. */
 export const execOutputBytesMax: number = 256 * 1024;
+/** Body of a request of http.fetch. */
+export const httpRequestBytesMax: number = 1024 * 1024;
+/** Headers that an agent may set. */
+export const httpRequestHeadersMax = 64;
+/** Body of an answer, decoded; the rest is not read. */
+export const httpBodyBytesMax: number = 1024 * 1024;
+/** Headers of an answer. */
+export const httpHeaderBytesMax: number = 32 * 1024;
+export const httpRedirectsMax = 5;
+export const httpConnectMsMax = 10_000;
+/** All of a request: what an agent gets when it says nothing, and what it may ask for. */
+export const httpMsDefault = 30_000;
+export const httpMsMax = 120_000;
+/** Origins to which connections are kept. */
+export const httpOriginsMax = 1024;
 /** Processes and threads of one command. */
 export const execProcessesMax = 256;
 /** Descriptors that each of its processes may hold. */
