@@ -72,6 +72,10 @@ export function showAction(tools: Tools, meta: JsonObject): void {
       for (const line of more) screen.note(`      ${line}`);
     }
   }
+  const { referents } = meta;
+  for (const [what, digest] of Object.entries(isJsonObject(referents) ? referents : {})) {
+    screen.note(`    ${showLine(what)}: ${showLine(String(digest))}`);
+  }
   screen.note(
     screen.paint(
       'dim',

@@ -19,7 +19,7 @@ import {
 } from '@runloop/core';
 import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
-import { type Cells, createCells, createKernel, type HostKey, hostKey } from '@runloop/runtime';
+import { type Cells, createCells, createFetcher, createKernel, type HostKey, hostKey } from '@runloop/runtime';
 import { AgentRegistry } from './agents/registry.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
@@ -174,7 +174,16 @@ function wireRuns(
   const values = new Values(kb);
   const feed = new EventFeed(clock, kb);
   const bootId = toHex(random.bytes(8));
-  const performer = createPerformer({ clock, kb, values, models, execTimeoutMs: config.runtime.exec_timeout_ms });
+  const performer = createPerformer({
+    clock,
+    kb,
+    values,
+    models,
+    fetcher: opening.use(createFetcher({ clock })),
+    execTimeoutMs: config.runtime.exec_timeout_ms,
+    stateDir: options.root,
+    folders: () => [],
+  });
   const kernel = createKernel(
     kernelPorts({
       runOf: (traceId) => runs.get(traceId),

@@ -7,7 +7,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestText, err, failure, type JsonValue, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
 import { type Kb, openKb, type StoredEvent } from '@runloop/kb';
-import { type Bundle, type Cells, createKernel, type HostAnswer, type HostCalls, noCaps } from '@runloop/runtime';
+import {
+  type Bundle,
+  type Caps,
+  type Cells,
+  createFetcher,
+  createKernel,
+  type Fetcher,
+  type Folder,
+  type HostAnswer,
+  type HostCalls,
+  noCaps,
+} from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
@@ -71,7 +82,7 @@ function cellsOf(script: Script, port: string): Cells {
   };
 }
 
-const agents: AgentSource = {
+const agentsOf = (agent: Bundle): AgentSource => ({
   interfaces: () =>
     Promise.resolve(
       ok(
@@ -81,9 +92,9 @@ const agents: AgentSource = {
         ]),
       ),
     ),
-  pin: () => Promise.resolve(ok(bundle)),
-  pinned: () => Promise.resolve(ok(bundle)),
-};
+  pin: () => Promise.resolve(ok(agent)),
+  pinned: () => Promise.resolve(ok(agent)),
+});
 
 export type Boot = {
   readonly runs: Runs;
@@ -98,6 +109,7 @@ export class Place implements AsyncDisposable {
   readonly #path: string;
   readonly #kb: Kb;
   readonly #boots: Runs[] = [];
+  readonly #fetcher: Fetcher = createFetcher({ clock: systemClock });
 
   private constructor(path: string, kb: Kb) {
     this.#path = path;
@@ -126,13 +138,24 @@ export class Place implements AsyncDisposable {
       runsMax?: number;
       ledger?: (real: Kb) => RunLedger;
       nowMs?: () => number;
+      folders?: (caps: Caps) => readonly Folder[];
+      bundle?: Bundle;
     } = {},
   ): Promise<Boot> {
     for (const before of this.#boots.splice(0)) before.close();
     const kb = this.#kb;
     const values = new Values(kb);
     const models = { call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))) };
-    const real = createPerformer({ clock: systemClock, kb, values, models, execTimeoutMs: 1000 });
+    const real = createPerformer({
+      clock: systemClock,
+      kb,
+      values,
+      models,
+      fetcher: this.#fetcher,
+      execTimeoutMs: 10_000,
+      stateDir: this.#path,
+      folders: options.folders ?? (() => []),
+    });
     const performer = options.performer?.(real) ?? real;
     const kernel = createKernel(kernelPorts({ runOf: (id) => runs.get(id), values, performer, log: () => undefined }));
     const runs: Runs = new Runs(
@@ -144,7 +167,7 @@ export class Place implements AsyncDisposable {
         publisher: { published: () => undefined, lossy: () => undefined },
         slots: new Slots(4, 100_000),
         values,
-        agents,
+        agents: agentsOf(options.bundle ?? bundle),
         cells: cellsOf(script, options.port ?? 'out'),
         kernel,
         performer,
@@ -186,6 +209,7 @@ export class Place implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const runs of this.#boots) runs.close();
+    await this.#fetcher[Symbol.asyncDispose]();
     await this.#kb[Symbol.asyncDispose]();
     rmSync(this.#path, { recursive: true, force: true });
   }

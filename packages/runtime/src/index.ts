@@ -29,6 +29,7 @@ export {
   type CallResult,
   type RecordedCall,
   type ApprovalRequest,
+  type Referents,
   type CapAudit,
   type Divergence,
   createKernel,
@@ -38,5 +39,8 @@ export { type CallPlace, callId } from './kernel/call-id.ts';
 export { type ExecOptions, performExec } from './exec/perform-exec.ts';
 export { type Fetcher, type FetcherDeps, createFetcher } from './net/fetch.ts';
 export { type FetchRequest, parseFetch } from './net/request.ts';
+export { executableDigest } from './exec/executable.ts';
+export { type Verdict } from './kernel/grants.ts';
+export { type SecretUse, type SecretsPort } from './secrets-port.ts';
 export { type Folder } from './exec/sandbox.ts';
 export { type Profile, seccompFilter } from './seccomp/profiles.ts';

@@ -24,6 +24,7 @@ import {
   type Result,
 } from '@runloop/core';
 import type { CallScope } from '../runs/ports.ts';
+import { envSecrets } from './env-secrets.ts';
 import type { ModelPort } from './model-calls.ts';
 
 export type ModelsDeps = {
@@ -42,7 +43,13 @@ export interface Models extends ModelPort {
 export function createModels({ clock, random, log, env }: ModelsDeps, config: Config): Result<Models, Failure> {
   const parsed = parseBrokerConfig(config.models);
   if (!parsed.ok) return parsed;
-  const secrets = { resolve: (id: string) => Promise.resolve(env[variableOf(id)]) };
+  const source = envSecrets(env);
+  const secrets = {
+    async resolve(id: string): Promise<string | undefined> {
+      const found = await source.resolve(id, { type: 'http', origin: '', header: 'authorization' });
+      return found.ok ? found.value : undefined;
+    },
+  };
   const broker = createBroker({ clock, random, log, http: undiciHttp(), secrets }, parsed.value);
   return ok({
     async call(op, request, scope, signal) {
@@ -77,11 +84,6 @@ export function createModels({ clock, random, log, env }: ModelsDeps, config: Co
 
 async function closeOf(broker: Broker): Promise<void> {
   await broker.close();
-}
-
-/** `runloop/models/openai` → `RUNLOOP_RUNLOOP_MODELS_OPENAI`: the development source of secrets (docs/security.md). */
-function variableOf(id: string): string {
-  return `RUNLOOP_${id.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}`;
 }
 
 function contextOf({ traceId, node, bundle, budgets }: CallScope): CallContext {

@@ -1,21 +1,22 @@
 /**
  * Performs the host calls that the kernel lets through: one place that says which code serves which operation.
  */
-import { type Clock, failure, isJsonObject, type JsonValue } from '@runloop/core';
+import { failure, isJsonObject, type JsonValue } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
-import { performExec } from '@runloop/runtime';
+import type { Fetcher } from '@runloop/runtime';
 import type { HostPerformer, Performed } from '../runs/ports.ts';
 import type { Values } from '../runs/values.ts';
+import { commandReferents, type ExecCallDeps, performCommand } from './exec-calls.ts';
+import { performHttp } from './http-calls.ts';
 import { performKb, refused } from './kb-calls.ts';
 import { performMail } from './mail-calls.ts';
 import { type ModelPort, performModel } from './model-calls.ts';
 
-export type PerformerDeps = {
-  readonly clock: Clock;
+export type PerformerDeps = ExecCallDeps & {
   readonly kb: Kb;
   readonly values: Values;
   readonly models: ModelPort;
-  readonly execTimeoutMs: number;
+  readonly fetcher: Fetcher;
 };
 
 /** Both end in a proposal that the ledger takes once for each call id. Mail will leave this list with its first transport. */
@@ -24,20 +25,17 @@ const repeatable: ReadonlySet<string> = new Set(['kb.propose', 'mail.send']);
 export function createPerformer(deps: PerformerDeps): HostPerformer {
   return {
     repeats: (op) => repeatable.has(op),
+    async referents(op, args) {
+      const command = isJsonObject(args) ? args['command'] : undefined;
+      return op === 'exec.run' && typeof command === 'string' ? commandReferents(command) : {};
+    },
     async perform(op, args: JsonValue, scope, signal): Promise<Performed> {
       const given = isJsonObject(args) ? args : {};
       if (op.startsWith('kb.')) return performKb(deps.kb, op, given, scope);
       if (op.startsWith('model.')) return performModel(deps.models, op, given, scope, signal);
       if (op === 'mail.send') return performMail(deps.kb, deps.values, given, scope);
-      if (op === 'exec.run') {
-        const result = await performExec({ clock: deps.clock }, args, { wallMsMax: deps.execTimeoutMs }, signal);
-        const level = result.ok ? 'info' : 'warn';
-        const meta = { node: scope.node, tool: 'exec', target: String(given['command'] ?? ''), ok: result.ok };
-        return {
-          result,
-          events: [{ kind: 'tool.called', level, message: `${scope.node} executed ${meta.target}.`, meta }],
-        };
-      }
+      if (op === 'http.fetch') return performHttp(deps, given, scope, signal);
+      if (op === 'exec.run') return performCommand(deps, given, scope, signal);
       return refused(failure('ProviderUnavailable', `${op} is not available on this host yet`));
     },
   };

@@ -4,7 +4,7 @@
 import type { Failure, JsonObject, JsonValue, Result, RunEvent, RunEventKind } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { AgentInterface } from '@runloop/openings';
-import type { Bundle } from '@runloop/runtime';
+import type { Bundle, Caps, Referents, Verdict } from '@runloop/runtime';
 
 /** The ledger as runs see it: an append is answered only when it is durable. */
 export type RunLedger = Pick<Kb, 'append' | 'putBlob' | 'getBlob' | 'runEvents' | 'openRuns'>;
@@ -25,6 +25,8 @@ export type CallScope = {
   readonly node: string;
   readonly attempt: number;
   readonly bundle: Bundle;
+  /** What of its capabilities is in force. */
+  readonly caps: Caps;
   readonly actor: string;
   readonly callId: string;
   /** Events that the node's work rests on so far. */
@@ -44,6 +46,10 @@ export type Performed = {
 export interface HostPerformer {
   /** Whether the call, performed again under the same call id, does nothing a second time. */
   repeats(op: string): boolean;
+  /** What the call needs beside the grant of its operation, and does not have. */
+  missing?(op: string, args: JsonValue, scope: CallScope): Verdict | undefined;
+  /** Digests of what the arguments refer to. */
+  referents?(op: string, args: JsonValue, scope: CallScope): Promise<Referents>;
   perform(op: string, args: JsonValue, scope: CallScope, signal: AbortSignal): Promise<Performed>;
 }
 

@@ -2,9 +2,19 @@
  * The questions of one run: asked once, answered once, expiring.
  *
  * 1. A question is durable before anybody is asked, and its answer before it counts.
- * 2. Nothing is approved by default, on error, or because nobody answered.
+ * 2. A question shows what its arguments refer to; where that has changed since, it is asked again.
+ * 3. Nothing is approved by default, on error, or because nobody answered.
  */
-import { type Clock, type Failure, failure, type JsonValue, newActionId, type Random, showLine } from '@runloop/core';
+import {
+  type Clock,
+  digestJson,
+  type Failure,
+  failure,
+  type JsonValue,
+  newActionId,
+  type Random,
+  showLine,
+} from '@runloop/core';
 import type { ApprovalRequest } from '@runloop/runtime';
 import type { RunDriver } from './driver.ts';
 import type { RunDraft } from './ports.ts';
@@ -32,9 +42,12 @@ export class Questions {
 
   /** Asks for an action once; answers what has been decided, or that somebody must. */
   async ask(asker: Asker, request: ApprovalRequest, why = ''): Promise<Answer> {
+    const { referents = {} } = request;
     const known = this.#driver.actions.ofCall(request.call);
-    if (known?.decision !== undefined) return { type: known.decision === 'approve' ? 'approved' : 'denied' };
-    if (known !== undefined) return { type: 'pending', action: known.id };
+    const changed = known !== undefined && digestJson(known.meta['referents'] ?? {}) !== digestJson(referents);
+    if (known?.decision === 'approve' && !changed) return { type: 'approved' };
+    if (known?.decision !== undefined && known.decision !== 'approve') return { type: 'denied' };
+    if (known !== undefined && !changed) return { type: 'pending', action: known.id };
     const action = newActionId(this.#deps.random);
     const expiresMs = this.#deps.clock.nowMs() + approvalMs;
     const what = `${request.op}${request.target === '' ? '' : ` → ${request.target}`}${why === '' ? '' : ` ${why}`}`;
@@ -47,9 +60,13 @@ export class Questions {
       what,
       target: request.target,
       args: request.args,
+      ...(Object.keys(referents).length === 0 ? {} : { referents }),
       expires_ms: expiresMs,
     };
     const drafts: RunDraft[] = [
+      ...(known?.decision === undefined && known !== undefined
+        ? [decided(known.id, known.hash, 'expired', 'changed')]
+        : []),
       { kind: 'action.requested', level: 'warn', message: `${asker.node} asks to ${showLine(what)}.`, meta },
     ];
     const isFull = this.#driver.actions.pending().length >= pendingActionsMax;

@@ -5,7 +5,7 @@
  * 1. the table of operations says what it is; what the table does not know is refused;
  * 2. the effective capabilities cover it, or it is refused, audited, and the error names the missing grant;
  * 3. the tape answers it if it was recorded; another call in its place is a divergence;
- * 4. an action that leaves is approved, or waits, or is denied;
+ * 4. an action that leaves is approved together with what its arguments refer to, or waits, or is denied;
  * 5. its intent is durable, then it is performed, then its result is durable, and only then the agent sees it (A6).
  *
  * A `once` call that was begun and has no result is never begun again: the attempt is suspended as `unknown_outcome`.
@@ -15,7 +15,7 @@ import { type Digest, type JsonValue, digestJson, canonicalJson } from '@runloop
 import type { Caps } from '../caps.ts';
 import type { HostAnswer, HostCalls } from '../outcome.ts';
 import { callId } from './call-id.ts';
-import { judge } from './grants.ts';
+import { type Verdict, judge } from './grants.ts';
 import { type Operation, type RetryClass, operation } from './operations.ts';
 
 export type CallResult =
@@ -57,7 +57,11 @@ export type ApprovalRequest = {
   readonly args: JsonValue;
   readonly args_hash: string;
   readonly target: string;
+  readonly referents?: Referents;
 };
+
+/** Digests of what a call's arguments refer to, by what it is: an executable, a tool's schema. */
+export type Referents = { readonly [what: string]: string };
 
 export type CapAudit = {
   readonly agent: string;
@@ -82,6 +86,10 @@ export type KernelPorts = {
     /** `pending` gives the cell up; the attempt is run again over its tape when there is a decision. */
     ask(request: ApprovalRequest, ctx: CallContext): Promise<'approved' | 'denied' | 'pending'>;
   };
+  /** What a call needs beside the grant that the table names, and does not have. */
+  missing?(op: string, args: JsonValue, ctx: CallContext & { readonly call: string }): Verdict | undefined;
+  /** What the arguments of a call that is asked about refer to, as it is now. */
+  referents?(op: string, args: JsonValue, ctx: CallContext & { readonly call: string }): Promise<Referents>;
   perform(
     op: string,
     args: JsonValue,
@@ -152,13 +160,14 @@ class Door implements KernelDoor {
     if (this.#ctx.mode === 'replay') return this.#replay(record);
     const verdict = judge(this.#ctx.caps, row.capability, op, args);
     if (!verdict.allowed) return this.#refuse(record, row, verdict);
+    const missing = this.#ports.missing?.(op, args, { ...this.#ctx, call: record.call });
+    if (missing !== undefined) return this.#refuse(record, row, missing);
     const recorded = this.#recorded(record);
     if (recorded !== undefined) return recorded;
     if (row.approval) {
-      const decision = await this.#ports.approvals.ask(
-        { call: record.call, op, args, args_hash: hash, target: verdict.target },
-        this.#ctx,
-      );
+      const referents = await this.#referents(record);
+      const request = { call: record.call, op, args, args_hash: hash, target: verdict.target, referents };
+      const decision = await this.#ports.approvals.ask(request, this.#ctx);
       if (decision === 'pending') return { type: 'suspend', reason: 'approval' };
       if (decision === 'denied')
         return this.#noted(record, {
@@ -167,8 +176,14 @@ class Door implements KernelDoor {
           message: `${op} was not approved`,
           retryable: false,
         });
+      const changed = digestJson(await this.#referents(record)) !== digestJson(referents);
+      if (changed) return this.#noted(record, changedSince(op));
     }
     return this.#perform(record, row, signal);
+  }
+
+  async #referents(record: CallRecord): Promise<Referents> {
+    return (await this.#ports.referents?.(record.op, record.args, { ...this.#ctx, call: record.call })) ?? {};
   }
 
   #record(index: number, op: string, args: JsonValue, hash: Digest, row: Operation): CallRecord {
@@ -240,6 +255,11 @@ class Door implements KernelDoor {
     else await this.#ports.journal.result({ ...record, result }, this.#ctx);
     return answerOf(result);
   }
+}
+
+function changedSince(op: string): CallResult {
+  const message = `${op}: what its arguments refer to changed after it was approved; it was not performed`;
+  return { ok: false, code: 'Conflict', message, retryable: false };
 }
 
 function sameCall(taped: RecordedCall, record: RecordedCall): boolean {

@@ -1,0 +1,47 @@
+/**
+ * exec.run: one granted command in the sandbox, with the agent's own folders and never the state directory.
+ */
+import { type Clock, isJsonObject, type JsonObject } from '@runloop/core';
+import { type Caps, executableDigest, type Folder, performExec, type Referents } from '@runloop/runtime';
+import type { CallScope, Performed } from '../runs/ports.ts';
+import { told } from './telling.ts';
+
+export type ExecCallDeps = {
+  readonly clock: Clock;
+  readonly execTimeoutMs: number;
+  readonly stateDir: string;
+  /** The folders that these capabilities grant. */
+  readonly folders: (caps: Caps) => readonly Folder[];
+};
+
+export async function performCommand(
+  deps: ExecCallDeps,
+  args: JsonObject,
+  scope: CallScope,
+  signal: AbortSignal,
+): Promise<Performed> {
+  const { clock } = deps;
+  const startedMs = clock.monotonicMs();
+  const result = await performExec({ clock }, args, sandboxOf(deps, scope), signal);
+  const code = result.ok && isJsonObject(result.value) ? result.value['exit_code'] : undefined;
+  return told(result, scope, {
+    op: 'exec.run',
+    cap: 'exec',
+    target: String(args['command']),
+    args,
+    startedMs,
+    endedMs: clock.monotonicMs(),
+    ...(code === undefined ? {} : { more: { exit_code: code } }),
+  });
+}
+
+export function sandboxOf(
+  { execTimeoutMs, stateDir, folders }: ExecCallDeps,
+  { caps }: CallScope,
+): { readonly wallMsMax: number; readonly folders: readonly Folder[]; readonly hidden: readonly string[] } {
+  return { wallMsMax: execTimeoutMs, folders: folders(caps), hidden: [stateDir] };
+}
+
+export async function commandReferents(command: string): Promise<Referents> {
+  return { [`executable ${command}`]: await executableDigest(command) };
+}
