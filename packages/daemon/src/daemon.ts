@@ -19,7 +19,17 @@ import {
 } from '@runloop/core';
 import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
-import { type Cells, createCells, createFetcher, createKernel, type HostKey, hostKey } from '@runloop/runtime';
+import {
+  type Cells,
+  createCells,
+  createFetcher,
+  createKernel,
+  createSchemaChecks,
+  type HostKey,
+  hostKey,
+  type McpServer,
+  type SecretsPort,
+} from '@runloop/runtime';
 import { AgentRegistry } from './agents/registry.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
@@ -28,6 +38,8 @@ import { daemonOperations } from './control/daemon-operations.ts';
 import { kbOperations } from './control/kb-operations.ts';
 import { modelOperations } from './control/model-operations.ts';
 import { runOperations } from './control/run-operations.ts';
+import { envSecrets } from './host/env-secrets.ts';
+import { mcpServersOf } from './host/tool-calls.ts';
 import { createModels, type Models } from './host/models.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, homeAt, makeHome, searchDirs } from './home/home.ts';
@@ -116,6 +128,8 @@ type Base = {
   readonly hostKey: HostKey;
   readonly tokens: Tokens;
   readonly models: Models;
+  readonly secrets: SecretsPort;
+  readonly mcpServers: ReadonlyMap<string, McpServer>;
 };
 
 /** What everything else stands on: logs, the ledger with its lock, keys, tokens, the broker. */
@@ -140,10 +154,23 @@ async function openBase(
   if (!key.ok) return key;
   const tokens = openTokens({ stateDir: root, clock, random });
   if (!tokens.ok) return tokens;
-  const models = createModels({ clock, random, log, env: deps.env }, config);
+  const mcpServers = mcpServersOf(config.tools.mcp.servers);
+  if (!mcpServers.ok) return mcpServers;
+  const secrets = envSecrets(deps.env);
+  const models = createModels({ clock, random, log, secrets }, config);
   if (!models.ok) return models;
   opening.defer(() => models.value.close());
-  return ok({ home, log, agentLog, kb: kb.value, hostKey: key.value, tokens: tokens.value, models: models.value });
+  return ok({
+    home,
+    log,
+    agentLog,
+    kb: kb.value,
+    hostKey: key.value,
+    tokens: tokens.value,
+    models: models.value,
+    secrets,
+    mcpServers: mcpServers.value,
+  });
 }
 
 type Engine = {
@@ -180,6 +207,9 @@ function wireRuns(
     values,
     models,
     fetcher: opening.use(createFetcher({ clock })),
+    schemas: opening.use(createSchemaChecks({ clock })),
+    secrets: base.secrets,
+    mcpServers: base.mcpServers,
     execTimeoutMs: config.runtime.exec_timeout_ms,
     stateDir: options.root,
     folders: () => [],

@@ -12,6 +12,8 @@ import {
   type Caps,
   type Cells,
   createFetcher,
+  createSchemaChecks,
+  type SchemaChecks,
   createKernel,
   type Fetcher,
   type Folder,
@@ -20,6 +22,7 @@ import {
   noCaps,
 } from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
+import { envSecrets } from '../src/host/env-secrets.ts';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
 import type { AgentSource, HostPerformer, RunLedger } from '../src/runs/ports.ts';
@@ -110,6 +113,7 @@ export class Place implements AsyncDisposable {
   readonly #kb: Kb;
   readonly #boots: Runs[] = [];
   readonly #fetcher: Fetcher = createFetcher({ clock: systemClock });
+  readonly #schemas: SchemaChecks = createSchemaChecks({ clock: systemClock });
 
   private constructor(path: string, kb: Kb) {
     this.#path = path;
@@ -140,6 +144,7 @@ export class Place implements AsyncDisposable {
       nowMs?: () => number;
       folders?: (caps: Caps) => readonly Folder[];
       bundle?: Bundle;
+      env?: { readonly [name: string]: string };
     } = {},
   ): Promise<Boot> {
     for (const before of this.#boots.splice(0)) before.close();
@@ -152,6 +157,9 @@ export class Place implements AsyncDisposable {
       values,
       models,
       fetcher: this.#fetcher,
+      schemas: this.#schemas,
+      secrets: envSecrets(options.env ?? {}),
+      mcpServers: new Map(),
       execTimeoutMs: 10_000,
       stateDir: this.#path,
       folders: options.folders ?? (() => []),
@@ -210,6 +218,7 @@ export class Place implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const runs of this.#boots) runs.close();
     await this.#fetcher[Symbol.asyncDispose]();
+    await this.#schemas[Symbol.asyncDispose]();
     await this.#kb[Symbol.asyncDispose]();
     rmSync(this.#path, { recursive: true, force: true });
   }

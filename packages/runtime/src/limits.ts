@@ -55,6 +55,18 @@ export const bundleBytesMax: number = 256 * 1024 * 1024;
 export const tapeCallsMax = 100_000;
 /** What a child of exec may print on each stream. */
 export const execOutputBytesMax: number = 256 * 1024;
+/** `tools.json`, and the tools in it. */
+export const toolsFileBytesMax: number = 256 * 1024;
+export const toolsMax = 64;
+/** A schema of a bundle: how deep it goes, and of how many parts it is. */
+export const schemaDepthMax = 32;
+export const schemaPartsMax = 2_000;
+/** One check of a value: its time, what its thread may hold, and how long that may take to start. */
+export const schemaMsMax = 1_000;
+export const schemaThreadMib = 64;
+export const schemaStartMsMax = 10_000;
+/** What an MCP server may say in one call. */
+export const mcpBytesMax: number = 1024 * 1024;
 /** Body of a request of http.fetch. */
 export const httpRequestBytesMax: number = 1024 * 1024;
 /** Headers that an agent may set. */

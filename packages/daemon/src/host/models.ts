@@ -23,15 +23,15 @@ import {
   type Random,
   type Result,
 } from '@runloop/core';
+import type { SecretsPort } from '@runloop/runtime';
 import type { CallScope } from '../runs/ports.ts';
-import { envSecrets } from './env-secrets.ts';
 import type { ModelPort } from './model-calls.ts';
 
 export type ModelsDeps = {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly env: { readonly [name: string]: string | undefined };
+  readonly secrets: SecretsPort;
 };
 export interface Models extends ModelPort {
   list(): JsonValue;
@@ -40,17 +40,16 @@ export interface Models extends ModelPort {
   close(): Promise<void>;
 }
 
-export function createModels({ clock, random, log, env }: ModelsDeps, config: Config): Result<Models, Failure> {
+export function createModels({ clock, random, log, secrets }: ModelsDeps, config: Config): Result<Models, Failure> {
   const parsed = parseBrokerConfig(config.models);
   if (!parsed.ok) return parsed;
-  const source = envSecrets(env);
-  const secrets = {
+  const named = {
     async resolve(id: string): Promise<string | undefined> {
-      const found = await source.resolve(id, { type: 'http', origin: '', header: 'authorization' });
+      const found = await secrets.resolve(id, { type: 'http', origin: '', header: 'authorization' });
       return found.ok ? found.value : undefined;
     },
   };
-  const broker = createBroker({ clock, random, log, http: undiciHttp(), secrets }, parsed.value);
+  const broker = createBroker({ clock, random, log, http: undiciHttp(), secrets: named }, parsed.value);
   return ok({
     async call(op, request, scope, signal) {
       if (op === 'embed') {
