@@ -7,6 +7,7 @@ import {
   type KernelContext,
   type KernelDoor,
   type RecordedCall,
+  type Verdict,
   createKernel,
   narrow,
   noCaps,
@@ -53,6 +54,9 @@ type Options = {
   readonly mode?: 'live' | 'replay';
   readonly decision?: 'approved' | 'denied' | 'pending';
   readonly perform?: CallResult;
+  /** What the arguments refer to, one answer for each time that it is asked. */
+  readonly referents?: { readonly [what: string]: string }[];
+  readonly missing?: Verdict;
 };
 
 function open(options: Options = {}): {
@@ -78,10 +82,14 @@ function open(options: Options = {}): {
     },
     approvals: {
       ask: async (request) => {
-        trail.push(`ask ${request.op}`);
+        trail.push(
+          `ask ${request.op}${request.referents?.['x'] === undefined ? '' : ` with ${request.referents['x']}`}`,
+        );
         return options.decision ?? 'approved';
       },
     },
+    missing: () => options.missing,
+    referents: async () => options.referents?.shift() ?? {},
     perform: async (op) => {
       trail.push(`perform ${op}`);
       return options.perform ?? { ok: true, value: { did: op } };
@@ -316,6 +324,28 @@ describe('approvals', () => {
       reason: 'approval',
     });
     expect(trail).toEqual(['ask mail.send']);
+  });
+  test('what the arguments refer to is shown, and is the same when it is performed, or nothing is', async () => {
+    const call = (referents: { x: string }[]): Promise<[unknown, string[]]> => {
+      const { door, trail } = open({ referents });
+      return door.call('exec.run', granted['exec.run'] ?? {}, signal).then((answer) => [answer, trail]);
+    };
+    expect(await call([{ x: '1' }, { x: '1' }])).toMatchObject([
+      { type: 'value' },
+      ['ask exec.run with 1', 'intent exec.run', 'perform exec.run', 'result exec.run'],
+    ]);
+    expect(await call([{ x: '1' }, { x: '2' }])).toMatchObject([
+      { type: 'error', code: 'Conflict', message: expect.stringMatching(/changed after it was approved/) },
+      ['ask exec.run with 1', 'note exec.run'],
+    ]);
+  });
+  test('what a call needs besides its own grant is missed before anybody is asked', async () => {
+    const { door, trail } = open({ missing: { allowed: false, target: 'a', grant: 'net = ["a"]' } });
+    expect(await door.call('tools.call', { tool: 'weather' }, signal)).toMatchObject({
+      code: 'CapabilityDenied',
+      message: expect.stringContaining('missing grant: net = ["a"]'),
+    });
+    expect(trail).toEqual(['audit tools a', 'note tools.call']);
   });
   test('denied is an answer', async () => {
     const { door, trail } = open({ decision: 'denied' });
