@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { type JsonObject, unwrap } from '@runloop/core';
 import { type Bundle, type Caps, type HostAnswer, parseTools } from '@runloop/runtime';
+import { mcpServersOf } from '../src/host/tool-calls.ts';
 import { metaOf } from '../src/runs/tape.ts';
 import { bundle, of, Place, type Boot, traceId } from './runs-fixture.ts';
 
@@ -210,3 +211,16 @@ test.skipIf(!existsSync('/usr/bin/bwrap'))(
   },
   30_000,
 );
+
+test.each<[JsonObject, RegExp | number]>([
+  [{}, 0],
+  [{ a: { command: '/usr/bin/a' }, b: { url: 'https://b.test/mcp' } }, 2],
+  [{ a: { command: 'a' } }, /tools\.mcp\.servers\.a must be/],
+  [{ a: { command: '/a', args: [1] } }, /must be/],
+  [{ a: { command: '/a', url: 'https://b.test/' } }, /must be/],
+  [{ a: 'npx a' }, /must be/],
+])('A12: MCP servers %j', (servers, expected) => {
+  const found = mcpServersOf(servers);
+  if (typeof expected === 'number') expect(unwrap(found, 'servers').size).toBe(expected);
+  else expect(found.ok ? '' : found.error.message).toMatch(expected);
+});

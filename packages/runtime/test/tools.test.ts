@@ -1,6 +1,8 @@
 /** Tools of a bundle: their file, their schemas, what a call comes to, and an MCP server for real. */
 import { existsSync } from 'node:fs';
 import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -9,6 +11,8 @@ import {
   type Caps,
   type Tool,
   callMcp,
+  callMcpOverHttp,
+  createFetcher,
   createSchemaChecks,
   missingGrant,
   noCaps,
@@ -161,6 +165,53 @@ describe('what a call comes to', () => {
 const python = '/usr/bin/python3';
 const signal = new AbortController().signal;
 const probe = await performExec({ clock: systemClock }, { command: '/usr/bin/env' }, { wallMsMax: 10_000 }, signal);
+
+describe('an MCP server that is reached by a URL', () => {
+  const serve = async (stream: boolean): Promise<{ url: string; seen: unknown[]; close: () => void }> => {
+    const seen: unknown[] = [];
+    const server = createServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      request.on('end', () => {
+        const { id, method, params } = JSON.parse(body) as { id?: number; method: string; params?: { name: string } };
+        seen.push([method, request.headers['mcp-session-id']]);
+        if (id === undefined) {
+          response.writeHead(202).end();
+          return;
+        }
+        const result =
+          method === 'initialize' ? { capabilities: {} } : { content: [{ type: 'text', text: `did ${params?.name}` }] };
+        const failed = params?.name === 'bad' ? { error: { code: -1, message: 'unknown tool' } } : { result };
+        const said = JSON.stringify({ jsonrpc: '2.0', id, ...failed });
+        response.writeHead(200, { 'mcp-session-id': 's1' });
+        response.end(stream ? `event: message\ndata: {"jsonrpc":"2.0","method":"x"}\n\ndata: ${said}\n\n` : said);
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const close = (): void => {
+      server.closeAllConnections();
+      server.close();
+    };
+    return { url: `http://127.0.0.1:${port}/mcp`, seen, close };
+  };
+
+  test.each([true, false])('an event stream (%s), a session, an error, and nobody there', async (stream) => {
+    await using fetcher = createFetcher({ clock: systemClock });
+    const { url, seen, close } = await serve(stream);
+    const ask = (tool: string): Promise<unknown> =>
+      callMcpOverHttp(fetcher, url, { tool, arguments: {} }, 10_000, new AbortController().signal);
+    expect(await ask('add')).toEqual({ ok: true, value: 'did add' });
+    expect(seen).toEqual([
+      ['initialize', undefined],
+      ['notifications/initialized', 's1'],
+      ['tools/call', 's1'],
+    ]);
+    expect(await ask('bad')).toMatchObject({ error: { message: expect.stringMatching(/unknown tool/) } });
+    close();
+    expect(await ask('add')).toMatchObject({ ok: false });
+  });
+});
 
 describe.skipIf(!probe.ok || !existsSync(python))('an MCP server (needs bubblewrap and python3)', async () => {
   const dir = await realpath(await mkdtemp(join(tmpdir(), 'rl-mcp-')));

@@ -119,7 +119,7 @@ export const configKeys: readonly KeyRow[] = [
     key: 'tools.mcp.servers',
     type: 'object',
     default: {},
-    about: 'MCP servers that tools of agents may use, by name: { command, args }.',
+    about: 'MCP servers that tools of agents may use, by name: { command, args } or { url }.',
   },
   {
     key: 'agents.search_dirs',

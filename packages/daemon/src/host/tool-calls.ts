@@ -19,6 +19,7 @@ import {
 } from '@runloop/core';
 import {
   callMcp,
+  callMcpOverHttp,
   type Fetcher,
   type McpServer,
   missingGrant,
@@ -75,8 +76,9 @@ export async function toolReferents(
   const found = planned(args, scope);
   if (!found.ok) return {};
   const { tool, plan } = found.value;
-  const command = plan.type === 'exec' ? plan.command : plan.type === 'mcp' ? mcpServers.get(plan.server)?.command : '';
-  const executable = command === undefined || command === '' ? {} : await commandReferents(command);
+  const server = plan.type === 'mcp' ? mcpServers.get(plan.server) : undefined;
+  const command = plan.type === 'exec' ? plan.command : server?.type === 'program' ? server.command : undefined;
+  const executable = command === undefined ? {} : await commandReferents(command);
   return { [`tool ${tool.id}`]: tool.digest, ...executable };
 }
 
@@ -147,7 +149,10 @@ async function transported(
         const hint = `name it in the configuration: tools.mcp.servers.${plan.server} = { command, args }`;
         return err(failure('ProviderUnavailable', `there is no MCP server ${plan.server} here`, { hint }));
       }
-      return callMcp(deps, server, plan, sandboxOf(deps, scope), signal);
+      const sandbox = sandboxOf(deps, scope);
+      return server.type === 'url'
+        ? callMcpOverHttp(deps.fetcher, server.url, plan, sandbox.wallMsMax, signal)
+        : callMcp(deps, server, plan, sandbox, signal);
     }
     default:
       return plan satisfies never;
@@ -197,17 +202,19 @@ function scrubbed(value: JsonValue, secrets: SecretsPort): JsonValue {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [secrets.scrub(key), scrubbed(item, secrets)]));
 }
 
-/** `tools.mcp.servers` of the configuration: `{name: {command, args}}`. */
+/** `tools.mcp.servers` of the configuration: `{name: {command, args} | {url}}`. */
 export function mcpServersOf(servers: JsonValue): Result<ReadonlyMap<string, McpServer>, Failure> {
   const found = new Map<string, McpServer>();
   for (const [name, given] of Object.entries(isJsonObject(servers) ? servers : {})) {
-    const { command, args = [] } = isJsonObject(given) ? given : {};
+    const { command, args = [], url } = isJsonObject(given) ? given : {};
     const isList = Array.isArray(args) && args.every((one) => typeof one === 'string');
-    if (typeof command !== 'string' || !command.startsWith('/') || !isList) {
-      const what = `tools.mcp.servers.${name} must be { command: "/abs/path", args: [texts] }`;
-      return err(failure('InvalidConfig', what, { hint: 'servers that are reached by a url are not supported yet' }));
+    if (typeof url === 'string' && command === undefined && URL.canParse(url)) found.set(name, { type: 'url', url });
+    else if (typeof command === 'string' && command.startsWith('/') && isList && url === undefined)
+      found.set(name, { type: 'program', command, args });
+    else {
+      const shapes = '{ command: "/abs/path", args: [texts] } or { url: "https://host/path" }';
+      return err(failure('InvalidConfig', `tools.mcp.servers.${name} must be ${shapes}`));
     }
-    found.set(name, { command, args: args });
   }
   return ok(found);
 }

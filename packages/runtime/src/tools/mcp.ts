@@ -14,22 +14,18 @@ import {
   err,
   failure,
   isJsonObject,
-  ok,
   parseJson,
 } from '@runloop/core';
 import { killGroup, type RunOptions, start } from '../exec/run-sandboxed.ts';
 import { sandboxed } from '../exec/sandbox.ts';
 import { mcpBytesMax } from '../limits.ts';
+import { type McpCall, answerOf, clientHello } from './mcp-message.ts';
 
-export type McpServer = { readonly command: string; readonly args: readonly string[] };
-export type McpCall = { readonly tool: string; readonly arguments: JsonObject };
+export type McpProgram = { readonly command: string; readonly args: readonly string[] };
 
-const protocolVersion = '2025-06-18';
-
-/** Answers the tool's structured content where it gives one, otherwise its text. */
 export async function callMcp(
   deps: { readonly clock: Clock },
-  server: McpServer,
+  server: McpProgram,
   call: McpCall,
   options: RunOptions,
   signal: AbortSignal,
@@ -74,21 +70,10 @@ export async function callMcp(
       }
     });
   }
-  const clientInfo = { name: 'runloop', version: '1' };
-  say({ id: 1, method: 'initialize', params: { protocolVersion, capabilities: {}, clientInfo } });
+  say({ id: 1, ...clientHello });
   const answer = await over.promise;
   signal.removeEventListener('abort', onAbort);
   killGroup(child);
   if (child.pid !== undefined) await closed;
   return answer;
-}
-
-function answerOf(tool: string, result: JsonValue): Result<JsonValue, Failure> {
-  const given = isJsonObject(result) ? result : {};
-  const content = Array.isArray(given['content']) ? (given['content'] as readonly JsonValue[]) : [];
-  const text = content.flatMap((part) =>
-    isJsonObject(part) && typeof part['text'] === 'string' ? [part['text']] : [],
-  );
-  if (given['isError'] === true) return err(failure('ProviderFailed', `${tool}: ${text.join('\n').slice(0, 1000)}`));
-  return ok(given['structuredContent'] ?? text.join('\n'));
 }
