@@ -23,14 +23,17 @@ import {
   type Cells,
   createCells,
   createFetcher,
+  createFiles,
   createKernel,
   createSchemaChecks,
+  type Files,
   type HostKey,
   hostKey,
   type McpServer,
   type SecretsPort,
 } from '@runloop/runtime';
 import { AgentRegistry } from './agents/registry.ts';
+import { agreementOperations } from './control/agreement-operations.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
 import { createControl } from './control/control.ts';
@@ -44,8 +47,10 @@ import { createModels, type Models } from './host/models.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, homeAt, makeHome, searchDirs } from './home/home.ts';
 import { LogFile } from './home/log-file.ts';
+import { Pins } from './home/pins.ts';
 import { EventFeed } from './runs/feed.ts';
 import { kernelPorts } from './runs/kernel-ports.ts';
+import type { HostPerformer } from './runs/ports.ts';
 import { Runs } from './runs/runs.ts';
 import { Slots } from './runs/slots.ts';
 import { Values } from './runs/values.ts';
@@ -179,6 +184,7 @@ type Engine = {
   readonly agents: AgentRegistry;
   readonly slots: Slots;
   readonly feed: EventFeed;
+  readonly pins: Pins;
   readonly bootId: string;
 };
 
@@ -201,19 +207,7 @@ function wireRuns(
   const values = new Values(kb);
   const feed = new EventFeed(clock, kb);
   const bootId = toHex(random.bytes(8));
-  const performer = createPerformer({
-    clock,
-    kb,
-    values,
-    models,
-    fetcher: opening.use(createFetcher({ clock })),
-    schemas: opening.use(createSchemaChecks({ clock })),
-    secrets: base.secrets,
-    mcpServers: base.mcpServers,
-    execTimeoutMs: config.runtime.exec_timeout_ms,
-    stateDir: options.root,
-    folders: () => [],
-  });
+  const performer = wirePerformer(deps, options, base, values, opening);
   const kernel = createKernel(
     kernelPorts({
       runOf: (traceId) => runs.get(traceId),
@@ -245,11 +239,60 @@ function wireRuns(
     },
     lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
   };
+  const pins = new Pins(home.trust);
+  const operator = {
+    confirms: config.security.confirm_external_actions,
+    trusts: (digest: string): boolean => pins.has('openings', digest),
+    declassifies: (digest: string): boolean => pins.has('declassifiers', digest),
+  };
   const runs = new Runs(
-    { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel, performer },
+    {
+      clock,
+      random,
+      log,
+      ledger: kb,
+      publisher,
+      slots,
+      values,
+      agents,
+      cells,
+      kernel,
+      performer,
+      operator,
+      homeDir: deps.env['HOME'] ?? '/nonexistent',
+    },
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
-  return { runs, cells, agents, slots, feed, bootId };
+  return { runs, cells, agents, slots, feed, pins, bootId };
+}
+
+/** Who performs what the kernel lets through. */
+function wirePerformer(
+  { clock, env }: DaemonDeps,
+  { config }: DaemonOptions,
+  { home, kb, models, secrets, mcpServers }: Base,
+  values: Values,
+  opening: AsyncDisposableStack,
+): HostPerformer {
+  return createPerformer({
+    clock,
+    kb,
+    values,
+    models,
+    secrets,
+    mcpServers,
+    files: filesOutside(home, env['PATH'] ?? ''),
+    fetcher: opening.use(createFetcher({ clock })),
+    schemas: opening.use(createSchemaChecks({ clock })),
+    execTimeoutMs: config.runtime.exec_timeout_ms,
+    hidden: [home.root, home.kb, home.keys, home.cache, home.store],
+  });
+}
+
+/** Files of granted directories, none of which is our own state. */
+function filesOutside(home: Home, path: string): Files {
+  const { root, kb, keys, cache, store, socket, logFile } = home;
+  return createFiles({ never: [root, kb, keys, cache, store, socket, logFile], commandDirs: path.split(':') });
 }
 
 /** The socket and the control operations behind it. */
@@ -298,6 +341,7 @@ function wireSessions(
     ...kbOperations(base.kb),
     ...agentOperations({ agents, cells }),
     ...modelOperations({ models: base.models, kb: base.kb }),
+    ...agreementOperations({ clock, kb: base.kb, pins: engine.pins }),
   });
   return createSessionServer({
     bus,

@@ -47,8 +47,7 @@ test.skipIf(!existsSync('/usr/bin/bwrap'))(
         return 1;
       },
       {
-        bundle: granted({ exec: [{ command, argv: ['{x}'] }] }),
-        folders: () => [{ path: dir, write: false }],
+        bundle: granted({ exec: [{ command, argv: ['{x}'] }], fs: [{ path: dir, write: false }] }),
       },
     );
     await boot.submit();

@@ -12,11 +12,11 @@ import {
   type Caps,
   type Cells,
   createFetcher,
-  createSchemaChecks,
-  type SchemaChecks,
+  createFiles,
   createKernel,
+  createSchemaChecks,
   type Fetcher,
-  type Folder,
+  type SchemaChecks,
   type HostAnswer,
   type HostCalls,
   noCaps,
@@ -25,14 +25,14 @@ import { memoryLog } from '@runloop/testkit';
 import { envSecrets } from '../src/host/env-secrets.ts';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
-import type { AgentSource, HostPerformer, RunLedger } from '../src/runs/ports.ts';
+import type { AgentSource, HostPerformer, OperatorWill, RunLedger } from '../src/runs/ports.ts';
 import { Runs, type Submission } from '../src/runs/runs.ts';
 import { Slots } from '../src/runs/slots.ts';
 import { metaOf, readRun } from '../src/runs/tape.ts';
 import { Values } from '../src/runs/values.ts';
 
 /** What an agent of these tests does; `call` throws what suspends or cancels it. */
-export type Script = (call: (op: string, args: JsonValue) => Promise<HostAnswer>) => Promise<JsonValue>;
+export type Script = (call: (op: string, args: JsonValue) => Promise<HostAnswer>, node: string) => Promise<JsonValue>;
 
 class Suspended extends Error {}
 
@@ -58,7 +58,7 @@ const usage = { wall_ms: 0, fuel: 0, memory_bytes: 0, hostcalls: 0, output_bytes
 
 function cellsOf(script: Script, port: string): Cells {
   return {
-    async run(_invocation, host: HostCalls, signal) {
+    async run(invocation, host: HostCalls, signal) {
       const gone = new Promise<never>((_, reject) => {
         signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true });
       });
@@ -69,7 +69,7 @@ function cellsOf(script: Script, port: string): Cells {
             const answer = await host.call(op, args, signal);
             if (answer.type === 'suspend') throw new Suspended(answer.reason);
             return answer;
-          }),
+          }, invocation.run.node),
         ]);
         return { type: 'succeeded', outputs: { [port]: [{ type: 'json', value }] }, usage };
       } catch (error) {
@@ -80,6 +80,7 @@ function cellsOf(script: Script, port: string): Cells {
     },
     warm: () => Promise.resolve(ok(undefined)),
     stats: () => ({ alive: 0, spare: 0, waiting: 0, started: 0 }),
+    pids: () => [],
     close: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -140,9 +141,10 @@ export class Place implements AsyncDisposable {
       port?: string;
       performer?: (real: HostPerformer) => HostPerformer;
       runsMax?: number;
+      caps?: Caps;
+      operator?: Partial<OperatorWill>;
       ledger?: (real: Kb) => RunLedger;
       nowMs?: () => number;
-      folders?: (caps: Caps) => readonly Folder[];
       bundle?: Bundle;
       env?: { readonly [name: string]: string };
     } = {},
@@ -150,19 +152,22 @@ export class Place implements AsyncDisposable {
     for (const before of this.#boots.splice(0)) before.close();
     const kb = this.#kb;
     const values = new Values(kb);
-    const models = { call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))) };
+    const models = {
+      clears: () => true,
+      call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))),
+    };
     const real = createPerformer({
       clock: systemClock,
       kb,
       values,
       models,
+      files: createFiles({ never: [this.#path], commandDirs: [] }),
       fetcher: this.#fetcher,
       schemas: this.#schemas,
       secrets: envSecrets(options.env ?? {}),
       mcpServers: new Map(),
       execTimeoutMs: 10_000,
-      stateDir: this.#path,
-      folders: options.folders ?? (() => []),
+      hidden: [this.#path],
     });
     const performer = options.performer?.(real) ?? real;
     const kernel = createKernel(kernelPorts({ runOf: (id) => runs.get(id), values, performer, log: () => undefined }));
@@ -175,10 +180,12 @@ export class Place implements AsyncDisposable {
         publisher: { published: () => undefined, lossy: () => undefined },
         slots: new Slots(4, 100_000),
         values,
-        agents: agentsOf(options.bundle ?? bundle),
+        agents: agentsOf(options.bundle ?? { ...bundle, caps: options.caps ?? bundle.caps }),
         cells: cellsOf(script, options.port ?? 'out'),
         kernel,
         performer,
+        homeDir: '/nonexistent',
+        operator: { confirms: true, trusts: () => false, declassifies: () => false, ...options.operator },
       },
       { runsMax: options.runsMax ?? 100, maxParallel: 4, bootId: 'boot' },
     );

@@ -3,7 +3,8 @@
  */
 export { type Bundle, type Anchor, type TrustPolicy, loadBundle } from './bundle.ts';
 export { type Manifest, type Ports, parseManifest } from './manifest.ts';
-export { type Caps, type ExecGrant, type Domains, noCaps, parseCaps, narrow } from './caps.ts';
+export { type Caps, type ExecGrant, type Domains, noCaps, parseCaps, narrow, expandHome } from './caps.ts';
+export { type FsGrant, grantFor, isWithin } from './files/fs-grants.ts';
 export { type HostKey, hostKey, publicKeyId, publicKeyOf } from './keys.ts';
 export { type BuildOptions, buildAgent, signBundle } from './build-agent.ts';
 export { type AgentLimits, defaultAgentLimits, agentLimitsMax } from './limits.ts';
@@ -25,6 +26,7 @@ export {
   type KernelPorts,
   type KernelContext,
   type CallContext,
+  type PerformContext,
   type CallRecord,
   type CallResult,
   type RecordedCall,
@@ -35,6 +37,7 @@ export {
   createKernel,
 } from './kernel/kernel.ts';
 export { type RetryClass, type CapabilityKey, type Operation, operation, operationNames } from './kernel/operations.ts';
+export { type Sink, capsFlow, leakOf, taintOf } from './kernel/flow.ts';
 export { type CallPlace, callId } from './kernel/call-id.ts';
 export { type ExecOptions, performExec } from './exec/perform-exec.ts';
 export { type Fetcher, type FetcherDeps, createFetcher } from './net/fetch.ts';
@@ -48,5 +51,5 @@ export { callMcp } from './tools/mcp.ts';
 export { callMcpOverHttp } from './tools/mcp-http.ts';
 export { type McpServer } from './tools/mcp-message.ts';
 export { type SchemaChecks, createSchemaChecks } from './tools/schema-checks.ts';
-export { type Folder } from './exec/sandbox.ts';
 export { type Profile, seccompFilter } from './seccomp/profiles.ts';
+export { type Files, type FilesOptions, type FileCall, createFiles } from './files/files.ts';

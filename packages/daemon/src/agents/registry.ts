@@ -24,7 +24,7 @@ import {
   toHex,
 } from '@runloop/core';
 import type { AgentInterface } from '@runloop/openings';
-import { buildAgent, type Bundle, type HostKey, loadBundle } from '@runloop/runtime';
+import { buildAgent, type Bundle, capsFlow, type HostKey, loadBundle } from '@runloop/runtime';
 import type { AgentSource } from '../runs/ports.ts';
 import { stampOf } from './file-stamps.ts';
 
@@ -210,8 +210,14 @@ export class AgentRegistry implements AgentSource {
 }
 
 export function interfaceOf(bundle: Bundle): AgentInterface {
-  const { name, ports, withSchema } = bundle;
-  return { name, in: ports.in, out: ports.out, ...(withSchema === undefined ? {} : { withSchema }) };
+  const { name, ports, withSchema, caps } = bundle;
+  return {
+    name,
+    in: ports.in,
+    out: ports.out,
+    flow: capsFlow(caps),
+    ...(withSchema === undefined ? {} : { withSchema }),
+  };
 }
 
 /** What a build depends on: the agent's own files and the SDK's. */

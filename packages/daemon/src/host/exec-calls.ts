@@ -2,16 +2,15 @@
  * exec.run: one granted command in the sandbox, with the agent's own folders and never the state directory.
  */
 import { type Clock, isJsonObject, type JsonObject } from '@runloop/core';
-import { type Caps, executableDigest, type Folder, performExec, type Referents } from '@runloop/runtime';
+import { executableDigest, performExec, type Referents } from '@runloop/runtime';
 import type { CallScope, Performed } from '../runs/ports.ts';
 import { told } from './telling.ts';
 
 export type ExecCallDeps = {
   readonly clock: Clock;
   readonly execTimeoutMs: number;
-  readonly stateDir: string;
-  /** The folders that these capabilities grant. */
-  readonly folders: (caps: Caps) => readonly Folder[];
+  /** Folders that no command sees, whatever is granted. */
+  readonly hidden: readonly string[];
 };
 
 export async function performCommand(
@@ -26,9 +25,7 @@ export async function performCommand(
   const code = result.ok && isJsonObject(result.value) ? result.value['exit_code'] : undefined;
   return told(result, scope, {
     op: 'exec.run',
-    cap: 'exec',
     target: String(args['command']),
-    args,
     startedMs,
     endedMs: clock.monotonicMs(),
     ...(code === undefined ? {} : { more: { exit_code: code } }),
@@ -36,10 +33,10 @@ export async function performCommand(
 }
 
 export function sandboxOf(
-  { execTimeoutMs, stateDir, folders }: ExecCallDeps,
+  { execTimeoutMs, hidden }: ExecCallDeps,
   { caps }: CallScope,
-): { readonly wallMsMax: number; readonly folders: readonly Folder[]; readonly hidden: readonly string[] } {
-  return { wallMsMax: execTimeoutMs, folders: folders(caps), hidden: [stateDir] };
+): { readonly wallMsMax: number; readonly folders: CallScope['caps']['fs']; readonly hidden: readonly string[] } {
+  return { wallMsMax: execTimeoutMs, folders: caps.fs, hidden };
 }
 
 export async function commandReferents(command: string): Promise<Referents> {

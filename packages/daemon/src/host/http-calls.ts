@@ -32,9 +32,7 @@ export async function performHttp(
   const status = answer.ok && isJsonObject(answer.value) ? answer.value['status'] : undefined;
   return told(result, scope, {
     op: 'http.fetch',
-    cap: 'net',
     target: `${method} ${new URL(url).host}`,
-    args,
     startedMs,
     endedMs: clock.monotonicMs(),
     ...(status === undefined ? {} : { more: { status } }),

@@ -72,6 +72,7 @@ export function createModels({ clock, random, log, secrets }: ModelsDeps, config
       const { called, latency: _, ...answer } = done.value;
       return ok({ answer: answer, called });
     },
+    clears: (model) => broker.clears(model),
     list() {
       const { prices_date, rows } = broker.models();
       return { prices_date, models: rows };
@@ -85,7 +86,7 @@ async function closeOf(broker: Broker): Promise<void> {
   await broker.close();
 }
 
-function contextOf({ traceId, node, bundle, budgets }: CallScope): CallContext {
+function contextOf({ traceId, node, bundle, budgets, label, approved }: CallScope): CallContext {
   const granted = bundle.caps.model === false ? undefined : bundle.caps.model;
   const agentUsd = granted?.usd_per_run;
   return {
@@ -93,6 +94,8 @@ function contextOf({ traceId, node, bundle, budgets }: CallScope): CallContext {
     node,
     agent: bundle.name,
     owner: bundle.name,
+    secrecy: label.secrecy,
+    agreed: approved,
     budgets: {
       run: {
         tokens: budgets.runTokens,

@@ -102,9 +102,7 @@ export async function performTool(
     scope,
     {
       op: 'tools.call',
-      cap: 'tools',
       target: tool.id,
-      args,
       startedMs,
       endedMs: deps.clock.monotonicMs(),
       more: { transport: plan.type },

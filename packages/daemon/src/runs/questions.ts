@@ -10,6 +10,7 @@ import {
   digestJson,
   type Failure,
   failure,
+  isClean,
   type JsonValue,
   newActionId,
   type Random,
@@ -17,6 +18,7 @@ import {
 } from '@runloop/core';
 import type { ApprovalRequest } from '@runloop/runtime';
 import type { RunDriver } from './driver.ts';
+import { lineageOf } from './lineage.ts';
 import type { RunDraft } from './ports.ts';
 
 /** How long a question waits for an answer. */
@@ -40,8 +42,11 @@ export class Questions {
     this.#onConfirm = onConfirm;
   }
 
-  /** Asks for an action once; answers what has been decided, or that somebody must. */
-  async ask(asker: Asker, request: ApprovalRequest, why = ''): Promise<Answer> {
+  /**
+   * Asks for an action once; answers what has been decided, or that somebody must. `passedBy` names the setting that lets
+   * it pass unasked.
+   */
+  async ask(asker: Asker, request: ApprovalRequest, why = '', passedBy?: string): Promise<Answer> {
     const { referents = {} } = request;
     const known = this.#driver.actions.ofCall(request.call);
     const changed = known !== undefined && digestJson(known.meta['referents'] ?? {}) !== digestJson(referents);
@@ -62,6 +67,10 @@ export class Questions {
       args: request.args,
       ...(Object.keys(referents).length === 0 ? {} : { referents }),
       expires_ms: expiresMs,
+      ...(isClean(request.label) && request.leak === undefined
+        ? {}
+        : { flow: lineageOf(request.label, asker.node, this.#driver.state) }),
+      ...(request.leak === undefined ? {} : { leak: request.leak }),
     };
     const drafts: RunDraft[] = [
       ...(known?.decision === undefined && known !== undefined
@@ -70,10 +79,12 @@ export class Questions {
       { kind: 'action.requested', level: 'warn', message: `${asker.node} asks to ${showLine(what)}.`, meta },
     ];
     const isFull = this.#driver.actions.pending().length >= pendingActionsMax;
-    const denied = isFull || this.#onConfirm === 'deny';
+    const denied = passedBy === undefined && (isFull || this.#onConfirm === 'deny');
     if (denied) drafts.push(decided(action, request.args_hash, 'deny', isFull ? 'pending_actions_max' : 'on_confirm'));
+    if (passedBy !== undefined) drafts.push(decided(action, request.args_hash, 'approve', passedBy));
     const recorded = await this.#driver.record(drafts);
     if (!recorded.ok) throw new Error(recorded.error.message);
+    if (passedBy !== undefined) return { type: 'approved' };
     if (denied) return { type: 'denied' };
     this.expireLater(action, request.args_hash, expiresMs);
     return { type: 'pending', action };

@@ -9,18 +9,17 @@
  *
  * The kernel cannot filter a child's hosts, so there is no network, whatever `net` grants.
  */
-import { closeSync, constants, openSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readlinkSync } from 'node:fs';
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
 import { execFileBytesMax, execFilesOpenMax, execProcessesMax, execScratchBytesMax } from '../limits.ts';
+import { type FsGrant } from '../files/fs-grants.ts';
 import { seccompFilter } from '../seccomp/profiles.ts';
-
-export type Folder = { readonly path: string; readonly write: boolean };
 
 export type SandboxOptions = {
   /** Absolute path of bubblewrap. */
   readonly bwrap?: string | undefined;
   /** Host folders that the command may use. */
-  readonly folders?: readonly Folder[];
+  readonly folders?: readonly FsGrant[];
   /** Folders that it never sees, wherever a grant may lie: the state directory. */
   readonly hidden?: readonly string[];
 };
@@ -66,15 +65,16 @@ export function sandboxed(
   using opened = new DisposableStack();
   const descriptors: number[] = [];
   const binds: string[] = [];
-  for (const { path, write } of folders) {
+  // A folder inside another is bound after it: the deepest grant that holds a path decides.
+  for (const { path, write } of [...folders].sort((a, b) => a.path.length - b.path.length)) {
     const folder = openFolder(path);
     if (!folder.ok) return folder;
     const fd = opened.adopt(folder.value, closeSync);
     binds.push(write ? '--bind-fd' : '--ro-bind-fd', String(filterDescriptor + 1 + descriptors.length), path);
     descriptors.push(fd);
   }
-  const covers = hidden.filter((path) =>
-    folders.some((folder) => path === folder.path || path.startsWith(`${folder.path}/`)),
+  const covers = hidden.filter(
+    (path) => existsSync(path) && folders.some((folder) => path === folder.path || path.startsWith(`${folder.path}/`)),
   );
   const mounts = [
     ...programs,
