@@ -82,6 +82,10 @@ export function showAction(tools: Tools, meta: JsonObject): void {
       for (const line of more) screen.note(`      ${line}`);
     }
   }
+  const { referents } = meta;
+  for (const [what, digest] of Object.entries(isJsonObject(referents) ? referents : {})) {
+    screen.note(`    ${showLine(what)}: ${showLine(String(digest))}`);
+  }
   for (const line of lineage(meta)) screen.note(screen.paint('yellow', `    ${line}`));
   screen.note(
     screen.paint(

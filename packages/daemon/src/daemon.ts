@@ -22,11 +22,15 @@ import { createRegistry, schema } from '@runloop/rmp';
 import {
   type Cells,
   createCells,
+  createFetcher,
   createFiles,
   createKernel,
+  createSchemaChecks,
   type Files,
   type HostKey,
   hostKey,
+  type McpServer,
+  type SecretsPort,
 } from '@runloop/runtime';
 import { AgentRegistry } from './agents/registry.ts';
 import { agreementOperations } from './control/agreement-operations.ts';
@@ -37,6 +41,8 @@ import { daemonOperations } from './control/daemon-operations.ts';
 import { kbOperations } from './control/kb-operations.ts';
 import { modelOperations } from './control/model-operations.ts';
 import { runOperations } from './control/run-operations.ts';
+import { envSecrets } from './host/env-secrets.ts';
+import { mcpServersOf } from './host/tool-calls.ts';
 import { createModels, type Models } from './host/models.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, homeAt, makeHome, searchDirs } from './home/home.ts';
@@ -44,6 +50,7 @@ import { LogFile } from './home/log-file.ts';
 import { Pins } from './home/pins.ts';
 import { EventFeed } from './runs/feed.ts';
 import { kernelPorts } from './runs/kernel-ports.ts';
+import type { HostPerformer } from './runs/ports.ts';
 import { Runs } from './runs/runs.ts';
 import { Slots } from './runs/slots.ts';
 import { Values } from './runs/values.ts';
@@ -126,6 +133,8 @@ type Base = {
   readonly hostKey: HostKey;
   readonly tokens: Tokens;
   readonly models: Models;
+  readonly secrets: SecretsPort;
+  readonly mcpServers: ReadonlyMap<string, McpServer>;
 };
 
 /** What everything else stands on: logs, the ledger with its lock, keys, tokens, the broker. */
@@ -150,10 +159,23 @@ async function openBase(
   if (!key.ok) return key;
   const tokens = openTokens({ stateDir: root, clock, random });
   if (!tokens.ok) return tokens;
-  const models = createModels({ clock, random, log, env: deps.env }, config);
+  const mcpServers = mcpServersOf(config.tools.mcp.servers);
+  if (!mcpServers.ok) return mcpServers;
+  const secrets = envSecrets(deps.env);
+  const models = createModels({ clock, random, log, secrets }, config);
   if (!models.ok) return models;
   opening.defer(() => models.value.close());
-  return ok({ home, log, agentLog, kb: kb.value, hostKey: key.value, tokens: tokens.value, models: models.value });
+  return ok({
+    home,
+    log,
+    agentLog,
+    kb: kb.value,
+    hostKey: key.value,
+    tokens: tokens.value,
+    models: models.value,
+    secrets,
+    mcpServers: mcpServers.value,
+  });
 }
 
 type Engine = {
@@ -185,9 +207,7 @@ function wireRuns(
   const values = new Values(kb);
   const feed = new EventFeed(clock, kb);
   const bootId = toHex(random.bytes(8));
-  const files = filesOutside(home, deps.env['PATH'] ?? '');
-  const execTimeoutMs = config.runtime.exec_timeout_ms;
-  const performer = createPerformer({ clock, kb, values, models, files, execTimeoutMs });
+  const performer = wirePerformer(deps, options, base, values, opening);
   const kernel = createKernel(
     kernelPorts({
       runOf: (traceId) => runs.get(traceId),
@@ -244,6 +264,29 @@ function wireRuns(
     { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
   );
   return { runs, cells, agents, slots, feed, pins, bootId };
+}
+
+/** Who performs what the kernel lets through. */
+function wirePerformer(
+  { clock, env }: DaemonDeps,
+  { config }: DaemonOptions,
+  { home, kb, models, secrets, mcpServers }: Base,
+  values: Values,
+  opening: AsyncDisposableStack,
+): HostPerformer {
+  return createPerformer({
+    clock,
+    kb,
+    values,
+    models,
+    secrets,
+    mcpServers,
+    files: filesOutside(home, env['PATH'] ?? ''),
+    fetcher: opening.use(createFetcher({ clock })),
+    schemas: opening.use(createSchemaChecks({ clock })),
+    execTimeoutMs: config.runtime.exec_timeout_ms,
+    hidden: [home.root, home.kb, home.keys, home.cache, home.store],
+  });
 }
 
 /** Files of granted directories, none of which is our own state. */

@@ -13,6 +13,7 @@ import { peerCredentials } from '@runloop/sdk';
 import { load } from 'js-yaml';
 import { openDaemon } from './daemon.ts';
 import { createCollect } from './home/collect.ts';
+import { closeInherited } from './home/inherited.ts';
 import { checkoutRoot } from './home/home.ts';
 import { version } from './version.ts';
 
@@ -38,6 +39,7 @@ export async function serve(): Promise<number> {
   });
   if (values.help === true) return say(usage);
   if (values.version === true) return say(`${version}\n`);
+  closeInherited();
   const { env } = process;
   const root =
     values.home ?? env['RUNLOOP_HOME'] ?? (values.system === true ? '/var/lib/runloop' : join(homedir(), '.runloop'));

@@ -8,16 +8,21 @@ import { join } from 'node:path';
 import { digestText, err, failure, type JsonValue, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
 import { type Kb, openKb, type StoredEvent } from '@runloop/kb';
 import {
-  type Caps,
   type Bundle,
+  type Caps,
   type Cells,
+  createFetcher,
   createFiles,
   createKernel,
+  createSchemaChecks,
+  type Fetcher,
+  type SchemaChecks,
   type HostAnswer,
   type HostCalls,
   noCaps,
 } from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
+import { envSecrets } from '../src/host/env-secrets.ts';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
 import type { AgentSource, HostPerformer, OperatorWill, RunLedger } from '../src/runs/ports.ts';
@@ -81,7 +86,7 @@ function cellsOf(script: Script, port: string): Cells {
   };
 }
 
-const agentsOf = (caps: Caps): AgentSource => ({
+const agentsOf = (agent: Bundle): AgentSource => ({
   interfaces: () =>
     Promise.resolve(
       ok(
@@ -91,8 +96,8 @@ const agentsOf = (caps: Caps): AgentSource => ({
         ]),
       ),
     ),
-  pin: () => Promise.resolve(ok({ ...bundle, caps })),
-  pinned: () => Promise.resolve(ok({ ...bundle, caps })),
+  pin: () => Promise.resolve(ok(agent)),
+  pinned: () => Promise.resolve(ok(agent)),
 });
 
 export type Boot = {
@@ -108,6 +113,8 @@ export class Place implements AsyncDisposable {
   readonly #path: string;
   readonly #kb: Kb;
   readonly #boots: Runs[] = [];
+  readonly #fetcher: Fetcher = createFetcher({ clock: systemClock });
+  readonly #schemas: SchemaChecks = createSchemaChecks({ clock: systemClock });
 
   private constructor(path: string, kb: Kb) {
     this.#path = path;
@@ -138,6 +145,8 @@ export class Place implements AsyncDisposable {
       operator?: Partial<OperatorWill>;
       ledger?: (real: Kb) => RunLedger;
       nowMs?: () => number;
+      bundle?: Bundle;
+      env?: { readonly [name: string]: string };
     } = {},
   ): Promise<Boot> {
     for (const before of this.#boots.splice(0)) before.close();
@@ -147,8 +156,19 @@ export class Place implements AsyncDisposable {
       clears: () => true,
       call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))),
     };
-    const files = createFiles({ never: [this.#path], commandDirs: [] });
-    const real = createPerformer({ clock: systemClock, kb, values, models, files, execTimeoutMs: 1000 });
+    const real = createPerformer({
+      clock: systemClock,
+      kb,
+      values,
+      models,
+      files: createFiles({ never: [this.#path], commandDirs: [] }),
+      fetcher: this.#fetcher,
+      schemas: this.#schemas,
+      secrets: envSecrets(options.env ?? {}),
+      mcpServers: new Map(),
+      execTimeoutMs: 10_000,
+      hidden: [this.#path],
+    });
     const performer = options.performer?.(real) ?? real;
     const kernel = createKernel(kernelPorts({ runOf: (id) => runs.get(id), values, performer, log: () => undefined }));
     const runs: Runs = new Runs(
@@ -160,7 +180,7 @@ export class Place implements AsyncDisposable {
         publisher: { published: () => undefined, lossy: () => undefined },
         slots: new Slots(4, 100_000),
         values,
-        agents: agentsOf(options.caps ?? bundle.caps),
+        agents: agentsOf(options.bundle ?? { ...bundle, caps: options.caps ?? bundle.caps }),
         cells: cellsOf(script, options.port ?? 'out'),
         kernel,
         performer,
@@ -204,6 +224,8 @@ export class Place implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const runs of this.#boots) runs.close();
+    await this.#fetcher[Symbol.asyncDispose]();
+    await this.#schemas[Symbol.asyncDispose]();
     await this.#kb[Symbol.asyncDispose]();
     rmSync(this.#path, { recursive: true, force: true });
   }

@@ -27,6 +27,7 @@ import { parseCaps } from './caps.ts';
 import { publicKeyOf } from './keys.ts';
 import { bundleBytesMax, bundleFilesMax } from './limits.ts';
 import { type Manifest, parseManifest } from './manifest.ts';
+import { type Tool, parseTools } from './tools/tools-file.ts';
 
 export type Anchor = { readonly name: string; readonly key: string };
 /** Who may sign. Bundles of `trusted` anchors share cells with their own kind; all others must be refused by the caller. */
@@ -42,6 +43,8 @@ export type Bundle = {
   readonly ports: Manifest['ports'];
   readonly withSchema?: JsonObject;
   readonly caps: Caps;
+  /** What `tools.json` declares. */
+  readonly tools?: readonly Tool[];
   readonly component: { readonly path: string; readonly digest: Digest };
   readonly signer: string;
   readonly trusted: boolean;
@@ -93,6 +96,8 @@ export async function loadBundle(dir: string, trust: TrustPolicy): Promise<Resul
   if (manifest.value.entryDigest !== undefined && manifest.value.entryDigest !== componentDigest) {
     return refuse('DigestMismatch', 'the component is not the one that manifest.toml names');
   }
+  const tools = bundleTools(manifest.value, found.value, listed);
+  if (!tools.ok) return refuse(tools.error.code, tools.error.message);
   const { name, version, kind, ports, withSchema } = manifest.value;
   return ok({
     name,
@@ -103,10 +108,26 @@ export async function loadBundle(dir: string, trust: TrustPolicy): Promise<Resul
     ports,
     ...(withSchema === undefined ? {} : { withSchema }),
     caps: caps.value,
+    ...(tools.value === undefined ? {} : { tools: tools.value }),
     component: { path: join(dir, manifest.value.entry), digest: componentDigest as Digest },
     signer: anchor.name,
     trusted: true,
   });
+}
+
+/** The tools of the file that the manifest names, or of tools.json where there is one. */
+function bundleTools(
+  { tools }: Manifest,
+  files: ReadonlyMap<string, Uint8Array>,
+  listed: ReadonlyMap<string, string>,
+): Result<readonly Tool[] | undefined, Failure> {
+  const path = tools?.path ?? 'tools.json';
+  const bytes = files.get(path);
+  if (bytes === undefined)
+    return tools === undefined ? ok(undefined) : err(failure('InvalidBundle', `${path} is named and missing`));
+  if (tools?.digest !== undefined && tools.digest !== listed.get(path))
+    return err(failure('DigestMismatch', `${path} is not the one that manifest.toml names`));
+  return parseTools(text(bytes));
 }
 
 function signer(bytes: Uint8Array, signature: Uint8Array, trust: TrustPolicy): Anchor | undefined {

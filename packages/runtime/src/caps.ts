@@ -8,7 +8,9 @@
  */
 import { parse } from 'smol-toml';
 import { type Failure, type Result, err, failure, isJsonObject, nearest, ok } from '@runloop/core';
+import { templateFault } from './exec/argv-template.ts';
 import { type FsGrant, expandGrants, grantedDirectory, narrowGrants } from './files/fs-grants.ts';
+import { netGrantFault } from './net/net-grants.ts';
 import { type AgentLimits, agentLimitsMax, defaultAgentLimits } from './limits.ts';
 
 export type ExecGrant = { readonly command: string; readonly argv: readonly string[] };
@@ -84,7 +86,7 @@ function read(given: { readonly [key: string]: unknown }): Caps {
   const mail = given['mail'] === undefined ? undefined : mailGrant(given['mail']);
   return {
     fs: fsGrants(given['fs']),
-    net: strings(given['net'], 'net'),
+    net: netGrants(given['net']),
     time: flag(given['time'], 'time'),
     kb_read: domains(given['kb_read'], 'kb_read'),
     kb_write: domains(given['kb_write'], 'kb_write'),
@@ -103,6 +105,13 @@ function strings(value: unknown, key: string): readonly string[] {
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && item !== ''))
     throw new Wrong(`"${key}" must be a list of texts`);
   return value as readonly string[];
+}
+
+function netGrants(value: unknown): readonly string[] {
+  const grants = strings(value, 'net');
+  const fault = grants.map(netGrantFault).find((one) => one !== undefined);
+  if (fault !== undefined) throw new Wrong(`"net": ${fault}`);
+  return grants;
 }
 
 function flag(value: unknown, key: string): boolean {
@@ -159,7 +168,10 @@ function execGrants(value: unknown): readonly ExecGrant[] {
     const { command } = item;
     if (typeof command !== 'string' || !command.startsWith('/') || command.includes('\0'))
       throw new Wrong('"exec.command" must be an absolute path');
-    return { command, argv: strings(item['argv'], 'exec.argv') };
+    const argv = strings(item['argv'], 'exec.argv');
+    const fault = argv.map(templateFault).find((one) => one !== undefined);
+    if (fault !== undefined) throw new Wrong(`"exec.argv": ${fault}`);
+    return { command, argv };
   });
 }
 

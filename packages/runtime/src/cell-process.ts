@@ -11,7 +11,7 @@ import { setPriority } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type Failure, failure } from '@runloop/core';
 import { type Channel, type Message, createChannel, say } from './channel.ts';
-import { type Launcher, bareLauncher } from './launcher.ts';
+import { type Launcher, bareLauncher, giveFilter } from './launcher.ts';
 import { cellHeapMib, channelBodyBytesMax, fuelPerCpuMs, longTurnNice, sharedTurnMs } from './limits.ts';
 import type { PreparedComponent } from './prepared.ts';
 
@@ -63,12 +63,13 @@ export class CellProcess {
     const permissions = ['--permission', ...readable.map((path) => `--allow-fs-read=${path}`)];
     const guards = ['--disable-sigusr1', '--no-warnings', '--no-deprecation', `--max-old-space-size=${heapMib}`];
     const nodeArgs = [...permissions, ...guards, programPath];
-    const { file, args } = launcher.command(nodeArgs, [...program, `${cacheDir}/prepared/${key}`]);
+    const { file, args, filter } = launcher.command(nodeArgs, [...program, `${cacheDir}/prepared/${key}`]);
     this.#child = spawn(file, args, {
       env: {},
       cwd: '/',
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', ...(filter === undefined ? [] : (['pipe'] as const))],
     });
+    giveFilter(this.#child, filter);
     this.#wire = this.#child.stdio[3] as Duplex;
     this.#wire.on('data', (chunk: Buffer) => this.#receive(chunk));
     this.#wire.on('error', () => {});

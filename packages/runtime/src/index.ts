@@ -31,6 +31,7 @@ export {
   type CallResult,
   type RecordedCall,
   type ApprovalRequest,
+  type Referents,
   type CapAudit,
   type Divergence,
   createKernel,
@@ -38,5 +39,17 @@ export {
 export { type RetryClass, type CapabilityKey, type Operation, operation, operationNames } from './kernel/operations.ts';
 export { type Sink, capsFlow, leakOf, taintOf } from './kernel/flow.ts';
 export { type CallPlace, callId } from './kernel/call-id.ts';
-export { type ExecOptions, performExec } from './perform-exec.ts';
+export { type ExecOptions, performExec } from './exec/perform-exec.ts';
+export { type Fetcher, type FetcherDeps, createFetcher } from './net/fetch.ts';
+export { type FetchRequest, parseFetch } from './net/request.ts';
+export { executableDigest } from './exec/executable.ts';
+export { type Verdict } from './kernel/grants.ts';
+export { type SecretUse, type SecretsPort } from './secrets-port.ts';
+export { type Tool, type Transport, parseTools, secretsIn } from './tools/tools-file.ts';
+export { type ToolPlan, missingGrant, planTool } from './tools/tool-plan.ts';
+export { callMcp } from './tools/mcp.ts';
+export { callMcpOverHttp } from './tools/mcp-http.ts';
+export { type McpServer } from './tools/mcp-message.ts';
+export { type SchemaChecks, createSchemaChecks } from './tools/schema-checks.ts';
+export { type Profile, seccompFilter } from './seccomp/profiles.ts';
 export { type Files, type FilesOptions, type FileCall, createFiles } from './files/files.ts';

@@ -68,6 +68,41 @@ export const bundleBytesMax: number = 256 * 1024 * 1024;
 export const tapeCallsMax = 100_000;
 /** What a child of exec may print on each stream. */
 export const execOutputBytesMax: number = 256 * 1024;
+/** `tools.json`, and the tools in it. */
+export const toolsFileBytesMax: number = 256 * 1024;
+export const toolsMax = 64;
+/** A schema of a bundle: how deep it goes, and of how many parts it is. */
+export const schemaDepthMax = 32;
+export const schemaPartsMax = 2_000;
+/** One check of a value: its time, what its thread may hold, and how long that may take to start. */
+export const schemaMsMax = 1_000;
+export const schemaThreadMib = 64;
+export const schemaStartMsMax = 10_000;
+/** What an MCP server may say in one call. */
+export const mcpBytesMax: number = 1024 * 1024;
+/** Body of a request of http.fetch. */
+export const httpRequestBytesMax: number = 1024 * 1024;
+/** Headers that an agent may set. */
+export const httpRequestHeadersMax = 64;
+/** Body of an answer, decoded; the rest is not read. */
+export const httpBodyBytesMax: number = 1024 * 1024;
+/** Headers of an answer. */
+export const httpHeaderBytesMax: number = 32 * 1024;
+export const httpRedirectsMax = 5;
+export const httpConnectMsMax = 10_000;
+/** All of a request: what an agent gets when it says nothing, and what it may ask for. */
+export const httpMsDefault = 30_000;
+export const httpMsMax = 120_000;
+/** Origins to which connections are kept. */
+export const httpOriginsMax = 1024;
+/** Processes and threads of one command. */
+export const execProcessesMax = 256;
+/** Descriptors that each of its processes may hold. */
+export const execFilesOpenMax = 256;
+/** A file that it writes. */
+export const execFileBytesMax: number = 256 * 1024 * 1024;
+/** What it may leave in /tmp, and in /dev/shm. */
+export const execScratchBytesMax: number = 64 * 1024 * 1024;
 /** What one call reads of a file, or writes to it. */
 export const fileReadBytesMax: number = 256 * 1024;
 export const fileWriteBytesMax: number = 256 * 1024;

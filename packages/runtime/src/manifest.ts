@@ -31,6 +31,7 @@ export type Manifest = {
   readonly ports: Ports;
   readonly withSchema?: JsonObject;
   readonly capsFile: string;
+  readonly tools?: { readonly path: string; readonly digest?: string };
 };
 
 const semver = /^\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?$/;
@@ -61,6 +62,8 @@ export function parseManifest(text: string): Result<Manifest, Failure> {
   const capsFile = object(root['caps'])['file'] ?? 'policy.caps';
   if (typeof capsFile !== 'string' || !insidePath.test(capsFile))
     return refuse('caps.file must be a path inside the bundle');
+  const tools = toolsArtifact(object(root['artifacts'])['tools']);
+  if (!tools.ok) return tools;
   const ports = object(root['ports']);
   const inward = portTypes(ports['in'], 'in');
   if (!inward.ok) return inward;
@@ -76,7 +79,17 @@ export function parseManifest(text: string): Result<Manifest, Failure> {
     ports: { in: inward.value, out: outward.value },
     ...(isJsonObject(withSchema) ? { withSchema } : {}),
     capsFile,
+    ...(tools.value === undefined ? {} : { tools: tools.value }),
   });
+}
+
+function toolsArtifact(value: JsonValue | undefined): Result<Manifest['tools'], Failure> {
+  if (value === undefined) return ok(undefined);
+  const { path = 'tools.json', blake3, version = 1 } = object(value);
+  if (typeof path !== 'string' || !insidePath.test(path))
+    return refuse('artifacts.tools.path must be a path inside the bundle');
+  if (version !== 1) return refuse('artifacts.tools.version must be 1');
+  return ok(typeof blake3 === 'string' ? { path, digest: blake3 } : { path });
 }
 
 function refuse(why: string): Result<never, Failure> {

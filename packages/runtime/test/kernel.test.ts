@@ -1,19 +1,19 @@
 /** The kernel over ports that record what they were asked, in order. */
 import { describe, expect, test } from 'vitest';
-import { type JsonValue, digestJson, systemClock } from '@runloop/core';
+import { type JsonValue, digestJson } from '@runloop/core';
 import {
   type CallResult,
   type Caps,
   type KernelContext,
   type KernelDoor,
   type RecordedCall,
+  type Verdict,
   createKernel,
   narrow,
   noCaps,
   operation,
   operationNames,
   parseCaps,
-  performExec,
 } from '../src/index.ts';
 import { matches } from '../src/kernel/grants.ts';
 
@@ -65,6 +65,9 @@ type Options = {
   readonly mode?: 'live' | 'replay';
   readonly decision?: 'approved' | 'denied' | 'pending';
   readonly perform?: CallResult;
+  /** What the arguments refer to, one answer for each time that it is asked. */
+  readonly referents?: { readonly [what: string]: string }[];
+  readonly missing?: Verdict;
   readonly latent?: boolean;
 };
 
@@ -92,10 +95,14 @@ function open(options: Options = {}): {
     cleared: () => true,
     approvals: {
       ask: async (request) => {
-        trail.push(`ask ${request.op}`);
+        trail.push(
+          `ask ${request.op}${request.referents?.['x'] === undefined ? '' : ` with ${request.referents['x']}`}`,
+        );
         return options.decision ?? 'approved';
       },
     },
+    missing: () => options.missing,
+    referents: async () => options.referents?.shift() ?? {},
     leaves: () => Promise.resolve(options.latent === true),
     perform: async (op, _args, { approved }) => {
       trail.push(`perform ${op}${approved && op.startsWith('fs.') ? ' with approval' : ''}`);
@@ -253,6 +260,8 @@ describe('grants', () => {
     ['limits = { memory_mib = 100000 }', /more than 1024/],
     ['limits = { memory_mib = 0 }', /1 or more/],
     ['exec = [{ command = "git" }]', /absolute/],
+    ['exec = [{ command = "/bin/tar", argv = ["--file={path}"] }]', /one whole argument/],
+    ['exec = [{ command = "/bin/tar", argv = ["{path:text}"] }]', /one whole argument/],
     ['= 3', /policy.caps/],
   ])('policy.caps %s is an error', (text, expected) => {
     const parsed = parseCaps(text);
@@ -361,6 +370,28 @@ describe('approvals', () => {
     });
     expect(trail).toEqual(['ask mail.send']);
   });
+  test('what the arguments refer to is shown, and is the same when it is performed, or nothing is', async () => {
+    const call = (referents: { x: string }[]): Promise<[unknown, string[]]> => {
+      const { door, trail } = open({ referents });
+      return door.call('exec.run', granted['exec.run'] ?? {}, signal).then((answer) => [answer, trail]);
+    };
+    expect(await call([{ x: '1' }, { x: '1' }])).toMatchObject([
+      { type: 'value' },
+      ['ask exec.run with 1', 'intent exec.run', 'perform exec.run', 'result exec.run'],
+    ]);
+    expect(await call([{ x: '1' }, { x: '2' }])).toMatchObject([
+      { type: 'error', code: 'Conflict', message: expect.stringMatching(/changed after it was approved/) },
+      ['ask exec.run with 1', 'note exec.run'],
+    ]);
+  });
+  test('what a call needs besides its own grant is missed before anybody is asked', async () => {
+    const { door, trail } = open({ missing: { allowed: false, target: 'a', grant: 'net = ["a"]' } });
+    expect(await door.call('tools.call', { tool: 'weather' }, signal)).toMatchObject({
+      code: 'CapabilityDenied',
+      message: expect.stringContaining('missing grant: net = ["a"]'),
+    });
+    expect(trail).toEqual(['audit tools a', 'note tools.call']);
+  });
   test('denied is an answer', async () => {
     const { door, trail } = open({ decision: 'denied' });
     expect(await door.call('mail.send', granted['mail.send'] ?? {}, signal)).toMatchObject({
@@ -368,40 +399,5 @@ describe('approvals', () => {
       code: 'ApprovalDenied',
     });
     expect(trail).toEqual(['ask mail.send', 'note mail.send']);
-  });
-});
-
-describe('exec runs in bubblewrap or not at all', () => {
-  const exec = (args: JsonValue, more: object = {}): Promise<CallResult> =>
-    performExec({ clock: systemClock }, args, { wallMsMax: 10_000, ...more }, signal);
-
-  test('without bubblewrap it is refused', async () => {
-    expect(await exec({ command: '/usr/bin/id' }, { bwrap: '/nonexistent/bwrap' })).toMatchObject({
-      ok: false,
-      code: 'CapabilityDenied',
-    });
-  });
-  test('a command sees no environment, no home, no network; A10: output is cut; the deadline kills', async (context) => {
-    const probe = await exec({ command: '/usr/bin/env' });
-    if (!probe.ok) {
-      context.skip(`no bubblewrap here: ${probe.message}`);
-      return;
-    }
-    expect(probe.value).toMatchObject({
-      exit_code: 0,
-      stdout: expect.stringMatching(/^(?:PWD=\/tmp\n)?$/),
-      truncated: false,
-    });
-    expect(await exec({ command: '/usr/bin/ls', argv: ['/'] })).toMatchObject({
-      value: { stdout: expect.not.stringMatching(/home|root|work|var|etc/) },
-    });
-    expect(await exec({ command: '/usr/bin/cat', argv: ['/proc/net/dev'] })).toMatchObject({
-      value: { stdout: expect.not.stringMatching(/eth0/) },
-    });
-    const flood = await exec({ command: '/usr/bin/head', argv: ['-c', '1000000', '/dev/zero'] });
-    expect(flood).toMatchObject({ ok: true, value: { truncated: true } });
-    expect(await exec({ command: '/usr/bin/sleep', argv: ['60'] }, { wallMsMax: 100 })).toMatchObject({
-      code: 'DeadlineExceeded',
-    });
   });
 });

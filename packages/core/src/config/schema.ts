@@ -16,6 +16,7 @@ export type Config = {
     readonly exec_timeout_ms: number;
     readonly max_parallel: number;
   };
+  readonly tools: { readonly mcp: { readonly servers: JsonValue } };
   readonly agents: { readonly search_dirs: readonly string[] };
   readonly openings: { readonly search_dirs: readonly string[] };
   readonly models: {
@@ -114,6 +115,12 @@ export const configKeys: readonly KeyRow[] = [
     min: 1,
   },
   { key: 'runtime.max_parallel', type: 'integer', default: 4, about: 'Nodes that run at once, over all runs.', min: 1 },
+  {
+    key: 'tools.mcp.servers',
+    type: 'object',
+    default: {},
+    about: 'MCP servers that tools of agents may use, by name: { command, args } or { url }.',
+  },
   {
     key: 'agents.search_dirs',
     type: 'strings',
@@ -252,7 +259,7 @@ export const configKeys: readonly KeyRow[] = [
 ];
 
 /** Keys that the environment cannot set. */
-export const notFromEnvironment: readonly string[] = ['security', 'policy', 'models.broker.providers'];
+export const notFromEnvironment: readonly string[] = ['security', 'policy', 'models.broker.providers', 'tools'];
 
 /**
  * Keys that nothing reads yet: setting one is allowed, for the file is that of later versions too, and answered by a

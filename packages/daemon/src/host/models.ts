@@ -23,6 +23,7 @@ import {
   type Random,
   type Result,
 } from '@runloop/core';
+import type { SecretsPort } from '@runloop/runtime';
 import type { CallScope } from '../runs/ports.ts';
 import type { ModelPort } from './model-calls.ts';
 
@@ -30,7 +31,7 @@ export type ModelsDeps = {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly env: { readonly [name: string]: string | undefined };
+  readonly secrets: SecretsPort;
 };
 export interface Models extends ModelPort {
   list(): JsonValue;
@@ -39,11 +40,16 @@ export interface Models extends ModelPort {
   close(): Promise<void>;
 }
 
-export function createModels({ clock, random, log, env }: ModelsDeps, config: Config): Result<Models, Failure> {
+export function createModels({ clock, random, log, secrets }: ModelsDeps, config: Config): Result<Models, Failure> {
   const parsed = parseBrokerConfig(config.models);
   if (!parsed.ok) return parsed;
-  const secrets = { resolve: (id: string) => Promise.resolve(env[variableOf(id)]) };
-  const broker = createBroker({ clock, random, log, http: undiciHttp(), secrets }, parsed.value);
+  const named = {
+    async resolve(id: string): Promise<string | undefined> {
+      const found = await secrets.resolve(id, { type: 'http', origin: '', header: 'authorization' });
+      return found.ok ? found.value : undefined;
+    },
+  };
+  const broker = createBroker({ clock, random, log, http: undiciHttp(), secrets: named }, parsed.value);
   return ok({
     async call(op, request, scope, signal) {
       if (op === 'embed') {
@@ -78,11 +84,6 @@ export function createModels({ clock, random, log, env }: ModelsDeps, config: Co
 
 async function closeOf(broker: Broker): Promise<void> {
   await broker.close();
-}
-
-/** `runloop/models/openai` → `RUNLOOP_RUNLOOP_MODELS_OPENAI`: the development source of secrets (docs/security.md). */
-function variableOf(id: string): string {
-  return `RUNLOOP_${id.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}`;
 }
 
 function contextOf({ traceId, node, bundle, budgets, label, approved }: CallScope): CallContext {

@@ -1,23 +1,24 @@
 /**
  * Performs the host calls that the kernel lets through: one place that says which code serves which operation.
  */
-import { type Clock, failure, isJsonObject, type JsonValue } from '@runloop/core';
+import { failure, isJsonObject, type JsonValue } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
-import { type Files, performExec } from '@runloop/runtime';
+import type { Files } from '@runloop/runtime';
 import type { HostPerformer, Performed } from '../runs/ports.ts';
 import type { Values } from '../runs/values.ts';
+import { commandReferents, performCommand } from './exec-calls.ts';
+import { performHttp } from './http-calls.ts';
 import { performKb, refused } from './kb-calls.ts';
 import { performMail } from './mail-calls.ts';
 import { performClock } from './clock-calls.ts';
+import { missingForTool, performTool, type ToolCallDeps, toolReferents } from './tool-calls.ts';
 import { type ModelPort, performModel } from './model-calls.ts';
 
-export type PerformerDeps = {
-  readonly clock: Clock;
+export type PerformerDeps = ToolCallDeps & {
   readonly kb: Kb;
   readonly values: Values;
   readonly models: ModelPort;
   readonly files: Files;
-  readonly execTimeoutMs: number;
 };
 
 /**
@@ -36,6 +37,12 @@ const repeatable: ReadonlySet<string> = new Set([
 export function createPerformer(deps: PerformerDeps): HostPerformer {
   return {
     repeats: (op) => repeatable.has(op),
+    missing: (op, args, scope) => (op === 'tools.call' ? missingForTool(args, scope) : undefined),
+    async referents(op, args, scope) {
+      if (op === 'tools.call') return toolReferents(deps, args, scope);
+      const command = isJsonObject(args) ? args['command'] : undefined;
+      return op === 'exec.run' && typeof command === 'string' ? commandReferents(command) : {};
+    },
     leaves: (op, args, caps) => deps.files.leaves(op, args, caps.fs),
     cleared(args) {
       const model = isJsonObject(args) ? args['model'] : undefined;
@@ -51,15 +58,9 @@ export function createPerformer(deps: PerformerDeps): HostPerformer {
       }
       if (op.startsWith('clock.')) return performClock(deps.clock, op, given, signal);
       if (op === 'mail.send') return performMail(deps.kb, deps.values, given, scope);
-      if (op === 'exec.run') {
-        const result = await performExec({ clock: deps.clock }, args, { wallMsMax: deps.execTimeoutMs }, signal);
-        const level = result.ok ? 'info' : 'warn';
-        const meta = { node: scope.node, tool: 'exec', target: String(given['command'] ?? ''), ok: result.ok };
-        return {
-          result,
-          events: [{ kind: 'tool.called', level, message: `${scope.node} executed ${meta.target}.`, meta }],
-        };
-      }
+      if (op === 'http.fetch') return performHttp(deps, given, scope, signal);
+      if (op === 'exec.run') return performCommand(deps, given, scope, signal);
+      if (op === 'tools.call') return performTool(deps, given, scope, signal);
       return refused(failure('ProviderUnavailable', `${op} is not available on this host yet`));
     },
   };

@@ -54,6 +54,8 @@ export function kernelPorts({ runOf, values, performer, log }: KernelJoin): Kern
     approvals: {
       ask: (request, ctx) => runFor(ctx).ask(ctx, request),
     },
+    missing: (op, args, ctx) => performer.missing?.(op, args, runFor(ctx).scopeOf(ctx)),
+    referents: async (op, args, ctx) => (await performer.referents?.(op, args, runFor(ctx).scopeOf(ctx))) ?? {},
     leaves: (op, args, ctx) => performer.leaves(op, args, ctx.caps),
     cleared: (args) => performer.cleared(args),
     async perform(op, args, ctx, signal) {

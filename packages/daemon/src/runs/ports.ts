@@ -4,7 +4,7 @@
 import type { Failure, JsonObject, JsonValue, Label, Result, RunEvent, RunEventKind } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { AgentInterface } from '@runloop/openings';
-import type { Bundle, Caps } from '@runloop/runtime';
+import type { Bundle, Caps, Referents, Verdict } from '@runloop/runtime';
 
 /** The ledger as runs see it: an append is answered only when it is durable. */
 export type RunLedger = Pick<Kb, 'append' | 'putBlob' | 'getBlob' | 'runEvents' | 'openRuns'>;
@@ -35,6 +35,8 @@ export type CallScope = {
   readonly node: string;
   readonly attempt: number;
   readonly bundle: Bundle;
+  /** What of its capabilities is in force. */
+  readonly caps: Caps;
   readonly actor: string;
   readonly callId: string;
   /** Of all that the agent has seen by now: what it writes carries it. */
@@ -60,6 +62,10 @@ export type Performed = {
 export interface HostPerformer {
   /** Whether the call, performed again under the same call id, does nothing a second time. */
   repeats(op: string): boolean;
+  /** What the call needs beside the grant of its operation, and does not have. */
+  missing?(op: string, args: JsonValue, scope: CallScope): Verdict | undefined;
+  /** Digests of what the arguments refer to. */
+  referents?(op: string, args: JsonValue, scope: CallScope): Promise<Referents>;
   /** Whether a call that may or may not be asked about is: it writes where something is executed later. */
   leaves(op: string, args: JsonValue, caps: Caps): Promise<boolean>;
   /** Whether a model that takes private data serves this request. */

@@ -2,10 +2,12 @@
  * The questions of one run: asked once, answered once, expiring.
  *
  * 1. A question is durable before anybody is asked, and its answer before it counts.
- * 2. Nothing is approved by default, on error, or because nobody answered.
+ * 2. A question shows what its arguments refer to; where that has changed since, it is asked again.
+ * 3. Nothing is approved by default, on error, or because nobody answered.
  */
 import {
   type Clock,
+  digestJson,
   type Failure,
   failure,
   isClean,
@@ -45,9 +47,12 @@ export class Questions {
    * it pass unasked.
    */
   async ask(asker: Asker, request: ApprovalRequest, why = '', passedBy?: string): Promise<Answer> {
+    const { referents = {} } = request;
     const known = this.#driver.actions.ofCall(request.call);
-    if (known?.decision !== undefined) return { type: known.decision === 'approve' ? 'approved' : 'denied' };
-    if (known !== undefined) return { type: 'pending', action: known.id };
+    const changed = known !== undefined && digestJson(known.meta['referents'] ?? {}) !== digestJson(referents);
+    if (known?.decision === 'approve' && !changed) return { type: 'approved' };
+    if (known?.decision !== undefined && known.decision !== 'approve') return { type: 'denied' };
+    if (known !== undefined && !changed) return { type: 'pending', action: known.id };
     const action = newActionId(this.#deps.random);
     const expiresMs = this.#deps.clock.nowMs() + approvalMs;
     const what = `${request.op}${request.target === '' ? '' : ` → ${request.target}`}${why === '' ? '' : ` ${why}`}`;
@@ -60,6 +65,7 @@ export class Questions {
       what,
       target: request.target,
       args: request.args,
+      ...(Object.keys(referents).length === 0 ? {} : { referents }),
       expires_ms: expiresMs,
       ...(isClean(request.label) && request.leak === undefined
         ? {}
@@ -67,6 +73,9 @@ export class Questions {
       ...(request.leak === undefined ? {} : { leak: request.leak }),
     };
     const drafts: RunDraft[] = [
+      ...(known?.decision === undefined && known !== undefined
+        ? [decided(known.id, known.hash, 'expired', 'changed')]
+        : []),
       { kind: 'action.requested', level: 'warn', message: `${asker.node} asks to ${showLine(what)}.`, meta },
     ];
     const isFull = this.#driver.actions.pending().length >= pendingActionsMax;

@@ -127,6 +127,7 @@ export class Run implements Performer {
       node: ctx.node,
       attempt: ctx.attempt,
       bundle,
+      caps: ctx.caps,
       actor,
       callId: ctx.call,
       label: ctx.label,

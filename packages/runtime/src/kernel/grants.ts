@@ -6,7 +6,9 @@
  */
 import { type JsonObject, type JsonValue, isJsonObject } from '@runloop/core';
 import type { Caps, Domains, ExecGrant } from '../caps.ts';
+import { fits } from '../exec/argv-template.ts';
 import { grantFor, missingGrant, pathProblem } from '../files/fs-grants.ts';
+import { netCovers, netTarget } from '../net/net-grants.ts';
 import type { CapabilityKey } from './operations.ts';
 
 /** What was asked for, and whether it is granted; `grant` is what policy.caps would have to say. */
@@ -116,15 +118,9 @@ function domains(granted: Domains, key: string, op: string, given: JsonObject): 
 
 function net(caps: Caps, given: JsonObject): Verdict {
   const raw = text(given['url']);
-  if (!URL.canParse(raw)) return { allowed: false, target: raw.slice(0, 200), grant: 'net (for a valid absolute URL)' };
-  const { protocol, hostname, port, username, password } = new URL(raw);
-  const host = port === '' ? hostname : `${hostname}:${port}`;
-  const target = protocol === 'https:' ? host : `${protocol}//${host}`;
-  const covered = caps.net.some((pattern) =>
-    pattern.startsWith('*.') ? target.endsWith(pattern.slice(1)) && !target.includes('/') : pattern === target,
-  );
-  const sound = (protocol === 'https:' || protocol === 'http:') && username === '' && password === '';
-  return { allowed: covered && sound, target, grant: `net = ["${target}"]` };
+  const found = netTarget(raw);
+  if ('fault' in found) return { allowed: false, target: raw.slice(0, 200), grant: `net (${found.fault})` };
+  return { allowed: netCovers(caps.net, found), target: found.name, grant: `net = ["${found.name}"]` };
 }
 
 function exec(caps: Caps, given: JsonObject): Verdict {
@@ -145,15 +141,11 @@ export function argumentsOf(given: JsonObject): readonly string[] | undefined {
   return argv as readonly string[];
 }
 
-/** A `{name}` takes one whole argument that is neither empty nor an option; everything else is literal. */
 function covers(grant: ExecGrant, command: string, argv: readonly string[]): boolean {
   return (
     grant.command === command &&
     grant.argv.length === argv.length &&
-    grant.argv.every((part, index) => {
-      const actual = argv[index] ?? '';
-      return /^\{[a-z][a-z0-9_]*\}$/.test(part) ? actual !== '' && !actual.startsWith('-') : part === actual;
-    })
+    grant.argv.every((part, index) => fits(part, argv[index] ?? ''))
   );
 }
 

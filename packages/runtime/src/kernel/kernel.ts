@@ -5,8 +5,8 @@
  * 1. the table of operations says what it is; what the table does not know is refused;
  * 2. the effective capabilities cover it, or it is refused, audited, and the error names the missing grant;
  * 3. the tape answers it if it was recorded; another call in its place is a divergence;
- * 4. an action that leaves, or that would take what carries a label to where it may not go unasked, is approved, or
- *    waits, or is denied;
+ * 4. an action that leaves, or that would take what carries a label to where it may not go unasked, is approved together
+ *    with what its arguments refer to, or waits, or is denied;
  * 5. its intent is durable, then it is performed, then its result is durable, and only then the agent sees it (A6).
  *
  * A `once` call that was begun and has no result is never begun again: the attempt is suspended as `unknown_outcome`.
@@ -26,7 +26,7 @@ import type { Caps } from '../caps.ts';
 import type { HostAnswer, HostCalls } from '../outcome.ts';
 import { callId } from './call-id.ts';
 import { type Sink, leakOf, taintOf } from './flow.ts';
-import { judge } from './grants.ts';
+import { type Verdict, judge } from './grants.ts';
 import { type Operation, type RetryClass, operation } from './operations.ts';
 
 export type CallResult =
@@ -72,6 +72,7 @@ export type ApprovalRequest = {
   readonly args: JsonValue;
   readonly args_hash: string;
   readonly target: string;
+  readonly referents?: Referents;
   /** The operation is asked about whatever it carries. */
   readonly always: boolean;
   /** Of all that the agent has seen by now. */
@@ -88,6 +89,9 @@ export type PerformContext = CallContext & {
   /** A person has agreed to this very call. */
   readonly approved: boolean;
 };
+
+/** Digests of what a call's arguments refer to, by what it is: an executable, a tool's schema. */
+export type Referents = { readonly [what: string]: string };
 
 export type CapAudit = {
   readonly agent: string;
@@ -112,6 +116,10 @@ export type KernelPorts = {
     /** `pending` gives the cell up; the attempt is run again over its tape when there is a decision. */
     ask(request: ApprovalRequest, ctx: CallContext): Promise<'approved' | 'denied' | 'pending'>;
   };
+  /** What a call needs beside the grant that the table names, and does not have. */
+  missing?(op: string, args: JsonValue, ctx: PerformContext): Verdict | undefined;
+  /** What the arguments of a call that is asked about refer to, as it is now. */
+  referents?(op: string, args: JsonValue, ctx: PerformContext): Promise<Referents>;
   /** Whether a call of the table's `latent` rows is asked about; without it each of them is. */
   leaves?(op: string, args: JsonValue, ctx: CallContext): Promise<boolean>;
   /** Whether a model that takes private data serves this request. */
@@ -191,27 +199,34 @@ class Door implements KernelDoor {
     if (this.#ctx.mode === 'replay') return this.#replay(record);
     const verdict = judge(this.#ctx.caps, row.capability, op, args);
     if (!verdict.allowed) return this.#refuse(record, row, verdict);
+    const missing = this.#ports.missing?.(op, args, this.#about(record));
+    if (missing !== undefined) return this.#refuse(record, row, missing);
     const recorded = this.#recorded(record);
     if (recorded !== undefined) return recorded;
     const leak = this.#leak(op, args);
     const always = row.approval || (row.latent === true && (await this.#leaves(op, args)));
     const asked = always || leak !== undefined;
     if (asked) {
+      const referents = await this.#referents(record);
+      const label = this.#label;
+      const request = {
+        call: record.call,
+        op,
+        args,
+        args_hash: hash,
+        target: verdict.target,
+        referents,
+        always,
+        label,
+      };
       const decision = await this.#ports.approvals.ask(
-        {
-          call: record.call,
-          op,
-          args,
-          args_hash: hash,
-          target: verdict.target,
-          always,
-          label: this.#label,
-          ...(leak === undefined ? {} : { leak }),
-        },
+        { ...request, ...(leak === undefined ? {} : { leak }) },
         this.#ctx,
       );
       if (decision === 'pending') return { type: 'suspend', reason: 'approval' };
       if (decision === 'denied') return this.#noted(record, denied(op));
+      const changed = digestJson(await this.#referents(record)) !== digestJson(referents);
+      if (changed) return this.#noted(record, changedSince(op));
     }
     return this.#perform(record, row, { approved: asked, target: verdict.target }, signal);
   }
@@ -223,6 +238,15 @@ class Door implements KernelDoor {
   #leak(op: string, args: JsonValue): Sink | undefined {
     const leak = leakOf(op, args, this.#label);
     return leak === 'model' && this.#ports.cleared(args, this.#ctx) ? undefined : leak;
+  }
+
+  async #referents(record: CallRecord): Promise<Referents> {
+    return (await this.#ports.referents?.(record.op, record.args, this.#about(record))) ?? {};
+  }
+
+  /** A call that nobody has agreed to yet. */
+  #about({ call }: CallRecord): PerformContext {
+    return { ...this.#ctx, call, label: this.#label, approved: false };
   }
 
   #record(index: number, op: string, args: JsonValue, hash: Digest, row: Operation): CallRecord {
@@ -314,6 +338,11 @@ class Door implements KernelDoor {
 
 function denied(op: string): CallResult {
   return { ok: false, code: 'ApprovalDenied', message: `${op} was not approved`, retryable: false };
+}
+
+function changedSince(op: string): CallResult {
+  const message = `${op}: what its arguments refer to changed after it was approved; it was not performed`;
+  return { ok: false, code: 'Conflict', message, retryable: false };
 }
 
 function sameCall(taped: RecordedCall, record: RecordedCall): boolean {

@@ -1,0 +1,40 @@
+/**
+ * http.fetch: the request checked, performed within the agent's grants, and told.
+ */
+import { type Clock, isJsonObject, type JsonObject } from '@runloop/core';
+import { type CallResult, type Fetcher, parseFetch } from '@runloop/runtime';
+import type { CallScope, Performed } from '../runs/ports.ts';
+import { refused } from './kb-calls.ts';
+import { told } from './telling.ts';
+
+export type HttpCallDeps = { readonly clock: Clock; readonly fetcher: Fetcher };
+
+export async function performHttp(
+  { clock, fetcher }: HttpCallDeps,
+  args: JsonObject,
+  scope: CallScope,
+  signal: AbortSignal,
+): Promise<Performed> {
+  const request = parseFetch(args);
+  if (!request.ok) return refused(request.error);
+  const { url, method } = request.value;
+  const startedMs = clock.monotonicMs();
+  const answer = await fetcher.fetch(request.value, scope.caps.net, signal);
+  const isReading = method === 'GET' || method === 'HEAD';
+  const result: CallResult = answer.ok
+    ? { ok: true, value: answer.value }
+    : {
+        ok: false,
+        code: answer.error.code,
+        message: answer.error.message,
+        retryable: isReading && answer.error.code === 'ProviderUnavailable',
+      };
+  const status = answer.ok && isJsonObject(answer.value) ? answer.value['status'] : undefined;
+  return told(result, scope, {
+    op: 'http.fetch',
+    target: `${method} ${new URL(url).host}`,
+    startedMs,
+    endedMs: clock.monotonicMs(),
+    ...(status === undefined ? {} : { more: { status } }),
+  });
+}

@@ -1,0 +1,262 @@
+/** Commands in their sandbox: real programs that try to get out of it. */
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type JsonValue, systemClock } from '@runloop/core';
+import { type CallResult, type ExecOptions, performExec } from '../src/index.ts';
+import { fits, templateFault } from '../src/exec/argv-template.ts';
+import { judge } from '../src/kernel/grants.ts';
+import { noCaps } from '../src/caps.ts';
+
+let dir = '';
+beforeAll(async () => {
+  dir = await realpath(await mkdtemp(join(tmpdir(), 'rl-exec-')));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const exec = (
+  args: JsonValue,
+  more: Partial<ExecOptions> = {},
+  signal: AbortSignal = new AbortController().signal,
+): Promise<CallResult> => performExec({ clock: systemClock }, args, { wallMsMax: 20_000, ...more }, signal);
+
+const probe = await exec({ command: '/usr/bin/env' });
+const python = '/usr/bin/python3';
+const py = (program: string, more: Partial<ExecOptions> = {}): Promise<CallResult> =>
+  exec({ command: python, argv: ['-c', program] }, more);
+const said = (result: CallResult): string => (result.ok ? (result.value as { stdout: string }).stdout : result.code);
+
+async function check(
+  command: string,
+  argv: readonly string[],
+  expected: object,
+  more: Partial<ExecOptions> = {},
+): Promise<void> {
+  expect(await exec({ command, argv }, more)).toMatchObject({ ok: true, value: expected });
+}
+
+/** Our own descriptors that a child would get. */
+async function inheritable(): Promise<number[]> {
+  const found: number[] = [];
+  for (const fd of await readdir('/proc/self/fd')) {
+    const info = await readFile(`/proc/self/fdinfo/${fd}`, 'utf8').catch(() => 'flags:\t02000000');
+    if ((Number.parseInt(/flags:\s+(\d+)/.exec(info)?.[1] ?? '0', 8) & 0o2000000) === 0) found.push(Number(fd));
+  }
+  return found;
+}
+
+describe('templates of arguments', () => {
+  test.each([
+    ['log', 'log', true],
+    ['log', 'Log', false],
+    ['{x}', 'a b; rm -rf /', true],
+    ['{x}', '', false],
+    ['{x}', '-o', false],
+    ['{x}', '--output=/x', false],
+    ['{x}', 'a\nb', false],
+    ['{x}', 'a\u001b[2J', false],
+    ['{n:int}', '12', true],
+    ['{n:int}', '-1', false],
+    ['{n:int}', '1e9', false],
+    ['{w:word}', 'v1.2', true],
+    ['{w:word}', '.git', false],
+    ['{w:word}', 'a/b', false],
+    ['{p:path}', 'src/a b.ts', true],
+    ['{p:path}', '../x', false],
+    ['{p:path}', 'a/../x', false],
+    ['{p:path}', 'host:file', false],
+    ['{p:path}', 'ext::sh -c id', false],
+    ['{}', '{}', true],
+  ])('%s takes %j: %s', (part, actual, expected) => expect(fits(part, actual)).toBe(expected));
+
+  test.each(['--file={path}', '{a}{b}', 'x{a:int}', '{a:float}'])('%s is no template', (part) =>
+    expect(templateFault(part)).toMatch(/one whole argument/),
+  );
+});
+
+describe('options cannot be smuggled in', () => {
+  const grants = [
+    { command: '/usr/bin/git', argv: ['log', '--oneline', '{path}'] },
+    { command: '/usr/bin/git', argv: ['clone', '{url}'] },
+    { command: '/usr/bin/tar', argv: ['-cf', '/tmp/x.tar', '{file:path}'] },
+    { command: '/usr/bin/find', argv: ['{dir:path}'] },
+  ];
+  test.each([
+    ['git', ['log', '--oneline', '--output=/tmp/x']],
+    ['git', ['-c', 'core.pager=id', 'log', '--oneline', 'x']],
+    ['git', ['clone', '--upload-pack=id']],
+    ['git', ['clone', '-uid']],
+    ['tar', ['-cf', '/tmp/x.tar', '--checkpoint-action=exec=id']],
+    ['tar', ['-cf', '/tmp/x.tar', 'host:/x']],
+    ['find', ['-delete']],
+    ['find', ['/', '-delete']],
+    ['find', ['/', '-exec', 'id', ';']],
+  ])('%s %j is refused before anything runs', (name, argv) => {
+    const caps = { ...noCaps, exec: grants };
+    expect(judge(caps, 'exec', 'exec.run', { command: `/usr/bin/${name}`, argv })).toMatchObject({ allowed: false });
+  });
+
+  test.skipIf(!probe.ok || !existsSync('/usr/bin/git'))('what passes as a value stays a value', async () => {
+    for (const url of ['ext::sh -c touch% /tmp/pwned', 'a; touch /tmp/pwned', '$(touch /tmp/pwned)', '`id`']) {
+      expect(
+        judge({ ...noCaps, exec: grants }, 'exec', 'exec.run', { command: '/usr/bin/git', argv: ['clone', url] }),
+      ).toMatchObject({ allowed: true });
+      await check('/usr/bin/git', ['clone', url], { exit_code: 128, stdout: '' });
+    }
+    await check('/usr/bin/find', ['(touch'], { exit_code: 1 });
+  });
+});
+
+test('A12: without bubblewrap it is refused', async () => {
+  expect(await exec({ command: '/usr/bin/id' }, { bwrap: '/nonexistent/bwrap' })).toMatchObject({
+    ok: false,
+    code: 'CapabilityDenied',
+    message: expect.stringMatching(/refused/),
+  });
+});
+
+test.each([7, { command: 'id' }, { command: '/bin/id', argv: ['a\0b'] }, { command: '/bin/id', stdin: 1 }])(
+  'the arguments %j make no command',
+  async (args) => expect(await exec(args)).toMatchObject({ code: 'InvalidParams' }),
+);
+
+describe.skipIf(!probe.ok)('the sandbox of a command (needs bubblewrap)', () => {
+  test('has a fixed environment, no home, no network', async () => {
+    await check('/usr/bin/env', [], {
+      exit_code: 0,
+      stdout: 'PATH=/usr/bin:/bin\nHOME=/tmp\nLANG=C.UTF-8\nPWD=/tmp\n',
+    });
+    await check('/usr/bin/ls', ['/'], { stdout: expect.not.stringMatching(/home|root|work|var|run|sys/) });
+    await check('/usr/bin/cat', ['/proc/net/dev'], { stdout: expect.not.stringMatching(/eth0/) });
+    await check('/usr/bin/touch', ['/x'], { exit_code: 1, stderr: expect.stringMatching(/Read-only/) });
+    await check('/usr/bin/touch', ['/usr/x'], { exit_code: 1, stderr: expect.stringMatching(/Read-only/) });
+  });
+
+  test('has standard input when it is given', async () => {
+    expect(await exec({ command: '/usr/bin/cat', stdin: 'häl\0lo' })).toMatchObject({ value: { stdout: 'häl\0lo' } });
+  });
+
+  test('inherits no descriptor, the granted folders included', async () => {
+    const folders = [{ path: dir, write: true }];
+    const ran = await exec({ command: '/usr/bin/ls', argv: ['-U', '/proc/self/fd'] }, { folders });
+    // What started the tests may have left some to us: those are not of our making. The last is that of ls.
+    const left = await inheritable();
+    const seen = said(ran).trim().split('\n').map(Number);
+    expect(seen.filter((fd) => fd > 2 && !left.includes(fd))).toHaveLength(1);
+    await check('/usr/bin/readlink', ['/proc/self/fd/3'], { exit_code: 1 }, { folders });
+  });
+
+  test('has the granted folders, read-only or not, and never the state directory', async () => {
+    const open = join(dir, 'open');
+    const state = join(open, 'state');
+    await mkdir(state, { recursive: true });
+    await writeFile(join(state, 'operator.token'), 'secret');
+    await writeFile(join(open, 'a'), 'A');
+    const read = { folders: [{ path: open, write: false }], hidden: [state] };
+    await check('/usr/bin/cat', [join(open, 'a')], { stdout: 'A' }, read);
+    await check('/usr/bin/cat', [join(state, 'operator.token')], { exit_code: 1, stdout: '' }, read);
+    await check('/usr/bin/touch', [join(open, 'b')], { stderr: expect.stringMatching(/Read-only/) }, read);
+    const write = { folders: [{ path: open, write: true }], hidden: [state] };
+    await check('/usr/bin/touch', [join(open, 'b')], { exit_code: 0 }, write);
+    await check('/usr/bin/touch', [join(state, 'b')], { stderr: expect.stringMatching(/Read-only/) }, write);
+    expect(existsSync(join(open, 'b'))).toBe(true);
+    expect(await readdir(state)).toEqual(['operator.token']);
+  });
+
+  test('A12: a granted folder that is a link, or gone, is refused', async () => {
+    const link = join(dir, 'link');
+    await symlink('/', link);
+    for (const path of [link, join(link, 'etc'), join(dir, 'gone')]) {
+      expect(await exec({ command: '/usr/bin/id' }, { folders: [{ path, write: false }] })).toMatchObject({
+        code: 'CapabilityDenied',
+        message: expect.stringMatching(
+          path === link || path.endsWith('gone') ? /cannot be opened/ : /reached by a link/,
+        ),
+      });
+    }
+  });
+
+  test('A10: output is cut while the command goes on; the deadline and an abort end it', async () => {
+    expect(await exec({ command: '/usr/bin/head', argv: ['-c', '1000000', '/dev/zero'] })).toMatchObject({
+      value: { exit_code: 0, truncated: true, stdout: '\0'.repeat(256 * 1024) },
+    });
+    expect(await exec({ command: '/usr/bin/sleep', argv: ['60'] }, { wallMsMax: 200 })).toMatchObject({
+      code: 'DeadlineExceeded',
+    });
+    const controller = new AbortController();
+    const running = exec({ command: '/usr/bin/sleep', argv: ['60'] }, {}, controller.signal);
+    controller.abort();
+    expect(await running).toMatchObject({ code: 'Cancelled' });
+  });
+
+  test.skipIf(!existsSync(python))('what it leaves behind dies with it, at its end and at the deadline', async () => {
+    const marker = `rl${process.pid}x${dir.slice(-6)}`;
+    const daemon = `import os,sys,time
+for i in range(2):
+    if os.fork(): (time.sleep(60) if len(sys.argv) > 2 else None); os._exit(0)
+    os.setsid()
+open('${dir}/began','w').close()
+time.sleep(60)`;
+    const left = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for (const pid of await readdir('/proc')) {
+        const line = /^\d+$/.test(pid) ? await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '') : '';
+        if (line.includes(marker)) found.push(pid);
+      }
+      return found;
+    };
+    const folders = [{ path: dir, write: true }];
+    expect(await exec({ command: python, argv: ['-c', daemon, marker] }, { folders })).toMatchObject({ ok: true });
+    await expect.poll(left).toEqual([]);
+    const late = exec({ command: python, argv: ['-c', daemon, marker, 'stay'] }, { folders, wallMsMax: 1500 });
+    expect(await late).toMatchObject({ code: 'DeadlineExceeded' });
+    expect(existsSync(join(dir, 'began'))).toBe(true);
+    await expect.poll(left).toEqual([]);
+  });
+
+  test.skipIf(!existsSync(python))('A10: core, descriptors, file size and scratch space are limited', async () => {
+    const limits = `import resource as r
+print([r.getrlimit(x)[1] for x in (r.RLIMIT_CORE, r.RLIMIT_NPROC, r.RLIMIT_NOFILE, r.RLIMIT_FSIZE)])`;
+    expect(said(await py(limits))).toBe('[0, 256, 256, 268435456]\n');
+    const many = `import os
+try:
+    while True: os.dup(0)
+except OSError as e: print(e.errno)`;
+    expect(said(await py(many))).toBe('24\n');
+    for (const path of ['/tmp/x', '/dev/shm/x']) {
+      const full = `import sys
+try:
+    with open('${path}','wb') as f:
+        for i in range(80): f.write(bytes(1<<20))
+except OSError as e: print(e.errno)`;
+      expect(said(await py(full))).toBe('28\n');
+    }
+    const big = `import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+try: open('${dir}/big','wb').truncate(300 << 20)
+except OSError as e: print(e.errno)`;
+    expect(said(await py(big, { folders: [{ path: dir, write: true }] }))).toBe('27\n');
+  });
+
+  test.skipIf(!existsSync(python))('reaches no socket of the host, not even an abstract one', async () => {
+    const name = `\0rl-exec-${process.pid}`;
+    const servers = [createServer(), createServer(), createServer()] as const;
+    const path = join(dir, 's');
+    await new Promise<void>((resolve) => servers[0].listen(name, resolve));
+    await new Promise<void>((resolve) => servers[1].listen(path, resolve));
+    await new Promise<void>((resolve) => servers[2].listen(0, '127.0.0.1', resolve));
+    const { port } = servers[2].address() as { port: number };
+    try {
+      const program = `import socket
+for family, where in ((socket.AF_UNIX, '\\0rl-exec-${process.pid}'), (socket.AF_UNIX, '${path}'), (socket.AF_INET, ('127.0.0.1', ${port}))):
+    try: socket.socket(family).connect(where); print('in')
+    except OSError as e: print(e.errno)`;
+      expect(said(await py(program))).toBe('111\n2\n111\n');
+    } finally {
+      for (const server of servers) server.close();
+    }
+  });
+});
