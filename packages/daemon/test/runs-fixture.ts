@@ -7,7 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestText, err, failure, type JsonValue, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
 import { type Kb, openKb, type StoredEvent } from '@runloop/kb';
-import { type Bundle, type Cells, createKernel, type HostAnswer, type HostCalls, noCaps } from '@runloop/runtime';
+import {
+  type Bundle,
+  type Caps,
+  type Cells,
+  createKernel,
+  type HostAnswer,
+  type HostCalls,
+  noCaps,
+} from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
@@ -22,6 +30,7 @@ export type Script = (call: (op: string, args: JsonValue) => Promise<HostAnswer>
 
 class Suspended extends Error {}
 
+const caps: Caps = { ...noCaps, kb_read: true, kb_write: true, mail: { from: 'me@localhost', to: ['*'] } };
 export const bundle: Bundle = {
   name: 'scripted',
   version: '1.0.0',
@@ -29,9 +38,11 @@ export const bundle: Bundle = {
   digest: digestText('scripted'),
   kind: 'component',
   ports: { in: { in: ['*'], constructor: ['*'] }, out: { out: ['*'], constructor: ['*'] } },
-  caps: { ...noCaps, kb_read: true, kb_write: true, mail: { from: 'me@localhost', to: ['*'] } },
+  asks: caps,
+  caps,
   component: { path: '/nowhere', digest: digestText('component') },
   signer: 'test',
+  signerKey: '00'.repeat(32),
   trusted: true,
 };
 

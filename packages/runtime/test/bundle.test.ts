@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { unwrap } from '@runloop/core';
 import type { Failure } from '@runloop/core';
-import { type Bundle, buildAgent, hostKey, loadBundle, parseManifest, signBundle } from '../src/index.ts';
+import { type Bundle, buildAgent, hostKey, loadBundle, parseManifest, signBundle, type TrustPolicy, trustHost } from '../src/index.ts';
 import { type Bench, buildTestAgent, deps, run, tableHost, workbench } from './fixture.ts';
 
 let bench: Bench;
@@ -18,9 +18,7 @@ const names = [
   'SIGNATURES/manifest.sig',
   'src/agent.ts',
 ];
-const anchors = (): { anchors: { name: string; key: string }[] } => ({
-  anchors: [{ name: 'host', key: bench.key.id }],
-});
+const anchors = (): TrustPolicy => trustHost(bench.key.id);
 
 beforeAll(async () => {
   bench = await workbench();

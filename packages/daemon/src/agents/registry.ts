@@ -24,7 +24,7 @@ import {
   toHex,
 } from '@runloop/core';
 import type { AgentInterface } from '@runloop/openings';
-import { buildAgent, type Bundle, type HostKey, loadBundle } from '@runloop/runtime';
+import { buildAgent, type Bundle, type HostKey, loadBundle, type TrustPolicy, trustHost } from '@runloop/runtime';
 import type { AgentSource } from '../runs/ports.ts';
 import { stampOf } from './file-stamps.ts';
 
@@ -180,8 +180,8 @@ export class AgentRegistry implements AgentSource {
     return stamp;
   }
 
-  #trust(): { anchors: { name: string; key: string }[] } {
-    return { anchors: [{ name: 'host', key: this.#deps.hostKey.id }] };
+  #trust(): TrustPolicy {
+    return trustHost(this.#deps.hostKey.id);
   }
 
   async #built(entry: Listed, sdkDir: string): Promise<Result<Bundle, Failure>> {
