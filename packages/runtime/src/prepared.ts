@@ -63,8 +63,8 @@ export function createPreparedCache(deps: PreparedDeps, cacheDir: string): Prepa
       const key = digestJson({ component: bundle.component.digest, memoryBytes, fuel: String(fuel), tools });
       const known = flights.get(key);
       if (known !== undefined) return known;
-      const { path: component } = bundle.component;
-      const wanted = { key, component, memoryBytes, fuel, trusted: bundle.trusted };
+      const { path: component, digest } = bundle.component;
+      const wanted = { key, component, digest, memoryBytes, fuel, trusted: bundle.trusted };
       const made = prepare(deps, cacheDir, wanted, cellProgram);
       flights.set(key, made);
       void made.then((result) => {
@@ -80,6 +80,7 @@ export function createPreparedCache(deps: PreparedDeps, cacheDir: string): Prepa
 type Wanted = {
   readonly key: string;
   readonly component: string;
+  readonly digest: string;
   readonly memoryBytes: number;
   readonly fuel: bigint;
   readonly trusted: boolean;
@@ -103,6 +104,7 @@ async function prepare(
     const job = {
       type: 'prepare',
       component: wanted.component,
+      digest: wanted.digest,
       outDir: scratch,
       memoryBytes: wanted.memoryBytes,
       fuel: String(wanted.fuel),
