@@ -9,7 +9,9 @@ import { type Bus, type BusLimits, createBus, defaultBusLimits, type OwnMessage 
 import {
   type Clock,
   type Config,
+  err,
   type Failure,
+  failure,
   ok,
   type Random,
   type Result,
@@ -19,8 +21,10 @@ import {
 } from '@runloop/core';
 import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
-import { type Cells, createCells, createKernel, type HostKey, hostKey } from '@runloop/runtime';
+import { type Bundle, type Cells, createCells, createKernel, type HostKey, hostKey } from '@runloop/runtime';
+import { Installer } from './agents/install.ts';
 import { AgentRegistry } from './agents/registry.ts';
+import { systemTrustPolicy, Trust } from './agents/trust.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
 import { createControl } from './control/control.ts';
@@ -72,6 +76,7 @@ export interface Daemon extends AsyncDisposable {
   readonly runs: Runs;
   readonly cells: Cells;
   readonly agents: AgentRegistry;
+  readonly installer: Installer;
   readonly sessions: SessionServer;
   readonly log: LogFile;
 }
@@ -101,6 +106,7 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   const listening = await sessions.listen(home.socket);
   if (!listening.ok) return listening;
   opening.defer(() => sessions.drain());
+  await engine.installer.sweep();
   const recovered = await engine.runs.recover();
   if (!recovered.ok) return recovered;
   log.log('info', 'ready', { socket: home.socket, recovered: recovered.value, boot: engine.bootId, pid: options.pid });
@@ -150,6 +156,8 @@ type Engine = {
   readonly runs: Runs;
   readonly cells: Cells;
   readonly agents: AgentRegistry;
+  readonly trust: Trust;
+  readonly installer: Installer;
   readonly slots: Slots;
   readonly feed: EventFeed;
   readonly bootId: string;
@@ -166,10 +174,18 @@ function wireRuns(
   const { clock, random } = deps;
   const { config } = options;
   const { home, log, agentLog, kb, hostKey: key, models } = base;
-  const cells = opening.use(
-    createCells({ clock, random, log, hostKey: key }, { cacheDir: join(home.cache, 'cells'), spares: options.spares }),
+  const trust = new Trust(
+    { clock, log, hostKey: key },
+    { root: options.root, ...(options.mode === 'system' ? { system: systemTrustPolicy } : {}) },
   );
-  const agents = new AgentRegistry({ clock, random, hostKey: key }, registryOptions(options, home));
+  const cells = opening.use(
+    createCells(
+      { clock, random, log, hostKey: key },
+      { cacheDir: join(home.cache, 'cells'), spares: options.spares, allowWeak: () => allowsWeak(trust, config) },
+    ),
+  );
+  const agents = new AgentRegistry({ clock, random, hostKey: key, trust }, registryOptions(options, home));
+  const installer = wireInstaller(deps, base, agents, cells, trust);
   const slots = new Slots(config.runtime.max_parallel, config.daemon.nodes_waiting_max);
   const values = new Values(kb);
   const feed = new EventFeed(clock, kb);
@@ -208,9 +224,56 @@ function wireRuns(
   };
   const runs = new Runs(
     { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel, performer },
-    { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
+    {
+      runsMax: config.daemon.runs_max,
+      maxParallel: config.runtime.max_parallel,
+      bootId,
+      failOnEmpty: config.security.caps.fail_on_empty,
+    },
   );
-  return { runs, cells, agents, slots, feed, bootId };
+  opening.use(trust.watch(() => void runs.recheck()));
+  return { runs, cells, agents, trust, installer, slots, feed, bootId };
+}
+
+function wireInstaller(
+  { clock, random }: DaemonDeps,
+  { home, kb }: Base,
+  agents: AgentRegistry,
+  cells: Cells,
+  trust: Trust,
+): Installer {
+  return new Installer(
+    {
+      clock,
+      random,
+      trust,
+      check: (bundle) => enforceable(cells, bundle),
+      holder: async (name) => {
+        const found = await agents.resolve(name);
+        return found.ok ? found.value : undefined;
+      },
+      record: async (kind, payload) => {
+        const event = { ts_ms: clock.nowMs(), actor: 'operator', kind, scope: 'agents', payload, provenance: {} };
+        const appended = await kb.append([event]);
+        return appended.ok ? ok(undefined) : appended;
+      },
+    },
+    join(home.root, 'agents'),
+  );
+}
+
+/** The component's imports, its limits, and what of it this host can enforce; the builder process does the work. */
+async function enforceable(cells: Cells, bundle: Bundle): Promise<Result<void, Failure>> {
+  const unconfined = bundle.caps.exec.length > 0 ? await cells.confinement() : undefined;
+  if (unconfined === undefined) return cells.warm(bundle);
+  const message = `agent ${bundle.name} asks to run commands (exec), which this host cannot confine`;
+  return err(failure('InvalidBundle', message, { hint: 'install bubblewrap and allow user namespaces' }));
+}
+
+/** The trust policy's word counts before the configuration's. */
+function allowsWeak(trust: Trust, config: Config): boolean {
+  const policy = trust.policy();
+  return policy.ok && (policy.value.allowWeak ?? config.security.sandbox.allow_weak);
 }
 
 /** The socket and the control operations behind it. */
@@ -224,7 +287,7 @@ function wireSessions(
 ): SessionServer {
   const { clock, random } = deps;
   const { config, root } = options;
-  const { runs, cells, agents, slots, feed } = engine;
+  const { runs, cells, agents, trust, installer, slots, feed } = engine;
   const beganMs = clock.monotonicMs();
   const control = createControl({
     ...daemonOperations({
@@ -257,7 +320,7 @@ function wireSessions(
     }),
     ...actionOperations({ kb: base.kb, runs }),
     ...kbOperations(base.kb),
-    ...agentOperations({ agents, cells }),
+    ...agentOperations({ agents, cells, trust, installer, isWeak: () => allowsWeak(trust, config) }),
     ...modelOperations({ models: base.models, kb: base.kb }),
   });
   return createSessionServer({

@@ -76,6 +76,7 @@ function cellsOf(script: Script, port: string): Cells {
       }
     },
     warm: () => Promise.resolve(ok(undefined)),
+    confinement: () => Promise.resolve(undefined),
     stats: () => ({ alive: 0, spare: 0, waiting: 0, started: 0 }),
     close: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -11,6 +11,7 @@ export {
   tighten,
   trustHost,
 } from './trust/policy.ts';
+export { compareVersions } from './trust/version.ts';
 export { packBundle, unpackBundle } from './trust/archive.ts';
 export { type Narrowed, applyLayer, asksMore, grantsNothing } from './trust/effective.ts';
 export { type Manifest, type Ports, parseManifest } from './manifest.ts';

@@ -19,6 +19,7 @@ import type {
 import { CutOff } from './cut-off.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
 import { RunMemory } from './memory.ts';
+import { effectiveFor } from './effective.ts';
 import type { AgentSource, CallScope, HostPerformer, RunDraft } from './ports.ts';
 import { Questions } from './questions.ts';
 import { loadCalls, tapeKey, type Told } from './tape.ts';
@@ -38,11 +39,16 @@ export type RunOptions = {
   readonly acceptedMs: number;
   /** Digest of each agent's bundle, pinned when the run was accepted. */
   readonly pins: { readonly [agent: string]: string };
+  /** An agent of whose capabilities nothing is left is refused. */
+  readonly failOnEmpty: boolean;
   readonly ended: (run: Run, fault: Failure | undefined) => void;
 };
 
 type Attempt = {
   bundle?: Bundle;
+  readonly agent: string;
+  /** Why the agent may not run any more. */
+  refused?: Failure;
   readonly held: Promise<unknown>[];
   readonly node: string;
   readonly attempt: number;
@@ -113,7 +119,8 @@ export class Run implements Performer {
 
   start(node: string, index: number, attempt: number): void {
     this.#armDeadline();
-    const entry: Attempt = { node, attempt, abort: new AbortController(), held: [] };
+    const agent = this.state.opening.nodes[index]?.use.name ?? '';
+    const entry: Attempt = { node, attempt, agent, abort: new AbortController(), held: [] };
     this.#attempts.set(tapeKey(node, attempt), entry);
     void this.#attempt(entry, index).catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
@@ -124,6 +131,16 @@ export class Run implements Performer {
 
   stop(node: string, attempt: number): void {
     this.#attempts.get(tapeKey(node, attempt))?.abort.abort();
+  }
+
+  /** Stops what runs of agents that may not run any more: their signer or their bundle was revoked. */
+  async recheck(): Promise<void> {
+    for (const entry of this.#attempts.values()) {
+      const bundle = await this.#deps.agents.pinned(entry.agent, this.options.pins[entry.agent] ?? '');
+      if (bundle.ok) continue;
+      entry.refused = bundle.error;
+      entry.abort.abort();
+    }
   }
 
   finished(): void {
@@ -153,8 +170,15 @@ export class Run implements Performer {
     if (spec === undefined) throw new Error(`no node ${node}`);
     const refuse = (fault: Failure): Promise<void> => this.#fail(entry, fault.code, fault.message, false, nothingUsed);
     const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
-    if (!bundle.ok) return refuse(bundle.error);
-    entry.bundle = bundle.value;
+    if (!bundle.ok) return this.#refuse(entry, bundle.error, nothingUsed);
+    const effective = effectiveFor(bundle.value, spec);
+    if (!effective.ok) return refuse(effective.error);
+    if (effective.value.empty) {
+      const nothing = emptyCaps(bundle.value);
+      if (this.options.failOnEmpty) return this.#refuse(entry, nothing, nothingUsed);
+      this.#audit(entry, 'empty', nothing);
+    }
+    entry.bundle = effective.value.bundle;
     const inputs = await this.#inputs(index);
     if (!inputs.ok) return refuse(inputs.error);
     const settled = await this.cutOff.settle(node, attempt);
@@ -166,13 +190,26 @@ export class Run implements Performer {
     if (!earlier.ok) return refuse(earlier.error);
     const outcome = await this.#invoke(
       entry,
-      bundle.value,
+      entry.bundle,
       { with: spec.with, inputs: inputs.value },
       tape.value,
       earlier.value,
       spec.timeout_ms,
     );
-    await this.#settle(entry, bundle.value, outcome);
+    await this.#settle(entry, entry.bundle, outcome);
+  }
+
+  #refuse(entry: Attempt, fault: Failure, usage: Usage): Promise<void> {
+    this.#audit(entry, 'deny', fault);
+    return this.#fail(entry, fault.code, fault.message, false, usage);
+  }
+
+  /** An agent that may not run, or not do anything, is a refusal of its capability to run. */
+  #audit({ agent, node }: Attempt, decision: 'deny' | 'empty', { message: reason }: Failure): void {
+    const target = this.options.pins[agent] ?? '';
+    const cap = decision === 'empty' ? 'caps_empty' : 'run';
+    const meta = { agent, node, cap, op: 'agent.start', target, args_hash: '', decision, reason };
+    this.driver.note([{ kind: 'cap.audit', level: 'warn', message: `${agent}: ${reason}`, meta }]);
   }
 
   #invoke(
@@ -235,6 +272,7 @@ export class Run implements Performer {
       usd_nano: 0,
     };
     await Promise.all(entry.held);
+    if (entry.refused !== undefined) return this.#refuse(entry, entry.refused, usage);
     switch (outcome.type) {
       case 'succeeded':
         return this.#succeed(entry, bundle, outcome.outputs, usage);
@@ -381,6 +419,14 @@ export class Run implements Performer {
       else this.driver.send({ type: 'deadline' });
     });
   }
+}
+
+function emptyCaps({ name }: Bundle): Failure {
+  return {
+    code: 'CapabilityDenied',
+    message: `agent ${name} asks for capabilities, and nothing of them is left: it can only compute`,
+    hint: `who took what: rlp caps show ${name}`,
+  };
 }
 
 const nothingUsed: Usage = { duration_ms: 0, fuel: 0, memory_bytes: 0, tokens: 0, usd_nano: 0 };

@@ -22,6 +22,7 @@ import {
 import type { StoredEvent } from '@runloop/kb';
 import { newState, type Opening, parseOpening, step, validateOpening } from '@runloop/openings';
 import type { RunIdentity } from './driver.ts';
+import { effectiveFor } from './effective.ts';
 import { type RunDraft } from './ports.ts';
 import { Run, type RunDeps } from './run.ts';
 import { metaOf, readRun } from './tape.ts';
@@ -47,7 +48,12 @@ export type Submitted = {
   readonly existing: boolean;
 };
 
-export type RunsOptions = { readonly runsMax: number; readonly maxParallel: number; readonly bootId: string };
+export type RunsOptions = {
+  readonly runsMax: number;
+  readonly maxParallel: number;
+  readonly bootId: string;
+  readonly failOnEmpty?: boolean;
+};
 
 export class Runs {
   readonly #deps: RunDeps;
@@ -76,6 +82,11 @@ export class Runs {
   /** Runs whose events could not be written, and why. */
   faults(): ReadonlyMap<string, Failure> {
     return this.#faults;
+  }
+
+  /** The trust policy is another one: what may not run any more is stopped. */
+  async recheck(): Promise<void> {
+    await Promise.all([...this.#live.values()].map((run) => run.recheck()));
   }
 
   drain(): void {
@@ -117,6 +128,12 @@ export class Runs {
     for (const [i, bundle] of bundles.entries()) {
       if (!bundle.ok) return bundle;
       pins[used[i] ?? ''] = bundle.value.digest;
+      for (const node of opening.value.nodes.filter(({ use }) => use.name === used[i])) {
+        const effective = effectiveFor(bundle.value, node);
+        if (!effective.ok) return effective;
+        for (const warning of effective.value.warnings)
+          this.#deps.log.log('warn', warning, { trace_id: request.traceId, agent: used[i] });
+      }
     }
     // Asked last, with nothing to wait for before the run is counted: many at once do not slip past together.
     if (this.#live.size >= this.#options.runsMax) {
@@ -203,7 +220,13 @@ export class Runs {
       this.#deps,
       identity,
       state,
-      { onConfirm, acceptedMs, pins, ended: (run, fault) => this.#ended(run, fault) },
+      {
+        onConfirm,
+        acceptedMs,
+        pins,
+        failOnEmpty: this.#options.failOnEmpty === true,
+        ended: (run, fault) => this.#ended(run, fault),
+      },
       rows,
     );
   }
