@@ -80,7 +80,7 @@ export function showAction(tools: Tools, meta: JsonObject): void {
   );
 }
 
-async function throwAwayTyped(environment: Environment): Promise<void> {
+export async function throwAwayTyped(environment: Environment): Promise<void> {
   const input = environment.streams.in;
   input.resume();
   await new Promise((resolve) => {

@@ -184,7 +184,7 @@ function wireRuns(
       { cacheDir: join(home.cache, 'cells'), spares: options.spares, allowWeak: () => allowsWeak(trust, config) },
     ),
   );
-  const agents = new AgentRegistry({ clock, random, hostKey: key, trust }, registryOptions(options, home));
+  const agents = new AgentRegistry({ clock, random, log, hostKey: key, trust }, registryOptions(options, home));
   const installer = wireInstaller(deps, base, agents, cells, trust);
   const slots = new Slots(config.runtime.max_parallel, config.daemon.nodes_waiting_max);
   const values = new Values(kb);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type JsonObject, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
 import { type Bundle, type HostKey, hostKey, signBundle } from '@runloop/runtime';
-import { memoryLog } from '@runloop/testkit';
+import { type MemoryLog, memoryLog } from '@runloop/testkit';
 import { Installer } from '../src/agents/install.ts';
 import { AgentRegistry } from '../src/agents/registry.ts';
 import { Trust } from '../src/agents/trust.ts';
@@ -15,15 +15,17 @@ export type Place = {
   readonly trust: Trust;
   readonly agents: AgentRegistry;
   readonly installer: Installer;
+  readonly log: MemoryLog;
   readonly told: { kind: string; payload: JsonObject }[];
 };
 
 export async function placeAt(root: string, step?: (name: string) => void): Promise<Place> {
   const host = unwrap(await hostKey(join(root, 'keys')), 'a host key');
   const deps = { clock: systemClock, random: systemRandom, hostKey: host };
-  const trust = new Trust({ ...deps, log: memoryLog() }, { root });
+  const log = memoryLog();
+  const trust = new Trust({ ...deps, log }, { root });
   const agents = new AgentRegistry(
-    { ...deps, trust },
+    { ...deps, log, trust },
     { searchDirs: [join(root, 'agents')], cacheDir: join(root, 'cache'), storeDir: join(root, 'store') },
   );
   const told: Place['told'] = [];
@@ -42,7 +44,7 @@ export async function placeAt(root: string, step?: (name: string) => void): Prom
     },
     join(root, 'agents'),
   );
-  return { root, host, trust, agents, installer, told };
+  return { root, log, host, trust, agents, installer, told };
 }
 
 export function makeRoot(): Disposable & { readonly root: string } {

@@ -145,6 +145,14 @@ describe('signers', () => {
     mkdirSync(join(root, 'caps'));
     writeFileSync(join(root, 'caps/small.caps'), 'net = []');
     expect(unwrap(await agents.pinned('small', pinned.digest), 'overridden')).toMatchObject({ caps: { net: [] } });
+    writeFileSync(join(root, 'caps/small.caps'), 'net = ["x.test", "evil.test"]');
+    for (let i = 0; i < 2; i += 1)
+      expect(unwrap(await agents.pinned('small', pinned.digest), 'narrowed')).toMatchObject({
+        caps: { net: ['x.test'] },
+      });
+    expect(place.log.at('warn').map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^caps\/small.caps: net would grant more/),
+    ]);
     writeFileSync(join(root, 'caps/small.caps'), 'nett = []');
     expect(said(await agents.pinned('small', pinned.digest))).toMatch(
       /InvalidConfig: .*small.caps.*did you mean "net"/,

@@ -12,6 +12,7 @@ export {
   trustHost,
 } from './trust/policy.ts';
 export { compareVersions } from './trust/version.ts';
+export { type Finding, lintCaps } from './trust/lint.ts';
 export { packBundle, unpackBundle } from './trust/archive.ts';
 export { type Narrowed, applyLayer, asksMore, grantsNothing } from './trust/effective.ts';
 export { type Manifest, type Ports, parseManifest } from './manifest.ts';

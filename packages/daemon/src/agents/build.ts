@@ -57,7 +57,7 @@ function buildOwn(
     );
   const dir = join(checkout, 'agents');
   const registry = new AgentRegistry(
-    { clock, random: systemRandom, hostKey: key, trust: ownTrust(key) },
+    { clock, random: systemRandom, log: quiet, hostKey: key, trust: ownTrust(key) },
     {
       searchDirs: [dir],
       builtIn: { dir, sdkDir: join(checkout, 'packages', 'agent-sdk') },

@@ -18,6 +18,7 @@ import {
   type Failure,
   failure,
   isName,
+  type Log,
   nearest,
   ok,
   type Random,
@@ -42,6 +43,7 @@ import type { TrustSource } from './trust.ts';
 export type RegistryDeps = {
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Log;
   readonly hostKey: HostKey;
   readonly trust: TrustSource;
 };
@@ -68,6 +70,7 @@ export class AgentRegistry implements AgentSource {
   readonly #deps: RegistryDeps;
   readonly #options: RegistryOptions;
   readonly #bundles = new Map<string, Seen<Bundle>>();
+  readonly #warned = new Set<string>();
   /** The policy by which those were loaded. */
   #policy: TrustPolicy | undefined;
   readonly #stamping = new Map<string, Promise<string | undefined>>();
@@ -192,7 +195,18 @@ export class AgentRegistry implements AgentSource {
     const layer = this.#deps.trust.override(bundle.value.name);
     if (!layer.ok) return layer;
     if (layer.value === undefined) return bundle;
-    return ok({ ...bundle.value, caps: applyLayer(bundle.value.caps, layer.value, 'override').caps });
+    const { caps, warnings } = applyLayer(bundle.value.caps, layer.value, `caps/${bundle.value.name}.caps`);
+    for (const warning of warnings) this.#warn(bundle.value, warning);
+    return ok({ ...bundle.value, caps });
+  }
+
+  /** Once for each bundle, not at each of its runs. */
+  #warn({ name, digest }: Bundle, warning: string): void {
+    const key = `${digest} ${warning}`;
+    if (this.#warned.has(key)) return;
+    if (this.#warned.size >= seenMax) this.#warned.clear();
+    this.#warned.add(key);
+    this.#deps.log.log('warn', warning, { agent: name });
   }
 
   /** What `read` answered for the first of `folders` before, unless a file changed since; only what is good is kept. */
