@@ -16,6 +16,7 @@ import {
   hostKey,
 } from '../packages/runtime/src/index.ts';
 import { buildHostile, held } from './agents-held.ts';
+import { crowd } from './agents-shared.ts';
 
 const deps = { clock: systemClock, random: systemRandom, log: { log: () => {} } } as const;
 const root = join(import.meta.dirname, '..');
@@ -58,7 +59,12 @@ async function medians(
   return [middle(times[0]), middle(times[1])];
 }
 
-async function once(cells: Cells, bundle: Bundle, given: { readonly [key: string]: string }): Promise<void> {
+async function once(
+  cells: Cells,
+  bundle: Bundle,
+  given: { readonly [key: string]: string },
+  share?: string,
+): Promise<void> {
   const run = {
     trace_id: 'ab'.repeat(16),
     run_id: 'run_1',
@@ -69,7 +75,7 @@ async function once(cells: Cells, bundle: Bundle, given: { readonly [key: string
     deadline_ms: 20_000,
   };
   const outcome = await cells.run(
-    { bundle, run, request: { with: given, inputs: {} } },
+    { bundle, run, request: { with: given, inputs: {} }, ...(share === undefined ? {} : { share }) },
     host,
     new AbortController().signal,
   );
@@ -135,6 +141,10 @@ export async function rows(): Promise<BenchRow[]> {
     const hostile = await buildHostile(all, join(dir, 'hostile'), sdkDir);
     const holding = await held(all, options, hostile, host, { loops: 10, hogs: 10 });
     const loops = await held(all, options, hostile, host, { loops: 20, hogs: 0 });
+    const fifty = await held(all, options, hostile, host, { loops: 50, hogs: 0 });
+    const sharing = await median(200, () => once(cells, greeter, {}, 'same'));
+    const crowds = [];
+    for (const size of [10, 100, 1000]) crowds.push(await crowd(all, options, resolver, size));
     return [
       { name: 'agent, warm cell of its own, p50', value: warm, unit: 'ms', goal: '≤ 8 ms' },
       { name: 'agent, first run of a spare, p50', value: spare, unit: 'ms', goal: '≤ 20 ms' },
@@ -158,6 +168,18 @@ export async function rows(): Promise<BenchRow[]> {
       { name: '20 loops: from the deadline to the last outcome', value: loops.lateMs, unit: 'ms', goal: '≤ 50 ms' },
       { name: '20 loops: from the last outcome to no process', value: loops.goneMs, unit: 'ms', goal: '≤ 50 ms' },
       { name: '20 loops: one that behaves, beside them', value: loops.besideMs, unit: 'ms' },
+      { name: '50 loops: from the deadline to the last outcome', value: fifty.lateMs, unit: 'ms', goal: '≤ 50 ms' },
+      { name: '50 loops: one that behaves, beside them', value: fifty.besideMs, unit: 'ms' },
+      { name: 'agent, warm, shared cell, p50', value: sharing, unit: 'ms', goal: '≤ 1 ms' },
+      ...crowds.flatMap(({ size, mib, ms }) => [
+        {
+          name: `${size} agents in one cell, each in a host call: memory`,
+          value: mib,
+          unit: 'MiB',
+          ...(size === 1000 ? { goal: '≤ 954 MiB (1 GB)' } : {}),
+        },
+        { name: `${size} agents in one cell: from the first request to the last answer`, value: ms, unit: 'ms' },
+      ]),
     ];
   } finally {
     await rm(dir, { recursive: true, force: true });

@@ -81,6 +81,7 @@ const tasks = {
   build: () => 0,
   demo: () => run(node, ['scripts/demo.mjs'], { mayFail: true }),
   bench: () => run(node, ['--conditions=source', 'bench/run.ts', ...rest], { mayFail: true }),
+  race: () => run(node, ['--conditions=source', 'bench/files-race.ts', ...rest], { mayFail: true }),
   lint,
   format: () => run('prettier', ['--write', '--log-level=warn', '.'], { mayFail: true }),
   test: () => {

@@ -68,6 +68,16 @@ export function runAgent(definition: AgentDefinition, options: HarnessOptions = 
     secrets: { ref: respond('secrets.ref') },
     mailbox: { receive: respond('mailbox.receive'), send: respond('mailbox.send') },
     mail: { send: respond('mail.send') },
+    fs: {
+      stat: respond('fs.stat'),
+      list: respond('fs.list'),
+      read: respond('fs.read'),
+      write: respond('fs.write'),
+      mkdir: respond('fs.mkdir'),
+      remove: respond('fs.remove'),
+      rename: respond('fs.rename'),
+    },
+    clock: { now: respond('clock.now'), sleep: respond('clock.sleep') },
   };
   const random: unknown = Reflect.get(Math, 'random');
   try {

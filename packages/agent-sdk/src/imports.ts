@@ -19,6 +19,16 @@ export type WorldImports = {
   readonly secrets: { readonly ref: Raw };
   readonly mailbox: { readonly receive: Raw; readonly send: Raw };
   readonly mail: { readonly send: Raw };
+  readonly fs: {
+    readonly stat: Raw;
+    readonly list: Raw;
+    readonly read: Raw;
+    readonly write: Raw;
+    readonly mkdir: Raw;
+    readonly remove: Raw;
+    readonly rename: Raw;
+  };
+  readonly clock: { readonly now: Raw; readonly sleep: Raw };
 };
 
 export function hostOver(world: WorldImports): Host {
@@ -39,6 +49,26 @@ export function hostOver(world: WorldImports): Host {
     secrets: { ref: call(world.secrets.ref) },
     mailbox: { receive: call(world.mailbox.receive), send: call(world.mailbox.send) },
     mail: { send: call(world.mail.send) },
+    fs: filesOver(world.fs),
+    clock: { now: call(world.clock.now), sleep: call(world.clock.sleep) },
+  };
+}
+
+function filesOver(fs: WorldImports['fs']): Host['fs'] {
+  const [stat, write] = [call(fs.stat), call(fs.write)];
+  return {
+    stat,
+    list: call(fs.list),
+    read: call(fs.read),
+    write,
+    mkdir: call(fs.mkdir),
+    remove: call(fs.remove),
+    rename: call(fs.rename),
+    append: ({ path = '', data = '', encoding = 'utf8' }) => {
+      // The size before is an argument of the call: the same call made again after a crash appends nothing twice.
+      const { bytes: offset } = stat({ path }) as { readonly bytes: number };
+      return write({ path, mode: 'append', offset, data, encoding });
+    },
   };
 }
 

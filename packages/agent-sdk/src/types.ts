@@ -48,6 +48,18 @@ export interface Host {
   readonly secrets: { readonly ref: HostCall };
   readonly mailbox: { readonly receive: HostCall; readonly send: HostCall };
   readonly mail: { readonly send: HostCall };
+  readonly fs: {
+    readonly stat: HostCall;
+    readonly list: HostCall;
+    readonly read: HostCall;
+    readonly write: HostCall;
+    readonly mkdir: HostCall;
+    readonly remove: HostCall;
+    readonly rename: HostCall;
+    /** At the end of a file that exists: its size is looked at, then written at that size; `Busy` where it grew between. */
+    readonly append: HostCall;
+  };
+  readonly clock: { readonly now: HostCall; readonly sleep: HostCall };
 }
 
 export type AgentDefinition = { handle(request: Request, host: Host): Answer };

@@ -64,6 +64,8 @@ export type ModelRow = {
 export interface Broker extends AsyncDisposable {
   complete(request: CompletionRequest, ctx: CallContext, signal: AbortSignal): Promise<Result<Completion, Failure>>;
   embed(request: EmbedRequest, ctx: CallContext, signal: AbortSignal): Promise<Result<Embedding, Failure>>;
+  /** Whether some provider that a request for this model may go to is cleared for what is private. */
+  clears(model: string | undefined): boolean;
   models(): { readonly prices_date: string; readonly rows: readonly ModelRow[] };
   /** What was spent and reserved: of today, and of a run. */
   spending(run?: string): { readonly day?: LevelState; readonly run?: LevelState };
@@ -127,6 +129,7 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       const { paid, called } = answered.value;
       return ok({ vectors: paid.value.vectors, dimension: paid.value.vectors[0]?.length ?? 0, called });
     },
+    clears: (model) => cleared(route(config, model ?? config.defaultModel)).length > 0,
     models: () => ({ prices_date: table.date, rows: modelRows(config, stations, priceOf) }),
     spending(run) {
       const day = budgets.state(dayKey(clock.nowMs()));
@@ -172,8 +175,11 @@ function createRoutedCall({ clock, config, cache, paidCall, closing }: RoutedDep
   return async <T>({ kind, model, key, keep, op, ctx, signal }: Asked<T>) => {
     const began = clock.monotonicMs();
     const name = model ?? config.defaultModel;
-    const targets = route(config, name);
-    if (targets.length === 0) return err(noProvider(config, name));
+    const routed = route(config, name);
+    if (routed.length === 0) return err(noProvider(config, name));
+    // The fallbacks too: what is private goes only where it may.
+    const targets = ctx.secrecy === 'public' || ctx.agreed === true ? routed : cleared(routed);
+    if (targets.length === 0) return err(notCleared(name, routed));
     const digest = digestJson({
       kind,
       owner: ctx.owner ?? '',
@@ -192,6 +198,17 @@ function createRoutedCall({ clock, config, cache, paidCall, closing }: RoutedDep
     const paid = result.value as Paid<T>;
     return ok({ paid, called: calledOf(paid, state, clock.monotonicMs() - began) });
   };
+}
+
+function cleared(targets: readonly Target[]): readonly Target[] {
+  return targets.filter(({ provider }) => provider.clearance === 'private');
+}
+
+function notCleared(name: string, routed: readonly Target[]): Failure {
+  const ids = routed.map(({ provider }) => provider.id).join(', ');
+  return failure('CapabilityDenied', `the model "${name}" is served by ${ids}, which is not cleared for private data`, {
+    hint: 'set clearance: private on a provider that may see it, or route the model to a local one',
+  });
 }
 
 function noProvider(config: BrokerConfig, name: string): Failure {

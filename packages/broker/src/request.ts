@@ -51,6 +51,8 @@ export type CallContext = {
   /** Who owns the cache entry, and the secrecy label of what is asked. */
   readonly owner?: string | undefined;
   readonly secrecy?: 'public' | 'private' | undefined;
+  /** A person has agreed that what is private goes to whoever serves the request. */
+  readonly agreed?: boolean | undefined;
   readonly budgets?:
     | {
         readonly run?: Amounts | undefined;

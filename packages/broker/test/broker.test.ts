@@ -305,7 +305,37 @@ describe('budgets', () => {
       default: 'p:unheard-of',
       broker: { providers: [{ id: 'p', kind: 'http', base_url: 'https://192.0.2.1' }], budgets: { day_usd: 1 } },
     });
-    expect(await remote.complete(ask(), ctx, never)).toMatchObject({ ok: false, error: { code: 'UnknownPrice' } });
+    const open = { ...ctx, secrecy: 'public' } as const;
+    expect(await remote.complete(ask(), open, never)).toMatchObject({ ok: false, error: { code: 'UnknownPrice' } });
+  });
+
+  test('what is private goes to cleared providers alone, fallbacks included, unless a person agreed', async () => {
+    await using fake = await startFakeProvider();
+    const provider = (id: string, clearance: string): JsonObject => ({
+      id,
+      kind: 'http',
+      base_url: fake.url,
+      clearance,
+    });
+    await using broker = make({
+      default: 'open:m',
+      broker: {
+        providers: [provider('open', 'public'), provider('safe', 'private')],
+        route: [{ pattern: 'mixed', provider: 'open', fallback: ['safe'] }],
+        budgets: {},
+      },
+    });
+    const served = async (more: object, model?: string): Promise<string> => {
+      const answer = await broker.complete(ask('hi', model === undefined ? {} : { model }), { ...ctx, ...more }, never);
+      return answer.ok ? answer.value.called.provider : answer.error.code;
+    };
+    expect(await served({ secrecy: 'public' })).toBe('open');
+    expect(await served({ secrecy: 'private' })).toBe('CapabilityDenied');
+    expect(await served({})).toBe('CapabilityDenied');
+    expect(await served({ secrecy: 'private', agreed: true })).toBe('open');
+    expect(await served({ secrecy: 'public' }, 'mixed')).toBe('open');
+    expect(await served({ secrecy: 'private' }, 'mixed')).toBe('safe');
+    expect([broker.clears(undefined), broker.clears('mixed'), broker.clears('nobody')]).toEqual([false, true, false]);
   });
 
   test('usage beyond the reservation is booked, freezes the level, and is logged', async () => {

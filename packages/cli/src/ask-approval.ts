@@ -6,7 +6,7 @@
  * 3. All text from outside is escaped.
  */
 import { createInterface } from 'node:readline/promises';
-import { digestText, isJsonObject, type JsonObject, showLine, showText } from '@runloop/core';
+import { digestText, isJsonObject, type JsonObject, type JsonValue, showLine, showText } from '@runloop/core';
 import type { Tools } from './command.ts';
 import type { Environment } from './environment.ts';
 
@@ -21,9 +21,19 @@ export async function askApproval(
   isOpen: () => boolean,
   signal: AbortSignal,
 ): Promise<'approve' | 'deny' | undefined> {
-  const { screen, environment } = tools;
   showAction(tools, meta);
-  const code = digestText(String(meta['hash'])).slice(0, 4);
+  return askCode(tools, String(meta['hash']), isOpen, signal);
+}
+
+/** A yes to what was just shown, as a short code that its hash gives. */
+export async function askCode(
+  tools: Tools,
+  hash: string,
+  isOpen: () => boolean = () => true,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<'approve' | 'deny' | undefined> {
+  const { screen, environment } = tools;
+  const code = digestText(hash).slice(0, 4);
   await throwAwayTyped(environment);
   const lines = createInterface({ input: environment.streams.in, output: environment.streams.err });
   const stop = new AbortController();
@@ -72,12 +82,26 @@ export function showAction(tools: Tools, meta: JsonObject): void {
       for (const line of more) screen.note(`      ${line}`);
     }
   }
+  for (const line of lineage(meta)) screen.note(screen.paint('yellow', `    ${line}`));
   screen.note(
     screen.paint(
       'dim',
       `    request ${showLine(String(meta['action'] ?? ''))}, hash ${showLine(String(meta['hash'] ?? '').slice(0, 16))}…`,
     ),
   );
+}
+
+/** Where the data comes from that would leave, one line for each source. */
+function lineage({ flow, leak }: JsonObject): string[] {
+  if (!isJsonObject(flow) || !Array.isArray(flow['sources'])) return [];
+  const sources = (flow['sources'] as readonly JsonValue[]).filter(isJsonObject).map((source) => {
+    const kinds = ['private', 'untrusted'].filter((kind) => source[kind] === true).join(', ');
+    const path = Array.isArray(source['path']) ? source['path'].map(String).join(' → ') : '';
+    return showLine(`it has seen ${String(source['what'])} (${kinds}), by way of ${path}`);
+  });
+  return typeof leak === 'string'
+    ? [`it is asked because of what it has seen, and this leaves by ${leak}`, ...sources]
+    : sources;
 }
 
 export async function throwAwayTyped(environment: Environment): Promise<void> {

@@ -27,6 +27,17 @@ export {
   parseTraceId,
 } from './ids.ts';
 export { type Clock, type Random, type Log, type LogLevel, type LogFields, sleep } from './ports.ts';
+export {
+  type Label,
+  type LabelSource,
+  cleanLabel,
+  isClean,
+  joinLabels,
+  labelOf,
+  labelSourcesMax,
+  readBy,
+  readLabel,
+} from './label.ts';
 export { systemClock, systemRandom } from './system.ts';
 export { seededRandom, fraction } from './seeded.ts';
 export { showJson, showLine, showText, nearest } from './text.ts';

@@ -21,10 +21,20 @@ import {
 } from '@runloop/core';
 import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
-import { type Bundle, type Cells, createCells, createKernel, type HostKey, hostKey } from '@runloop/runtime';
+import {
+  type Bundle,
+  type Cells,
+  createCells,
+  createFiles,
+  createKernel,
+  type Files,
+  type HostKey,
+  hostKey,
+} from '@runloop/runtime';
 import { Installer } from './agents/install.ts';
 import { AgentRegistry } from './agents/registry.ts';
 import { systemTrustPolicy, Trust } from './agents/trust.ts';
+import { agreementOperations } from './control/agreement-operations.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
 import { createControl } from './control/control.ts';
@@ -36,6 +46,7 @@ import { createModels, type Models } from './host/models.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, homeAt, makeHome, searchDirs } from './home/home.ts';
 import { LogFile } from './home/log-file.ts';
+import { Pins } from './home/pins.ts';
 import { EventFeed } from './runs/feed.ts';
 import { kernelPorts } from './runs/kernel-ports.ts';
 import { Runs } from './runs/runs.ts';
@@ -160,6 +171,7 @@ type Engine = {
   readonly installer: Installer;
   readonly slots: Slots;
   readonly feed: EventFeed;
+  readonly pins: Pins;
   readonly bootId: string;
 };
 
@@ -173,39 +185,29 @@ function wireRuns(
 ): Engine {
   const { clock, random } = deps;
   const { config } = options;
-  const { home, log, agentLog, kb, hostKey: key, models } = base;
-  const trust = new Trust(
-    { clock, log, hostKey: key },
-    { root: options.root, ...(options.mode === 'system' ? { system: systemTrustPolicy } : {}) },
-  );
-  const cells = opening.use(
-    createCells(
-      { clock, random, log, hostKey: key },
-      { cacheDir: join(home.cache, 'cells'), spares: options.spares, allowWeak: () => allowsWeak(trust, config) },
-    ),
-  );
-  const agents = new AgentRegistry({ clock, random, log, hostKey: key, trust }, registryOptions(options, home));
-  const installer = wireInstaller(deps, base, agents, cells, trust);
+  const { home, log, agentLog, kb, models } = base;
+  const { trust, cells, agents, installer } = wireAgents(deps, options, base, opening);
   const slots = new Slots(config.runtime.max_parallel, config.daemon.nodes_waiting_max);
   const values = new Values(kb);
   const feed = new EventFeed(clock, kb);
   const bootId = toHex(random.bytes(8));
-  const performer = createPerformer({ clock, kb, values, models, execTimeoutMs: config.runtime.exec_timeout_ms });
+  const files = filesOutside(home, deps.env['PATH'] ?? '');
+  const performer = createPerformer({
+    clock,
+    kb,
+    values,
+    models,
+    files,
+    execTimeoutMs: config.runtime.exec_timeout_ms,
+  });
   const kernel = createKernel(
     kernelPorts({
       runOf: (traceId) => runs.get(traceId),
       values,
       performer,
       log: (ctx, stream, level, text) => {
-        agentLog.line({
-          ts_ms: clock.nowMs(),
-          trace_id: ctx.trace_id,
-          node: ctx.node,
-          agent: ctx.agent,
-          stream,
-          level,
-          text,
-        });
+        const { trace_id, node, agent } = ctx;
+        agentLog.line({ ts_ms: clock.nowMs(), trace_id, node, agent, stream, level, text });
         const kind = stream === 'stdout' ? 'node.stdout' : 'node.stderr';
         runs.get(ctx.trace_id)?.driver.lossy(kind, text, { node: ctx.node, level, stream });
       },
@@ -222,8 +224,28 @@ function wireRuns(
     },
     lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
   };
+  const pins = new Pins(home.trust);
+  const operator = {
+    confirms: config.security.confirm_external_actions,
+    trusts: (digest: string): boolean => pins.has('openings', digest),
+    declassifies: (digest: string): boolean => pins.has('declassifiers', digest),
+  };
   const runs = new Runs(
-    { clock, random, log, ledger: kb, publisher, slots, values, agents, cells, kernel, performer },
+    {
+      clock,
+      random,
+      log,
+      ledger: kb,
+      publisher,
+      slots,
+      values,
+      agents,
+      cells,
+      kernel,
+      performer,
+      operator,
+      homeDir: deps.env['HOME'] ?? '/nonexistent',
+    },
     {
       runsMax: config.daemon.runs_max,
       maxParallel: config.runtime.max_parallel,
@@ -232,7 +254,32 @@ function wireRuns(
     },
   );
   opening.use(trust.watch(() => void runs.recheck()));
-  return { runs, cells, agents, trust, installer, slots, feed, bootId };
+  return { runs, cells, agents, trust, installer, slots, feed, pins, bootId };
+}
+
+/** What agents there are, who may sign them, how they come, and the cells that they run in. */
+function wireAgents(
+  deps: DaemonDeps,
+  options: DaemonOptions,
+  base: Base,
+  opening: AsyncDisposableStack,
+): Pick<Engine, 'trust' | 'cells' | 'agents' | 'installer'> {
+  const { clock, random } = deps;
+  const { config } = options;
+  const { home, log, hostKey: key } = base;
+  const trust = new Trust(
+    { clock, log, hostKey: key },
+    { root: options.root, ...(options.mode === 'system' ? { system: systemTrustPolicy } : {}) },
+  );
+  const cells = opening.use(
+    createCells(
+      { clock, random, log, hostKey: key },
+      { cacheDir: join(home.cache, 'cells'), spares: options.spares, allowWeak: () => allowsWeak(trust, config) },
+    ),
+  );
+  const agents = new AgentRegistry({ clock, random, log, hostKey: key, trust }, registryOptions(options, home));
+  const installer = wireInstaller(deps, base, agents, cells, trust);
+  return { trust, cells, agents, installer };
 }
 
 function wireInstaller(
@@ -274,6 +321,12 @@ async function enforceable(cells: Cells, bundle: Bundle): Promise<Result<void, F
 function allowsWeak(trust: Trust, config: Config): boolean {
   const policy = trust.policy();
   return policy.ok && (policy.value.allowWeak ?? config.security.sandbox.allow_weak);
+}
+
+/** Files of granted directories, none of which is our own state. */
+function filesOutside(home: Home, path: string): Files {
+  const { root, kb, keys, cache, store, socket, logFile } = home;
+  return createFiles({ never: [root, kb, keys, cache, store, socket, logFile], commandDirs: path.split(':') });
 }
 
 /** The socket and the control operations behind it. */
@@ -322,6 +375,7 @@ function wireSessions(
     ...kbOperations(base.kb),
     ...agentOperations({ agents, cells, trust, installer, isWeak: () => allowsWeak(trust, config) }),
     ...modelOperations({ models: base.models, kb: base.kb }),
+    ...agreementOperations({ clock, kb: base.kb, pins: engine.pins }),
   });
   return createSessionServer({
     bus,

@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { digestText, err, failure, type JsonValue, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
 import { type Kb, openKb, type StoredEvent } from '@runloop/kb';
 import {
-  type Bundle,
   type Caps,
+  type Bundle,
   type Cells,
+  createFiles,
   createKernel,
   type HostAnswer,
   type HostCalls,
@@ -19,14 +20,14 @@ import {
 import { memoryLog } from '@runloop/testkit';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
-import type { AgentSource, HostPerformer, RunLedger } from '../src/runs/ports.ts';
+import type { AgentSource, HostPerformer, OperatorWill, RunLedger } from '../src/runs/ports.ts';
 import { Runs, type Submission } from '../src/runs/runs.ts';
 import { Slots } from '../src/runs/slots.ts';
 import { metaOf, readRun } from '../src/runs/tape.ts';
 import { Values } from '../src/runs/values.ts';
 
 /** What an agent of these tests does; `call` throws what suspends or cancels it. */
-export type Script = (call: (op: string, args: JsonValue) => Promise<HostAnswer>) => Promise<JsonValue>;
+export type Script = (call: (op: string, args: JsonValue) => Promise<HostAnswer>, node: string) => Promise<JsonValue>;
 
 class Suspended extends Error {}
 
@@ -55,7 +56,7 @@ const usage = { wall_ms: 0, fuel: 0, memory_bytes: 0, hostcalls: 0, output_bytes
 
 function cellsOf(script: Script, port: string): Cells {
   return {
-    async run(_invocation, host: HostCalls, signal) {
+    async run(invocation, host: HostCalls, signal) {
       const gone = new Promise<never>((_, reject) => {
         signal.addEventListener('abort', () => reject(new Error('stopped')), { once: true });
       });
@@ -66,7 +67,7 @@ function cellsOf(script: Script, port: string): Cells {
             const answer = await host.call(op, args, signal);
             if (answer.type === 'suspend') throw new Suspended(answer.reason);
             return answer;
-          }),
+          }, invocation.run.node),
         ]);
         return { type: 'succeeded', outputs: { [port]: [{ type: 'json', value }] }, usage };
       } catch (error) {
@@ -78,12 +79,13 @@ function cellsOf(script: Script, port: string): Cells {
     warm: () => Promise.resolve(ok(undefined)),
     confinement: () => Promise.resolve(undefined),
     stats: () => ({ alive: 0, spare: 0, waiting: 0, started: 0 }),
+    pids: () => [],
     close: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
-const agents: AgentSource = {
+const agentsOf = (caps: Caps): AgentSource => ({
   interfaces: () =>
     Promise.resolve(
       ok(
@@ -93,9 +95,9 @@ const agents: AgentSource = {
         ]),
       ),
     ),
-  pin: () => Promise.resolve(ok(bundle)),
-  pinned: () => Promise.resolve(ok(bundle)),
-};
+  pin: () => Promise.resolve(ok({ ...bundle, caps })),
+  pinned: () => Promise.resolve(ok({ ...bundle, caps })),
+});
 
 export type Boot = {
   readonly runs: Runs;
@@ -136,6 +138,8 @@ export class Place implements AsyncDisposable {
       port?: string;
       performer?: (real: HostPerformer) => HostPerformer;
       runsMax?: number;
+      caps?: Caps;
+      operator?: Partial<OperatorWill>;
       ledger?: (real: Kb) => RunLedger;
       nowMs?: () => number;
     } = {},
@@ -143,8 +147,12 @@ export class Place implements AsyncDisposable {
     for (const before of this.#boots.splice(0)) before.close();
     const kb = this.#kb;
     const values = new Values(kb);
-    const models = { call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))) };
-    const real = createPerformer({ clock: systemClock, kb, values, models, execTimeoutMs: 1000 });
+    const models = {
+      clears: () => true,
+      call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))),
+    };
+    const files = createFiles({ never: [this.#path], commandDirs: [] });
+    const real = createPerformer({ clock: systemClock, kb, values, models, files, execTimeoutMs: 1000 });
     const performer = options.performer?.(real) ?? real;
     const kernel = createKernel(kernelPorts({ runOf: (id) => runs.get(id), values, performer, log: () => undefined }));
     const runs: Runs = new Runs(
@@ -156,10 +164,12 @@ export class Place implements AsyncDisposable {
         publisher: { published: () => undefined, lossy: () => undefined },
         slots: new Slots(4, 100_000),
         values,
-        agents,
+        agents: agentsOf(options.caps ?? bundle.caps),
         cells: cellsOf(script, options.port ?? 'out'),
         kernel,
         performer,
+        homeDir: '/nonexistent',
+        operator: { confirms: true, trusts: () => false, declassifies: () => false, ...options.operator },
       },
       { runsMax: options.runsMax ?? 100, maxParallel: 4, bootId: 'boot' },
     );

@@ -204,7 +204,7 @@ test('a proposal that a crash cut off is made again by itself, and stands on the
     const there = new Promise<void>((resolve) => (reached = resolve));
     const first = await place.boot(script, {
       performer: (real) => ({
-        repeats: (op) => real.repeats(op),
+        ...real,
         async perform(...args) {
           if (cut === 'after') await real.perform(...args);
           reached();
@@ -239,6 +239,7 @@ describe('an action that a crash cut off and that may have happened', () => {
       there = new Promise((resolve) => (reached = resolve));
       return place.boot(script, {
         performer: (real) => ({
+          ...real,
           repeats: () => false,
           perform(...args) {
             sends += 1;

@@ -25,6 +25,7 @@ export {
   type EntityKind,
   type SearchQuery,
   type SearchHit,
+  type TaintQuery,
   type RunWithNodes,
 } from './reads.ts';
 export { type QueryRows } from './query.ts';

@@ -12,6 +12,7 @@ import {
   type Digest,
   type Failure,
   type JsonObject,
+  type Label,
   type Log,
   type Random,
   type Result,
@@ -36,6 +37,7 @@ import type {
   RunsQuery,
   SearchHit,
   SearchQuery,
+  TaintQuery,
 } from './reads.ts';
 import { storageFailure } from './storage-failure.ts';
 import { viewsIdleMs } from './limits.ts';
@@ -89,6 +91,8 @@ export interface Kb extends AsyncDisposable {
   costs(by: 'run' | 'node' | 'model' | 'day', max: number): Asked<readonly Row[]>;
   find(q: FindQuery): Asked<readonly Row[]>;
   search(q: SearchQuery): Asked<readonly SearchHit[]>;
+  /** The labels under which what an answer rests on was written. */
+  taint(q: TaintQuery): Asked<Label>;
   /** Without `raw`, addresses are redacted. */
   why(entity: string, raw?: boolean): Asked<Why>;
   blame(entity: string, field: string, raw?: boolean): Asked<Blame>;
@@ -194,6 +198,7 @@ type Reads = Pick<
   | 'costs'
   | 'find'
   | 'search'
+  | 'taint'
   | 'why'
   | 'blame'
 >;
@@ -211,6 +216,7 @@ function readsOf(ask: Ask): Reads {
     costs: (by, max) => ask({ type: 'costs', by, max }),
     find: (q) => ask({ type: 'find', q }),
     search: (q) => ask({ type: 'search', q }),
+    taint: (q) => ask({ type: 'taint', q }),
     why: (entity, raw = false) => ask({ type: 'why', entity, raw }),
     blame: (entity, field, raw = false) => ask({ type: 'blame', entity, field, raw }),
   };

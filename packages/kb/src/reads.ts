@@ -4,6 +4,7 @@
  * 1. Every answer is bounded. 2. Whoever may not see addresses gets them redacted on every path: rows, search, excerpts.
  */
 import type Database from 'better-sqlite3';
+import { joinLabels, type JsonValue, type Label, readLabel } from '@runloop/core';
 import { type StoredEvent, storedColumns, toStored, type EventRow } from './event.ts';
 import { readBytesMax, readRowsMax, searchHitsMax, searchTermsMax } from './limits.ts';
 
@@ -58,6 +59,12 @@ export type SearchHit = {
   readonly ts_ms: number;
   readonly source_events: readonly number[];
 };
+export type TaintQuery = {
+  /** Events that an answer names. */
+  readonly events: readonly number[];
+  /** Entities that it tells of: all that was ever said of them counts. */
+  readonly entities: readonly string[];
+};
 export type RunWithNodes = { readonly run: Row; readonly nodes: readonly Row[] };
 
 const bounded = (max: number, most: number = readRowsMax): number => Math.max(1, Math.min(Math.trunc(max), most));
@@ -74,6 +81,17 @@ export function readRunEvents(ledger: Database.Database, q: RunEventsQuery): { e
     events.push(toStored(row));
   }
   return { events };
+}
+
+/** The labels that the authors of these events wrote under, joined. */
+export function readTaint(ledger: Database.Database, db: Database.Database, { events, entities }: TaintQuery): Label {
+  const history = db.prepare<[string], number>('SELECT event_id FROM entity_history WHERE entity = ?').pluck();
+  const ids = new Set([...events, ...entities.flatMap((entity) => history.all(entity))]);
+  const read = ledger
+    .prepare<[number], string | null>(`SELECT json_extract(provenance_json, '$.label') FROM events WHERE id = ?`)
+    .pluck();
+  const texts = new Set([...ids].map((id) => read.get(id)).filter((text) => typeof text === 'string'));
+  return joinLabels(...[...texts].map((text) => readLabel(JSON.parse(text) as JsonValue)));
 }
 
 export function readOpenRuns(db: Database.Database): string[] {

@@ -32,6 +32,7 @@ export type ViewsQuestion =
   | { readonly type: 'costs'; readonly by: 'run' | 'node' | 'model' | 'day'; readonly max: number }
   | { readonly type: 'find'; readonly q: reads.FindQuery }
   | { readonly type: 'search'; readonly q: reads.SearchQuery }
+  | { readonly type: 'taint'; readonly q: reads.TaintQuery }
   | { readonly type: 'why'; readonly entity: string; readonly raw: boolean }
   | { readonly type: 'blame'; readonly entity: string; readonly field: string; readonly raw: boolean }
   | { readonly type: 'validate'; readonly delta: StateDelta; readonly by: Proposer }
@@ -98,6 +99,8 @@ function answer(question: ViewsQuestion, hasher: Blake3): Result<unknown, Failur
       return ok(reads.find(db, question.q, redactAll));
     case 'search':
       return ok(reads.search(db, question.q));
+    case 'taint':
+      return ok(reads.readTaint(ledger, db, question.q));
     case 'why': {
       const ladder = found(why({ ledger, views: db }, question.entity), question.entity);
       return question.raw || !ladder.ok ? ladder : ok(redactAll(ladder.value));

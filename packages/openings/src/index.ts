@@ -3,6 +3,7 @@
  */
 export { type Diagnostic, type Span, Diagnostics, renderDiagnostic } from './diagnostic.ts';
 export {
+  type AgentFlow,
   type AgentInterface,
   type Condition,
   type EdgeSpec,
@@ -18,6 +19,7 @@ export {
 export { type Parsed, type Places, parseOpening } from './parse.ts';
 export { type Agents, validateOpening } from './validate.ts';
 export { type Plan, type PlannedNode, planOf } from './plan.ts';
+export { type NodeFlow, flowsOf } from './flow.ts';
 export { type Graph, graphOf } from './graph.ts';
 export { step } from './engine/step.ts';
 export {

@@ -64,6 +64,15 @@ export type AgentInterface = {
   readonly in: { readonly [port: string]: readonly string[] };
   readonly out: { readonly [port: string]: readonly string[] };
   readonly withSchema?: JsonObject;
+  readonly flow?: AgentFlow;
+};
+
+/** What an agent's capabilities let it bring in and send out. */
+export type AgentFlow = {
+  readonly brings: readonly { readonly what: string; readonly untrusted?: boolean; readonly private?: boolean }[];
+  readonly sinks: readonly string[];
+  /** What it gives is no secret: the operator has pinned it. */
+  readonly declassifies?: boolean;
 };
 
 export const defaultRetry: Retry = { max_attempts: 1, backoff_ms: 1000, max_ms: 30_000, multiplier: 2, jitter: 0.2 };

@@ -2,7 +2,9 @@
  * What `rlp plan` shows of a valid opening: order, waves, worst-case cost. Runs nothing.
  */
 import { graphOf } from './graph.ts';
-import { defaultRetry, type Opening } from './ir.ts';
+import { cleanLabel } from '@runloop/core';
+import { flowsOf, type NodeFlow } from './flow.ts';
+import { type AgentInterface, defaultRetry, type Opening } from './ir.ts';
 
 export type PlannedNode = {
   readonly id: string;
@@ -13,6 +15,8 @@ export type PlannedNode = {
   readonly attempts_max: number;
   readonly timeout_ms?: number;
   readonly tokens_max?: number;
+  /** Labels that what it gives can carry, and where it can leave. */
+  readonly flow: NodeFlow;
 };
 
 export type Plan = {
@@ -26,8 +30,11 @@ export type Plan = {
   readonly timeout_ms?: number;
 };
 
-export function planOf(opening: Opening): Plan {
+const nowhere: NodeFlow = { label: cleanLabel, sinks: [], confirmed: true };
+
+export function planOf(opening: Opening, agents: ReadonlyMap<string, AgentInterface>): Plan {
   const graph = graphOf(opening);
+  const flows = flowsOf(opening, graph, agents);
   const nodes = graph.order.flatMap((index) => {
     const node = opening.nodes[index];
     if (node === undefined) return [];
@@ -38,6 +45,7 @@ export function planOf(opening: Opening): Plan {
         agent: node.use.name,
         wave: graph.depth[index] ?? 0,
         after: [...new Set(sources)],
+        flow: flows[index] ?? nowhere,
         attempts_max: Math.max(1, (node.retry ?? defaultRetry).max_attempts),
         ...(node.timeout_ms === undefined ? {} : { timeout_ms: node.timeout_ms }),
         ...(node.budget_tokens === undefined ? {} : { tokens_max: node.budget_tokens }),

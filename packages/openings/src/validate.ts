@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import type * as Ajv from 'ajv/dist/2020.js';
 import { type JsonObject, nearest } from '@runloop/core';
 import type { Diagnostics, Span } from './diagnostic.ts';
+import { flowsOf, refuteFlows } from './flow.ts';
 import { findCycle, graphOf } from './graph.ts';
 import {
   type AgentInterface,
@@ -63,8 +64,14 @@ class Validation {
     this.#opening.artifacts.save.forEach((ref, index) => this.#output(ref, this.#at(`artifacts.${index}`)));
     this.#budgets();
     if (wired.every(Boolean)) this.#cycle();
+    if (!this.#diagnostics.failed) this.#flows();
     if (this.#diagnostics.failed) return undefined;
     return { ...this.#opening, params: this.#params, nodes };
+  }
+
+  #flows(): void {
+    const flows = flowsOf(this.#opening, graphOf(this.#opening), this.#agents);
+    refuteFlows(this.#opening, flows, (path) => this.#at(path), this.#diagnostics);
   }
 
   #at(path: string): Span {

@@ -2,15 +2,15 @@
  * One attempt in one cell: the request goes in, host calls are answered, an outcome comes out.
  *
  * 1. Exactly one outcome, whatever cell and host do; what comes after it is ignored.
- * 2. The wall deadline and a cancellation kill the cell at once and abort the host call under way.
- * 3. A guest that computes for long without a host call gives way, so that the others and this process do not wait for it.
- * 4. The answer's ports and types are those that the manifest declares.
+ * 2. The wall deadline and a cancellation give up the cell, or its place in a shared one, and abort the host call under way.
+ * 3. The answer's ports and types are those that the manifest declares.
+ * 4. In a shared cell no loss is counted: what computed past its turn, or computed when the cell was lost, is suspended as
+ *    `elsewhere`; what waited for its host then as `bystander`, after its call. Both are run again over their calls.
  */
 import { type Clock, type Failure, type JsonValue, isJsonObject, parseJson } from '@runloop/core';
 import type { Bundle } from './bundle.ts';
-import type { CellProcess } from './cell-process.ts';
 import { type Message, say } from './channel.ts';
-import { type AgentLimits, hostArgsBytesMax, logBytesMax, logLineBytesMax, turnMsMax } from './limits.ts';
+import { type AgentLimits, hostArgsBytesMax, logBytesMax, logLineBytesMax } from './limits.ts';
 import type {
   AgentRequest,
   AttemptFailureCode,
@@ -21,6 +21,7 @@ import type {
   RunIdentity,
   TypedValue,
 } from './outcome.ts';
+import type { Seat } from './seat.ts';
 
 export type Attempt = {
   readonly bundle: Pick<Bundle, 'ports'>;
@@ -40,17 +41,17 @@ export type AttemptEnd = { readonly outcome: AttemptOutcome; readonly reusable: 
 
 export function runAttempt(
   clock: Clock,
-  cell: CellProcess,
+  seat: Seat,
   attempt: Attempt,
   host: HostCalls,
   signal: AbortSignal,
 ): Promise<AttemptEnd> {
-  return new RunningAttempt(clock, cell, attempt, host).start(signal);
+  return new RunningAttempt(clock, seat, attempt, host).start(signal);
 }
 
 class RunningAttempt {
   readonly #clock: Clock;
-  readonly #cell: CellProcess;
+  readonly #seat: Seat;
   readonly #attempt: Attempt;
   readonly #host: HostCalls;
   readonly #outputBytesMax: number;
@@ -62,12 +63,13 @@ class RunningAttempt {
   #hostcalls = 0;
   #logged = 0;
   #inCall = false;
+  #computes = false;
+  #stranded = false;
   #over = false;
-  #turn: Disposable | undefined;
 
-  constructor(clock: Clock, cell: CellProcess, attempt: Attempt, host: HostCalls) {
+  constructor(clock: Clock, seat: Seat, attempt: Attempt, host: HostCalls) {
     this.#clock = clock;
-    this.#cell = cell;
+    this.#seat = seat;
     this.#attempt = attempt;
     this.#host = host;
     this.#outputBytesMax = attempt.limits.output_kib * 1024;
@@ -81,15 +83,11 @@ class RunningAttempt {
     const wallMs = Math.min(this.#attempt.run.deadline_ms, this.#attempt.limits.wall_ms);
     const late = `the agent did not finish within ${wallMs} ms`;
     using _deadline = this.#clock.after(wallMs, () => this.#fail('DeadlineExceeded', late, true));
-    this.#cell.listen({
-      message: (message) => this.#receive(message),
-      lost: (why: Failure) => this.#fail('CellLost', why.message, true),
-    });
-    if (this.#cell.dead) this.#fail('CellLost', this.#cell.fault?.message ?? 'the cell died before it was asked', true);
+    this.#seat.listen({ message: (message) => this.#receive(message), lost: (why) => this.#lost(why) });
+    if (this.#seat.dead) this.#lost(this.#seat.fault);
     if (!this.#over) {
-      if (this.#cell.ready) this.#beginTurn();
-      this.#cell.ready = false;
-      this.#cell.send(say.request, requestPayload(this.#attempt, this.#outputBytesMax));
+      if (this.#seat.ready) this.#turn(true);
+      this.#seat.send(say.request, requestPayload(this.#attempt, this.#outputBytesMax));
     }
     const end = await this.#ended.promise;
     signal.removeEventListener('abort', cancel);
@@ -99,9 +97,7 @@ class RunningAttempt {
   #end(ending: Ending, reusable: boolean): void {
     if (this.#over) return;
     this.#over = true;
-    this.#endTurn();
-    this.#cell.listen(undefined);
-    if (!reusable) this.#cell.kill();
+    this.#seat.leave(reusable);
     this.#calls.abort();
     const usage: AttemptUsage = {
       ...this.#usage,
@@ -115,23 +111,26 @@ class RunningAttempt {
     this.#end({ type: 'failed', code, reason, retryable }, reusable);
   }
 
-  /** The guest computes from here; a cell that starts is not counted until it stands ready. */
-  #beginTurn(): void {
-    this.#endTurn();
-    this.#turn = this.#clock.after(turnMsMax, () => this.#cell.giveWay());
+  #lost(why: Failure | undefined): void {
+    // A call under way is brought to its end first: run again, the attempt finds its result.
+    if (this.#seat.shared && this.#inCall) return void (this.#stranded = true);
+    if (this.#seat.shared) return this.#end({ type: 'suspended', reason: 'elsewhere' }, false);
+    this.#fail('CellLost', why?.message ?? 'the cell died before it was asked', true);
   }
 
-  #endTurn(): void {
-    this.#turn?.[Symbol.dispose]();
-    this.#turn = undefined;
+  /** Whether the guest computes from here; a cell that starts is not counted until it stands ready. */
+  #turn(computes: boolean): void {
+    this.#computes = computes;
+    if (computes) this.#seat.beginTurn();
+    else this.#seat.endTurn();
   }
 
   #receive({ schemaId, payload }: Message): void {
     if (schemaId === say.response) this.#respond(payload);
     else if (schemaId === say.log) this.#log(payload);
-    else if (schemaId === say.hello && this.#turn === undefined) this.#beginTurn();
+    else if (schemaId === say.hello && !this.#computes && !this.#inCall) this.#turn(true);
     else if (schemaId === say.hostcall) {
-      this.#endTurn();
+      this.#turn(false);
       this.#hostCall(payload).catch((error: unknown) =>
         this.#fail('Internal', `the host failed: ${error instanceof Error ? error.message : String(error)}`, true),
       );
@@ -157,12 +156,13 @@ class RunningAttempt {
         };
     this.#inCall = false;
     if (this.#over) return;
-    this.#beginTurn();
+    if (this.#stranded) return this.#end({ type: 'suspended', reason: 'bystander' }, false);
     if (answer.type === 'suspend') return this.#end({ type: 'suspended', reason: answer.reason }, false);
+    this.#turn(true);
     const { code, message, retryable, value } = { code: '', message: '', retryable: false, value: null, ...answer };
     if (answer.type === 'value')
-      this.#cell.send(say.hostanswer, { v: 1, index, ok: true, value: JSON.stringify(value) });
-    else this.#cell.send(say.hostanswer, { v: 1, index, ok: false, code, message, retryable });
+      this.#seat.send(say.hostanswer, { v: 1, index, ok: true, value: JSON.stringify(value) });
+    else this.#seat.send(say.hostanswer, { v: 1, index, ok: false, code, message, retryable });
   }
 
   #respond(payload: Message['payload']): void {
@@ -172,6 +172,7 @@ class RunningAttempt {
     const { answer, code } = outcome;
     const reason = typeof outcome['reason'] === 'string' ? outcome['reason'] : '';
     if (outcome['type'] === 'failed') return this.#fail('AgentFailed', reason, outcome['retryable'] === true, true);
+    if (code === 'OverTurn') return this.#end({ type: 'suspended', reason: 'elsewhere' }, true);
     if (outcome['type'] === 'refused') return this.#fail(refusal(code), reason, code === 'CellLost');
     if (typeof answer !== 'string') return this.#fail('CellLost', 'the cell answered without a text', true);
     const bytes = Buffer.byteLength(answer);
@@ -195,7 +196,7 @@ class RunningAttempt {
 }
 
 function requestPayload(attempt: Attempt, outputBytesMax: number): { readonly [key: string]: unknown } {
-  const { seed, accepted_ms, trace_id, run_id, node, deadline_ms, tokens_left } = attempt.run;
+  const { seed, accepted_ms, trace_id, run_id, node, deadline_ms, tokens_left, fs = [], time = false } = attempt.run;
   const info = {
     trace_id,
     run_id,
@@ -216,6 +217,9 @@ function requestPayload(attempt: Attempt, outputBytesMax: number): { readonly [k
     log_line_bytes_max: logLineBytesMax,
     args_bytes_max: hostArgsBytesMax,
     output_bytes_max: outputBytesMax,
+    fs,
+    files_open_max: attempt.limits.files_open,
+    time,
   };
 }
 

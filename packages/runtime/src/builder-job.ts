@@ -1,5 +1,6 @@
 /** What the builder process is asked and what it answers; plain JSON, for it crosses a pipe. */
 import type { ErrorCode } from '@runloop/core';
+import type { WasiGrants } from './cell/operations.ts';
 
 export type BuildJob = {
   readonly type: 'build';
@@ -23,6 +24,8 @@ export type PrepareJob = {
   readonly memoryBytes: number;
   /** Decimal digits of a 64-bit integer. */
   readonly fuel: string;
+  /** Which of WASI's own functions become host calls. */
+  readonly wasi: WasiGrants;
 };
 
 export type BundleJob = {

@@ -4,10 +4,11 @@
  * 1. An absent key grants nothing. An unknown key or a wrong shape is an error: a typo must not look like a grant.
  * 2. `narrow(a, b)` never grants what either does not.
  *
- * Grants of `fs` and `time` are refused for now: no file and no real clock reaches a cell in this version.
+ * A grant below the home directory keeps its `~` until `expandHome`, where effective capabilities are made.
  */
 import { parse } from 'smol-toml';
 import { type Failure, type Result, err, failure, isJsonObject, nearest, ok } from '@runloop/core';
+import { type FsGrant, expandGrants, grantedDirectory, narrowGrants } from './files/fs-grants.ts';
 import { type AgentLimits, agentLimitsMax, defaultAgentLimits } from './limits.ts';
 import { commonExec, commonGlobs, commonHosts, commonTexts } from './trust/patterns.ts';
 
@@ -15,6 +16,7 @@ export type ExecGrant = { readonly command: string; readonly argv: readonly stri
 export type Domains = true | readonly string[];
 
 export type Caps = {
+  readonly fs: readonly FsGrant[];
   readonly net: readonly string[];
   readonly time: boolean;
   /** Domains of the knowledge base, true for all, [] for none. */
@@ -31,6 +33,7 @@ export type Caps = {
 };
 
 export const noCaps: Caps = {
+  fs: [],
   net: [],
   time: false,
   kb_read: [],
@@ -94,15 +97,11 @@ function read(given: { readonly [key: string]: unknown }): Caps {
     const near = nearest(key, keys);
     throw new Wrong(`"${key}" is no capability${near === undefined ? '' : `; did you mean "${near}"?`}`);
   }
-  if (Array.isArray(given['fs']) ? given['fs'].length > 0 : given['fs'] !== undefined) {
-    throw new Wrong('"fs" cannot be enforced by this version, so it is refused');
-  }
-  if (flag(given['time'], 'time'))
-    throw new Wrong('"time" is not provided by this version: every agent has the run\'s own clock');
   const mail = given['mail'] === undefined ? undefined : mailGrant(given['mail']);
   return {
+    fs: fsGrants(given['fs']),
     net: strings(given['net'], 'net'),
-    time: false,
+    time: flag(given['time'], 'time'),
     kb_read: domains(given['kb_read'], 'kb_read'),
     kb_write: domains(given['kb_write'], 'kb_write'),
     secrets: strings(given['secrets'], 'secrets'),
@@ -125,6 +124,24 @@ function strings(value: unknown, key: string): readonly string[] {
 function flag(value: unknown, key: string): boolean {
   if (value !== undefined && typeof value !== 'boolean') throw new Wrong(`"${key}" must be true or false`);
   return value === true;
+}
+
+function fsGrants(value: unknown): readonly FsGrant[] {
+  const form = '"fs" must be a list of "/abs/dir" or { path = "/abs/dir", write = true }';
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) throw new Wrong(form);
+  const grants = new Map<string, FsGrant>();
+  for (const item of value as readonly unknown[]) {
+    const given = typeof item === 'string' ? { path: item } : item;
+    if (!isJsonObject(given) || typeof given['path'] !== 'string') throw new Wrong(form);
+    const other = Object.keys(given).find((key) => key !== 'path' && key !== 'write');
+    if (other !== undefined) throw new Wrong(`"fs" knows path and write, not "${other}"`);
+    const directory = grantedDirectory(given['path']);
+    if ('problem' in directory) throw new Wrong(`"fs": ${JSON.stringify(given['path'])} ${directory.problem}`);
+    if (grants.has(directory.path)) throw new Wrong(`"fs" names ${directory.path} twice`);
+    grants.set(directory.path, { path: directory.path, write: flag(given['write'], 'fs.write') });
+  }
+  return [...grants.values()];
 }
 
 function domains(value: unknown, key: string): Domains {
@@ -197,6 +214,7 @@ export function narrow(a: Caps, b: Caps): Caps {
       ? { from: a.mail.from, to: commonGlobs(a.mail.to, b.mail.to) }
       : undefined;
   return {
+    fs: narrowGrants(a.fs, b.fs),
     net: commonHosts(a.net, b.net),
     time: a.time && b.time,
     kb_read: both(a.kb_read, b.kb_read),
@@ -218,4 +236,9 @@ export function narrow(a: Caps, b: Caps): Caps {
       Object.entries(a.limits).map(([key, amount]) => [key, Math.min(amount, b.limits[key as keyof AgentLimits])]),
     ) as AgentLimits,
   };
+}
+
+/** With `~` as the directory that it stands for on this host. */
+export function expandHome(caps: Caps, home: string): Caps {
+  return { ...caps, fs: expandGrants(caps.fs, home) };
 }

@@ -3,7 +3,8 @@
  *
  * 1. It has one duplex channel, descriptor 3, and reads no file but the prepared component that `init` names, which the
  *    daemon has compared with its digests.
- * 2. It serves one request at a time. After an answer or an orderly failure it makes a fresh instance and says hello again.
+ * 2. A cell of its own serves one request at a time: after an answer or an orderly failure it makes a fresh instance and
+ *    says hello again. A shared one serves many, each in an instance of its own; while one computes, the others wait.
  * 3. When the channel closes, it ends.
  *
  * It is written for its start: a few modules of Node, no V8 flag on its command line (any of them makes V8 refuse the
@@ -20,7 +21,11 @@ import { channelBodyBytesMax } from './limits.ts';
 
 const channelFd = 3;
 const channel = createChannel(channelBodyBytesMax);
+/** Host calls that were asked, by slot: an instance asks for one at a time. */
 const pending = new Map<number, { resolve: (text: string) => void; reject: (error: Error) => void }>();
+/** Given up before they began, or after they ended. */
+const gone = new Set<number>();
+/** Made ahead of the next request. */
 let instance: AgentInstance | undefined;
 let prepared: Prepared | undefined;
 let rehearsed: string | undefined;
@@ -43,6 +48,8 @@ type Init = {
   readonly fuel: string;
   /** Compile every function now: for a spare, whose time is nobody's. */
   readonly eager: boolean;
+  /** What a guest may use in one turn: the cell serves many requests at once. */
+  readonly turn_fuel?: string;
   /** Serve one request for the sake of the machine code that it leaves. */
   readonly rehearsal?: { readonly module: string };
 };
@@ -76,6 +83,7 @@ function load(init: Init): Prepared {
     },
     memoryBytesMax: init.memory_bytes_max,
     fuel: BigInt(init.fuel),
+    turnFuel: init.turn_fuel === undefined ? undefined : BigInt(init.turn_fuel),
   };
 }
 
@@ -86,6 +94,7 @@ function bufferOf(path: string): ArrayBuffer {
 }
 
 type Request = {
+  readonly slot: number;
   readonly request: string;
   readonly info: string;
   readonly seed: string;
@@ -95,13 +104,16 @@ type Request = {
   readonly log_line_bytes_max: number;
   readonly args_bytes_max: number;
   readonly output_bytes_max: number;
+  readonly fs: readonly { readonly path: string; readonly write: boolean }[];
+  readonly files_open_max: number;
+  readonly time: boolean;
 };
 
-async function serve(request: Request): Promise<void> {
-  const current = instance;
-  instance = undefined;
-  if (current === undefined || prepared === undefined) throw new Error('a request came before init');
-  const { outcome, usage } = await current.run(request.request, {
+type Served = Awaited<ReturnType<AgentInstance['run']>>;
+
+function run(current: AgentInstance, request: Request): Promise<Served> {
+  const { slot } = request;
+  return current.run(request.request, {
     info: request.info,
     seed: fromHex(request.seed),
     acceptedMs: request.accepted_ms,
@@ -110,27 +122,50 @@ async function serve(request: Request): Promise<void> {
     logLineBytesMax: request.log_line_bytes_max,
     argsBytesMax: request.args_bytes_max,
     outputBytesMax: request.output_bytes_max,
-    log: (stream, level, text) => send(say.log, { v: 1, stream, level, text }),
+    fs: request.fs,
+    filesOpenMax: request.files_open_max,
+    time: request.time,
+    log: (stream, level, text) => send(say.log, { v: 1, slot, stream, level, text }),
     call: (index, op, args) =>
       new Promise((resolve, reject) => {
-        pending.set(index, { resolve, reject });
-        send(say.hostcall, { v: 1, index, op, args });
+        pending.set(slot, { resolve, reject });
+        send(say.hostcall, { v: 1, slot, index, op, args });
       }),
   });
+}
+
+async function serve(request: Request): Promise<void> {
+  if (gone.delete(request.slot)) return;
+  if (prepared === undefined) throw new Error('a request came before init');
+  const current = instance ?? (await createInstance(prepared));
+  instance = undefined;
+  const { slot } = request;
+  if (prepared.turnFuel !== undefined) {
+    void run(current, request)
+      .then(({ outcome, usage }) => send(say.response, { v: 1, slot, outcome, usage }))
+      .catch(fail);
+    return;
+  }
+  const { outcome, usage } = await run(current, request);
   if (takeCode !== undefined && rehearsed !== undefined) {
     const code = takeCode(prepared.module(rehearsed));
-    return send(say.response, { v: 1, outcome: { type: 'rehearsed', code }, usage });
+    return send(say.response, { v: 1, slot, outcome: { type: 'rehearsed', code }, usage });
   }
-  send(say.response, { v: 1, outcome, usage });
+  send(say.response, { v: 1, slot, outcome, usage });
   if (outcome.type === 'refused') return;
   instance = await createInstance(prepared);
   send(say.hello, { v: 1, kind: 'cell', ready: true });
 }
 
 function answer(payload: { readonly [key: string]: unknown }): void {
-  const index = payload['index'] as number;
-  const call = pending.get(index);
-  pending.delete(index);
+  const slot = payload['slot'] as number;
+  const call = pending.get(slot);
+  pending.delete(slot);
+  if (payload['gone'] === true) {
+    // Nobody waits for this one any more: without its answer it stays where it is, and is collected.
+    if (call === undefined) gone.add(slot);
+    return send(say.response, { v: 1, slot, outcome: { type: 'gone' } });
+  }
   if (call === undefined) return;
   if (payload['ok'] === true) return call.resolve(payload['value'] as string);
   const { code, message, retryable } = payload;
@@ -172,7 +207,18 @@ function listen(): void {
   const { messages, fault } = channel.push(Buffer.from(buffer.subarray(0, count)));
   for (const message of messages) take(message);
   if (fault !== undefined) fail(new Error(fault.message));
-  setImmediate(listen);
+  setImmediate(rest);
+}
+
+/** Everybody waits: the time to make the next instance of a shared cell. */
+function rest(): void {
+  if (prepared?.turnFuel === undefined || instance !== undefined) return listen();
+  createInstance(prepared)
+    .then((made) => {
+      instance = made;
+      listen();
+    })
+    .catch(fail);
 }
 
 listen();

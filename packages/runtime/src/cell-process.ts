@@ -12,7 +12,7 @@ import type { Duplex } from 'node:stream';
 import { type Failure, failure } from '@runloop/core';
 import { type Channel, type Message, createChannel, say } from './channel.ts';
 import { type Launcher, bareLauncher } from './launcher.ts';
-import { cellHeapMib, channelBodyBytesMax, longTurnNice } from './limits.ts';
+import { cellHeapMib, channelBodyBytesMax, fuelPerCpuMs, longTurnNice, sharedTurnMs } from './limits.ts';
 import type { PreparedComponent } from './prepared.ts';
 
 export type CellEvents = {
@@ -24,6 +24,8 @@ export type CellEvents = {
 export type CellStart = {
   /** Compile all of the component before saying that it is ready. */
   readonly eager?: boolean;
+  /** It will serve many requests at once. */
+  readonly shared?: boolean;
   /** The module whose machine code it shall answer with. */
   readonly rehearsal?: string;
 };
@@ -48,12 +50,18 @@ export class CellProcess {
   #stderr = '';
   #fault: Failure | undefined;
 
-  constructor(programPath: string, cacheDir: string, key: string, launcher: Launcher = bareLauncher) {
+  constructor(
+    programPath: string,
+    cacheDir: string,
+    key: string,
+    launcher: Launcher = bareLauncher,
+    heapMib: number = cellHeapMib,
+  ) {
     this.key = key;
     const program = [programPath, `${programPath}.js`, `${programPath}.cache`];
     const readable = [...program, `${cacheDir}/prepared/*`];
     const permissions = ['--permission', ...readable.map((path) => `--allow-fs-read=${path}`)];
-    const guards = ['--disable-sigusr1', '--no-warnings', '--no-deprecation', `--max-old-space-size=${cellHeapMib}`];
+    const guards = ['--disable-sigusr1', '--no-warnings', '--no-deprecation', `--max-old-space-size=${heapMib}`];
     const nodeArgs = [...permissions, ...guards, programPath];
     const { file, args } = launcher.command(nodeArgs, [...program, `${cacheDir}/prepared/${key}`]);
     this.#child = spawn(file, args, {
@@ -105,6 +113,7 @@ export class CellProcess {
       memory_bytes_max: memoryBytes,
       fuel: String(fuel),
       eager: how.eager === true,
+      ...(how.shared === true ? { turn_fuel: String(BigInt(sharedTurnMs) * BigInt(fuelPerCpuMs)) } : {}),
       ...(how.rehearsal === undefined ? {} : { rehearsal: { module: how.rehearsal } }),
     });
   }

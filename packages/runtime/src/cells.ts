@@ -4,21 +4,25 @@
  * 1. A cell serves one attempt at a time, and only attempts of the component that it was told (A7).
  * 2. After a trap, a limit, a kill or a suspension a cell is thrown away; after an orderly end a trusted bundle's cell
  *    makes a fresh instance and stands ready again, at most `cellRunsMax` times, unless it had to give way.
- * 3. A bundle that is not trusted runs in bubblewrap, in a cell that serves nothing else, or not at all, unless the
- *    operator allows it without where bubblewrap cannot run.
- * 4. At most `cellsMax` processes are alive; more attempts wait. `close` leaves no process.
+ * 3. Attempts of trusted bundles with the same `share` run in one cell, each in an instance of its own; one that computes
+ *    for long is suspended as `elsewhere`, for a cell of its own.
+ * 4. A bundle that is not trusted runs in bubblewrap, in a cell that serves nothing else, or not at all, unless
+ *    the operator allows it without where bubblewrap cannot run.
+ * 5. At most `cellsMax` processes are alive; more attempts wait. `close` leaves no process.
  */
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Clock, type Failure, type Log, type Random, type Result, err, failure, ok } from '@runloop/core';
 import { type Attempt, runAttempt } from './attempt.ts';
 import type { Bundle } from './bundle.ts';
-import { CellProcess } from './cell-process.ts';
+import { CellProcess, type CellStart } from './cell-process.ts';
 import type { HostKey } from './keys.ts';
 import { type Launcher, bareLauncher, bubblewrap } from './launcher.ts';
-import { type AgentLimits, cellRunsMax, cellsMax, spareIdleMs, sparesMax } from './limits.ts';
+import { type AgentLimits, cellRunsMax, cellsMax, sharedHeapMib, spareIdleMs, sparesMax } from './limits.ts';
 import type { AgentRequest, AttemptFailureCode, AttemptOutcome, HostCalls, RunIdentity } from './outcome.ts';
 import { type PreparedComponent, createPreparedCache } from './prepared.ts';
+import { OwnSeat } from './seat.ts';
+import { SharedCells } from './shared-cells.ts';
 
 export type CellsDeps = {
   readonly clock: Clock;
@@ -45,6 +49,8 @@ export type Invocation = {
   readonly request: AgentRequest;
   /** Effective limits; those of the bundle's own capabilities where left out. */
   readonly limits?: AgentLimits;
+  /** What invocations must have in common, beside the component, to run in one cell; none for a cell of its own. */
+  readonly share?: string;
 };
 
 export interface Cells extends AsyncDisposable {
@@ -54,6 +60,8 @@ export interface Cells extends AsyncDisposable {
   /** Why bundles that are not trusted cannot be confined on this host, if so. */
   confinement(): Promise<Failure | undefined>;
   stats(): { readonly alive: number; readonly spare: number; readonly waiting: number; readonly started: number };
+  /** Processes that are alive, oldest first. */
+  pids(): readonly number[];
   close(): Promise<void>;
 }
 
@@ -80,6 +88,7 @@ class CellPool implements Cells {
   #resting: Disposable | undefined;
   readonly #queue: (() => void)[] = [];
   readonly #confined: Launcher;
+  readonly #shared: SharedCells;
   #program: string | undefined;
   /** Bubblewrap cannot run here; only where that is allowed does anything untrusted get as far as a cell. */
   #isWeak = false;
@@ -95,6 +104,12 @@ class CellPool implements Cells {
     };
     this.#confined = bubblewrap(deps, options.bwrap ?? '/usr/bin/bwrap');
     this.#cache = createPreparedCache(deps, this.#options.cacheDir);
+    this.#shared = new SharedCells(deps.clock, this.#options.spareIdleMs ?? spareIdleMs, async (prepared) => {
+      if (!(await this.#makeRoom())) return undefined;
+      const cell = this.#start(prepared, true, sharedHeapMib);
+      await this.#tell(cell, prepared, { shared: true });
+      return cell;
+    });
   }
 
   async run(invocation: Invocation, host: HostCalls, signal: AbortSignal): Promise<AttemptOutcome> {
@@ -107,12 +122,20 @@ class CellPool implements Cells {
       const reason = hint === undefined ? message : `${message} (${hint})`;
       return { type: 'failed', code: preparationCode(code), reason, retryable: false, usage: nothingUsed };
     }
+    const attempt: Attempt = { bundle, run: invocation.run, request: invocation.request, limits };
+    if (invocation.share !== undefined && bundle.trusted && !this.#shared.alone(prepared.value)) {
+      const seat = await this.#shared.seat(prepared.value, invocation.share, signal);
+      if (seat === undefined) return { type: 'cancelled', usage: nothingUsed };
+      const { outcome } = await runAttempt(this.#deps.clock, seat, attempt, host, signal);
+      if (outcome.type === 'suspended' && outcome.reason === 'elsewhere') this.#shared.avoid(prepared.value);
+      return outcome;
+    }
     const cell = await this.#acquire(prepared.value, bundle.trusted, signal);
     if (cell === undefined) return { type: 'cancelled', usage: nothingUsed };
     cell.runs += 1;
     cell.hold(true);
-    const attempt: Attempt = { bundle, run: invocation.run, request: invocation.request, limits };
-    const { outcome, reusable } = await runAttempt(this.#deps.clock, cell, attempt, host, signal);
+    const seat = new OwnSeat(this.#deps.clock, cell);
+    const { outcome, reusable } = await runAttempt(this.#deps.clock, seat, attempt, host, signal);
     cell.hold(false);
     const keep = reusable && bundle.trusted && !cell.gaveWay && cell.runs < cellRunsMax;
     this.#release(cell, keep, bundle.trusted, prepared.value);
@@ -135,8 +158,13 @@ class CellPool implements Cells {
     return { alive: this.#alive.size, spare: this.#spares.length, waiting: this.#queue.length, started: this.#started };
   }
 
+  pids(): readonly number[] {
+    return [...this.#alive].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
+    this.#shared.close();
     this.#resting?.[Symbol.dispose]();
     for (const cell of this.#alive) {
       cell.hold(true);
@@ -188,19 +216,33 @@ class CellPool implements Cells {
         if (!spare.dead) return spare;
         continue;
       }
-      if (this.#alive.size >= this.#options.cellsMax) this.#evictSpare();
-      if (this.#alive.size < this.#options.cellsMax) {
+      if (this.#hasRoom()) {
         const cell = this.#start(prepared, trusted);
-        await this.#tell(cell, prepared, false);
+        await this.#tell(cell, prepared, {});
         return cell;
       }
       await this.#room(signal);
     }
   }
 
-  #start(prepared: PreparedComponent, trusted: boolean): CellProcess {
+  /** Whether another cell may start; what stands idle goes first. */
+  #hasRoom(): boolean {
+    if (this.#alive.size >= this.#options.cellsMax) this.#evictSpare();
+    if (this.#alive.size >= this.#options.cellsMax) this.#shared.evictIdle();
+    return this.#alive.size < this.#options.cellsMax;
+  }
+
+  async #makeRoom(): Promise<boolean> {
+    while (!this.#closed) {
+      if (this.#hasRoom()) return true;
+      await this.#room();
+    }
+    return false;
+  }
+
+  #start(prepared: PreparedComponent, trusted: boolean, heapMib?: number): CellProcess {
     const launcher = trusted || this.#isWeak ? bareLauncher : this.#confined;
-    const cell = new CellProcess(this.#program ?? '', this.#options.cacheDir, prepared.key, launcher);
+    const cell = new CellProcess(this.#program ?? '', this.#options.cacheDir, prepared.key, launcher, heapMib);
     this.#started += 1;
     this.#alive.add(cell);
     cell.hold(false);
@@ -214,9 +256,9 @@ class CellPool implements Cells {
   }
 
   /** Its component's files are verified while it starts. */
-  async #tell(cell: CellProcess, prepared: PreparedComponent, eager: boolean): Promise<void> {
+  async #tell(cell: CellProcess, prepared: PreparedComponent, how: CellStart): Promise<void> {
     const problem = await this.#cache.verify(prepared);
-    if (problem === undefined) cell.init(prepared, { eager });
+    if (problem === undefined) cell.init(prepared, how);
     else cell.lose(problem);
   }
 
@@ -226,7 +268,7 @@ class CellPool implements Cells {
     if (this.#alive.size >= this.#options.cellsMax) return undefined;
     const cell = this.#start(prepared, true);
     this.#spares.push(cell);
-    void this.#tell(cell, prepared, true);
+    void this.#tell(cell, prepared, { eager: true });
     this.#rest();
     return cell;
   }
@@ -261,13 +303,13 @@ class CellPool implements Cells {
     if (trusted && ready() < this.#options.spares && this.#queue.length === 0) this.#spare(prepared);
   }
 
-  #room(signal: AbortSignal): Promise<void> {
+  #room(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const go = (): void => {
-        signal.removeEventListener('abort', go);
+        signal?.removeEventListener('abort', go);
         resolve();
       };
-      signal.addEventListener('abort', go, { once: true });
+      signal?.addEventListener('abort', go, { once: true });
       this.#queue.push(go);
     });
   }

@@ -25,7 +25,9 @@ export {
   parseCaps,
   parseLayer,
   narrow,
+  expandHome,
 } from './caps.ts';
+export { type FsGrant, grantFor, isWithin } from './files/fs-grants.ts';
 export { type HostKey, hostKey, makeSigningKey, publicKeyId, publicKeyOf, readSigningKey } from './keys.ts';
 export { type BuildOptions, buildAgent, signBundle } from './build-agent.ts';
 export { type AgentLimits, defaultAgentLimits, agentLimitsMax } from './limits.ts';
@@ -47,6 +49,7 @@ export {
   type KernelPorts,
   type KernelContext,
   type CallContext,
+  type PerformContext,
   type CallRecord,
   type CallResult,
   type RecordedCall,
@@ -56,5 +59,7 @@ export {
   createKernel,
 } from './kernel/kernel.ts';
 export { type RetryClass, type CapabilityKey, type Operation, operation, operationNames } from './kernel/operations.ts';
+export { type Sink, capsFlow, leakOf, taintOf } from './kernel/flow.ts';
 export { type CallPlace, callId } from './kernel/call-id.ts';
 export { type ExecOptions, performExec } from './perform-exec.ts';
+export { type Files, type FilesOptions, type FileCall, createFiles } from './files/files.ts';

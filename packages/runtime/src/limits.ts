@@ -42,6 +42,19 @@ export const spareIdleMs = 30_000;
 export const turnMsMax = 100;
 /** How much it gives way, as `nice` counts. */
 export const longTurnNice = 10;
+/** Attempts in one shared cell at a time, and all that it serves before it is thrown away. */
+export const sharedAttemptsMax = 1_024;
+export const sharedRunsMax = 10_000;
+/** Shared cells of one key: one for each core is enough, as no two guests of one cell compute at once. */
+export const sharedCellsMax = 2;
+/** Components that are remembered for computing too long to share a cell. */
+export const aloneMax = 1_024;
+/** How long a guest in a shared cell may compute in one turn, as fuel, before it goes to a cell of its own. */
+export const sharedTurnMs = 20;
+/** A shared cell that computes and says nothing for longer is killed. */
+export const sharedTurnMsMax = 250;
+/** What a shared cell's V8 heap may hold, beside its guests' own memories. */
+export const sharedHeapMib = 768;
 /** Cells alive at once; more wait. */
 export const cellsMax = 64;
 /** What a cell's V8 heap may hold, beside the guest's own memory. */
@@ -64,6 +77,16 @@ export const revocationsMax = 10_000;
 export const tapeCallsMax = 100_000;
 /** What a child of exec may print on each stream. */
 export const execOutputBytesMax: number = 256 * 1024;
+/** What one call reads of a file, or writes to it. */
+export const fileReadBytesMax: number = 256 * 1024;
+export const fileWriteBytesMax: number = 256 * 1024;
+/** How large a file may become by what an agent writes. */
+export const fileBytesMax: number = 1024 * 1024 * 1024;
+/** Names in one answer of fs.list, and in a directory that is listed at all. */
+export const filePageMax = 1000;
+export const directoryEntriesMax = 100_000;
+/** File calls under way at once, of all agents; libuv has four threads for everything that waits on a disk. */
+export const fileCallsAtOnceMax = 2;
 
 /** An agent's own limits, as policy.caps may set them, and their defaults. */
 export type AgentLimits = {

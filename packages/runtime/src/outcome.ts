@@ -1,5 +1,6 @@
 /** What comes of one attempt of one node in a cell, and what the host must answer meanwhile. */
 import type { JsonObject, JsonValue } from '@runloop/core';
+import type { FsGrant } from './files/fs-grants.ts';
 
 export type AttemptUsage = {
   readonly wall_ms: number;
@@ -57,6 +58,10 @@ export type RunIdentity = {
   /** Wall milliseconds that are left. */
   readonly deadline_ms: number;
   readonly tokens_left?: number;
+  /** Directories that it is granted; none where left out. */
+  readonly fs?: readonly FsGrant[];
+  /** Its clocks are real ones. */
+  readonly time?: boolean;
 };
 
 export type AgentRequest = {

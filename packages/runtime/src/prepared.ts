@@ -26,6 +26,7 @@ import {
 import type { PreparedFiles } from './builder-job.ts';
 import { fromSource, program, runBuilder } from './builder.ts';
 import type { Bundle } from './bundle.ts';
+import type { WasiGrants } from './cell/operations.ts';
 import type { HostKey } from './keys.ts';
 import { type AgentLimits, fuelPerCpuMs } from './limits.ts';
 import { rehearse } from './rehearsal.ts';
@@ -44,7 +45,10 @@ export type PreparedDeps = { readonly clock: Clock; readonly random: Random; rea
 const tools = { prepare: 3, transpiler: 'jco-transpile 0.15.0', node: process.version } as const;
 
 export interface PreparedCache {
-  get(bundle: Pick<Bundle, 'component' | 'trusted'>, limits: AgentLimits): Promise<Result<PreparedComponent, Failure>>;
+  get(
+    bundle: Pick<Bundle, 'component' | 'trusted' | 'caps'>,
+    limits: AgentLimits,
+  ): Promise<Result<PreparedComponent, Failure>>;
   /** What is wrong with the entry's files, if anything is. */
   verify(prepared: PreparedComponent): Promise<Failure | undefined>;
   /** Path of the cell's own program in one file. */
@@ -60,11 +64,12 @@ export function createPreparedCache(deps: PreparedDeps, cacheDir: string): Prepa
     get(bundle, limits) {
       const memoryBytes = limits.memory_mib * 2 ** 20;
       const fuel = BigInt(limits.cpu_ms) * BigInt(fuelPerCpuMs);
-      const key = digestJson({ component: bundle.component.digest, memoryBytes, fuel: String(fuel), tools });
+      const wasi = { fs: bundle.caps.fs.length > 0, time: bundle.caps.time };
+      const key = digestJson({ component: bundle.component.digest, memoryBytes, fuel: String(fuel), wasi, tools });
       const known = flights.get(key);
       if (known !== undefined) return known;
       const { path: component, digest } = bundle.component;
-      const wanted = { key, component, digest, memoryBytes, fuel, trusted: bundle.trusted };
+      const wanted = { key, component, digest, memoryBytes, fuel, wasi, trusted: bundle.trusted };
       const made = prepare(deps, cacheDir, wanted, cellProgram);
       flights.set(key, made);
       void made.then((result) => {
@@ -83,6 +88,7 @@ type Wanted = {
   readonly digest: string;
   readonly memoryBytes: number;
   readonly fuel: bigint;
+  readonly wasi: WasiGrants;
   readonly trusted: boolean;
 };
 
@@ -108,6 +114,7 @@ async function prepare(
       outDir: scratch,
       memoryBytes: wanted.memoryBytes,
       fuel: String(wanted.fuel),
+      wasi: wanted.wasi,
     } as const;
     const built = await runBuilder(deps, job);
     if (!built.ok) return built;
@@ -206,7 +213,7 @@ async function bundleCell(deps: PreparedDeps, cacheDir: string): Promise<Result<
 }
 
 async function stamps(own: string): Promise<string[]> {
-  const folders = [own, join(own, 'builder'), join(own, 'cell'), join(own, 'wasm')];
+  const folders = [own, join(own, 'builder'), join(own, 'cell'), join(own, 'files'), join(own, 'wasm')];
   for (const name of ['core', 'rmp']) folders.push(await packageSources(name));
   const found: string[] = [];
   for (const folder of folders) {

@@ -48,6 +48,9 @@ const emptyRequest = {
   log_line_bytes_max: 0,
   args_bytes_max: 0,
   output_bytes_max: 0,
+  fs: [],
+  files_open_max: 0,
+  time: false,
 } as const;
 
 /** Machine code is kept for one module: the one that an agent's time goes to. */

@@ -85,6 +85,7 @@ export type RunOptions = {
   readonly deadlineMs?: number;
   readonly host?: HostCalls;
   readonly signal?: AbortSignal;
+  readonly share?: string;
 };
 
 export function run(bench: Bench, bundle: Bundle, options: RunOptions = {}): Promise<AttemptOutcome> {
@@ -99,7 +100,7 @@ export function run(bench: Bench, bundle: Bundle, options: RunOptions = {}): Pro
   };
   const request = { with: options.with ?? {}, inputs: {} };
   return bench.cells.run(
-    { bundle, run: identity, request },
+    { bundle, run: identity, request, ...(options.share === undefined ? {} : { share: options.share }) },
     options.host ?? tableHost(),
     options.signal ?? new AbortController().signal,
   );

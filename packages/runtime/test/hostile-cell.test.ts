@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock, unwrap } from '@runloop/core';
 import { defaultAgentLimits } from '../src/index.ts';
 import { runAttempt } from '../src/attempt.ts';
+import { OwnSeat } from '../src/seat.ts';
 import { CellProcess } from '../src/cell-process.ts';
 import { createChannel, say } from '../src/channel.ts';
 import { channelBodyBytesMax, hotCodeBytesMax } from '../src/limits.ts';
@@ -90,7 +91,13 @@ test.each<[string, string, object]>([
     request: { with: {}, inputs: {} },
     limits: defaultAgentLimits,
   };
-  const { outcome } = await runAttempt(systemClock, cell, attempt, host, new AbortController().signal);
+  const { outcome } = await runAttempt(
+    systemClock,
+    new OwnSeat(systemClock, cell),
+    attempt,
+    host,
+    new AbortController().signal,
+  );
   expect(outcome).toMatchObject({ type: 'failed', ...expected });
   cell.kill();
   await cell.closed;

@@ -19,6 +19,8 @@ import { matches } from '../src/kernel/grants.ts';
 
 const everything: Caps = {
   ...noCaps,
+  fs: [{ path: '/data', write: true }],
+  time: true,
   net: ['api.example.com', '*.example.org', 'http://plain.test:8080'],
   kb_read: true,
   kb_write: true,
@@ -45,6 +47,15 @@ const granted: { readonly [op: string]: JsonValue } = {
   'mailbox.receive': {},
   'mailbox.send': { to: 'writer' },
   'mail.send': { to: ['a@example.com'] },
+  'fs.stat': { path: '/data/x' },
+  'fs.list': { path: '/data' },
+  'fs.read': { path: '/data/x' },
+  'fs.write': { path: '/data/x', mode: 'replace', data: '' },
+  'fs.mkdir': { path: '/data/y' },
+  'fs.remove': { path: '/data/x' },
+  'fs.rename': { from: '/data/x', to: '/data/y' },
+  'clock.now': {},
+  'clock.sleep': { ms: 1 },
 };
 
 type Options = {
@@ -54,6 +65,7 @@ type Options = {
   readonly mode?: 'live' | 'replay';
   readonly decision?: 'approved' | 'denied' | 'pending';
   readonly perform?: CallResult;
+  readonly latent?: boolean;
 };
 
 function open(options: Options = {}): {
@@ -77,14 +89,16 @@ function open(options: Options = {}): {
         records.push(record);
       },
     },
+    cleared: () => true,
     approvals: {
       ask: async (request) => {
         trail.push(`ask ${request.op}`);
         return options.decision ?? 'approved';
       },
     },
-    perform: async (op) => {
-      trail.push(`perform ${op}`);
+    leaves: () => Promise.resolve(options.latent === true),
+    perform: async (op, _args, { approved }) => {
+      trail.push(`perform ${op}${approved && op.startsWith('fs.') ? ' with approval' : ''}`);
       return options.perform ?? { ok: true, value: { did: op } };
     },
     audit: (audit) => void trail.push(`audit ${audit.cap} ${audit.target}`),
@@ -170,6 +184,17 @@ describe('grants', () => {
     ['tools.call', { tool: 'other' }],
     ['secrets.ref', { id: 'runloop/other' }],
     ['mailbox.send', { to: 'mailer' }],
+    ['fs.read', { path: '/database/x' }],
+    ['fs.read', { path: '/data/../etc/passwd' }],
+    ['fs.read', { path: '/data//x' }],
+    ['fs.read', { path: '/data/x/' }],
+    ['fs.read', { path: '/data/x\0' }],
+    ['fs.read', { path: 'data/x' }],
+    ['fs.read', { path: '' }],
+    ['fs.read', { path: 7 }],
+    ['fs.read', { path: `/data/${'x'.repeat(256)}` }],
+    ['fs.rename', { from: '/data/x', to: '/etc/x' }],
+    ['fs.rename', { to: '/data/x' }],
   ];
   test.each(refused)('%s %j is refused', async (op, args) => {
     expect(await open().door.call(op, args, signal)).toMatchObject({ code: 'CapabilityDenied' });
@@ -213,8 +238,17 @@ describe('grants', () => {
 
   test.each([
     ['modle = true', /did you mean "model"/],
-    ['fs = ["/tmp"]', /refused/],
-    ['time = true', /not provided/],
+    ['time = 1', /true or false/],
+    ['fs = "/tmp"', /list/],
+    ['fs = [7]', /list/],
+    ['fs = ["tmp"]', /absolute/],
+    ['fs = ["/"]', /everything/],
+    ['fs = ["/a/*"]', /pattern/],
+    ['fs = ["/a/../b"]', /"\.\."/],
+    ['fs = ["/a", "/a/"]', /twice/],
+    ['fs = ["/proc/self"]', /never/],
+    ['fs = [{ path = "/run/user", write = true }]', /never/],
+    ['fs = [{ path = "/a", wirte = true }]', /wirte/],
     ['model = 3', /true, false or a table/],
     ['limits = { memory_mib = 100000 }', /more than 1024/],
     ['limits = { memory_mib = 0 }', /1 or more/],
@@ -308,6 +342,17 @@ describe('the tape', () => {
 });
 
 describe('approvals', () => {
+  test.each(['fs.write', 'fs.mkdir', 'fs.remove', 'fs.rename'])(
+    '%s asks where something would execute it',
+    async (op) => {
+      const plain = open();
+      await plain.door.call(op, granted[op] ?? {}, signal);
+      expect(plain.trail).toEqual([`intent ${op}`, `perform ${op}`, `result ${op}`]);
+      const latent = open({ latent: true });
+      await latent.door.call(op, granted[op] ?? {}, signal);
+      expect(latent.trail).toEqual([`ask ${op}`, `intent ${op}`, `perform ${op} with approval`, `result ${op}`]);
+    },
+  );
   test('pending suspends before anything is begun', async () => {
     const { door, trail } = open({ decision: 'pending' });
     expect(await door.call('mail.send', granted['mail.send'] ?? {}, signal)).toEqual({

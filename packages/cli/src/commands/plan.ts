@@ -52,7 +52,7 @@ async function check(args: Parameters<Command['run']>[0], tools: Tools, show: bo
   );
   if (!planned.ok) return refuse(planned.error, tools);
   if (tools.json) tools.screen.json(planned.value);
-  else if (show) print(planned.value as unknown as Plan, tools);
+  else if (show) print(planned.value as unknown as Shown, tools);
   return 0;
 }
 
@@ -60,7 +60,9 @@ function refuse(problem: Failure, tools: Tools): number {
   return showDiagnostics(problem, tools) ? errorTable[problem.code].exit : tools.fail(problem);
 }
 
-function print(plan: Plan, { screen }: Tools): void {
+type Shown = Plan & { readonly trusted: boolean; readonly not_in_force: readonly string[] };
+
+function print(plan: Shown, { screen }: Tools): void {
   screen.line(screen.paint('bold', showLine(plan.name)));
   for (const goal of plan.goals) screen.line(screen.paint('dim', `  ${showLine(goal)}`));
   screen.line();
@@ -79,6 +81,23 @@ function print(plan: Plan, { screen }: Tools): void {
   screen.line();
   for (const { from, to, when } of plan.edges)
     screen.line(showLine(`  ${from} → ${to}${when === undefined ? '' : `  when ${when}`}`));
+  const flows = plan.nodes.filter(({ flow }) => flow.sinks.length > 0 || flow.label.sources.length > 0);
+  if (flows.length > 0) screen.line();
+  for (const { id, flow } of flows) {
+    const carries = [
+      ...(flow.label.secrecy === 'private' ? ['private'] : []),
+      ...(flow.label.trust === 'untrusted' ? ['untrusted'] : []),
+    ];
+    const from = [...new Set(flow.label.sources.map(({ what }) => what))].join(', ');
+    const leaves = flow.sinks.length === 0 ? '' : `; can leave by ${flow.sinks.join(', ')}`;
+    const asked =
+      flow.sinks.length === 0 ? '' : flow.confirmed || !plan.trusted ? ', you are asked' : ', NOBODY IS ASKED';
+    screen.line(
+      showLine(`  ${id}: ${carries.join(', ') || 'public'}${from === '' ? '' : ` (${from})`}${leaves}${asked}`),
+    );
+  }
+  for (const what of plan.not_in_force)
+    screen.line(screen.paint('yellow', showLine(`  not in force: ${what}; if you want it: rlp opening trust <file>`)));
   const caps = [
     ...(plan.tokens_max === undefined ? [] : [`${plan.tokens_max} tokens`]),
     ...(plan.usd_max === undefined ? [] : [`$${plan.usd_max}`]),

@@ -30,6 +30,7 @@ import {
   applyLayer,
   buildAgent,
   type Bundle,
+  capsFlow,
   compareVersions,
   type HostKey,
   loadBundle,
@@ -265,8 +266,14 @@ export class AgentRegistry implements AgentSource {
 }
 
 export function interfaceOf(bundle: Bundle): AgentInterface {
-  const { name, ports, withSchema } = bundle;
-  return { name, in: ports.in, out: ports.out, ...(withSchema === undefined ? {} : { withSchema }) };
+  const { name, ports, withSchema, caps } = bundle;
+  return {
+    name,
+    in: ports.in,
+    out: ports.out,
+    flow: capsFlow(caps),
+    ...(withSchema === undefined ? {} : { withSchema }),
+  };
 }
 
 /** What a build depends on: the agent's own files and the SDK's. */

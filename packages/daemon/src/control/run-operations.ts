@@ -5,7 +5,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { err, failure, type Failure, isName, type JsonObject, nearest, ok, type Result } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
-import { planOf } from '@runloop/openings';
 import type { EventFeed } from '../runs/feed.ts';
 import type { Runs } from '../runs/runs.ts';
 import { metaOf } from '../runs/tape.ts';
@@ -45,8 +44,7 @@ export function runOperations(deps: RunOperationDeps): Operations {
       return args.check(async () => {
         const source = await sourceOf(args, deps.openingDirs);
         if (!source.ok) return source;
-        const opening = await runs.check(source.value.file, source.value.text, params);
-        return opening.ok ? ok(planOf(opening.value)) : opening;
+        return runs.plan(source.value.file, source.value.text, params);
       });
     },
     'run.list': (args, caller) => {

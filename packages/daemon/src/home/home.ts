@@ -17,6 +17,8 @@ export type Home = {
   readonly cache: string;
   /** Bundles by digest, for as long as a tape names them. */
   readonly store: string;
+  /** What the operator has agreed to by digest. */
+  readonly trust: string;
   readonly logFile: string;
 };
 
@@ -31,6 +33,7 @@ export function homeAt(root: string, config: Config): Home {
     keys: join(root, 'keys'),
     cache: join(root, 'cache'),
     store: join(root, 'store'),
+    trust: join(root, 'trust'),
     logFile: config.logging.file === '' ? join(root, 'logs', 'daemon.log') : under(config.logging.file),
   };
 }

@@ -1,14 +1,14 @@
 /**
  * The knowledge base as agents see it: parameterised reads, redacted unless granted, and proposals.
  */
-import { failure, type Failure, isJsonObject, type JsonObject, type JsonValue } from '@runloop/core';
+import { failure, type Failure, isClean, isJsonObject, type JsonObject, type JsonValue } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { CallScope, Performed } from '../runs/ports.ts';
 
 /** Rows that one read answers at most. */
 export const agentRowsMax = 200;
 
-type KbPort = Pick<Kb, 'find' | 'search' | 'why' | 'propose'>;
+type KbPort = Pick<Kb, 'find' | 'search' | 'why' | 'propose' | 'taint'>;
 
 export async function performKb(kb: KbPort, op: string, args: JsonObject, scope: CallScope): Promise<Performed> {
   const raw = seesAddresses(scope);
@@ -20,7 +20,7 @@ export async function performKb(kb: KbPort, op: string, args: JsonObject, scope:
         return refused(failure('InvalidParams', 'kb.query: kind must be contact, fact, edge, note or artifact'));
       }
       const found = await kb.find({ kind, max, raw, key: text(args['key']), text: text(args['text']) });
-      return found.ok ? answered({ rows: found.value as unknown as JsonValue }) : refused(found.error);
+      return found.ok ? tell(kb, { rows: found.value as unknown as JsonValue }, found.value) : refused(found.error);
     }
     case 'kb.search': {
       const kinds = Array.isArray(args['kinds'])
@@ -32,20 +32,40 @@ export async function performKb(kb: KbPort, op: string, args: JsonObject, scope:
         raw,
         ...(kinds === undefined ? {} : { kinds }),
       });
-      return found.ok ? answered({ hits: found.value as unknown as JsonValue }) : refused(found.error);
+      return found.ok ? tell(kb, { hits: found.value as unknown as JsonValue }, found.value) : refused(found.error);
     }
     case 'kb.why': {
       const found = await kb.why(text(args['entity']) ?? '', raw);
-      return found.ok ? answered(found.value) : refused(found.error);
+      return found.ok ? tell(kb, found.value, found.value.steps) : refused(found.error);
     }
     default:
       return propose(kb, args, scope);
   }
 }
 
+/** An answer with the label of all that it rests on. */
+async function tell(
+  kb: KbPort,
+  value: JsonValue,
+  rows: readonly { readonly [column: string]: unknown }[],
+): Promise<Performed> {
+  const events = rows.flatMap(({ id, source_event, source_events }) =>
+    [id, source_event, ...(Array.isArray(source_events) ? (source_events as unknown[]) : [])].filter(
+      (one) => typeof one === 'number',
+    ),
+  );
+  const entities = rows.flatMap(({ contact, entity }) => [contact, entity].filter((one) => typeof one === 'string'));
+  const label = await kb.taint({ events, entities });
+  return label.ok ? { result: { ok: true, value, label: label.value } } : refused(label.error);
+}
+
 async function propose(kb: KbPort, args: JsonObject, scope: CallScope): Promise<Performed> {
   const { payload, evidence } = args;
   if (!isJsonObject(payload)) return refused(failure('InvalidDelta', 'kb.propose: payload must be a map'));
+  if (payload['trust'] === 'trusted' && scope.label.trust === 'untrusted') {
+    const why = 'it rests on what somebody else wrote; write trust: "low", and let a person raise it';
+    return refused(failure('InvalidDelta', `kb.propose: "${text(args['kind']) ?? ''}" cannot be trusted: ${why}`));
+  }
   const ids = Array.isArray(evidence) ? evidence.filter((id): id is number => typeof id === 'number') : [];
   const proposed = await kb.propose(
     { kind: text(args['kind']) ?? '', payload, evidence: ids, dedupe_key: `call/${scope.callId}` },
@@ -68,6 +88,7 @@ export function provenanceOf(scope: CallScope): JsonObject {
     agent: scope.bundle.name,
     agent_digest: scope.bundle.digest,
     by: scope.actor,
+    ...(isClean(scope.label) ? {} : { label: scope.label }),
   };
 }
 

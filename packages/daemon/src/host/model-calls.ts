@@ -19,6 +19,8 @@ export type ModelCalled = {
 };
 
 export interface ModelPort {
+  /** Whether a provider that is cleared for private data serves this model, or the default one. */
+  clears(model: string | undefined): boolean;
   call(
     op: 'complete' | 'embed',
     request: JsonObject,

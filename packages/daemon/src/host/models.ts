@@ -66,6 +66,7 @@ export function createModels({ clock, random, log, env }: ModelsDeps, config: Co
       const { called, latency: _, ...answer } = done.value;
       return ok({ answer: answer, called });
     },
+    clears: (model) => broker.clears(model),
     list() {
       const { prices_date, rows } = broker.models();
       return { prices_date, models: rows };
@@ -84,7 +85,7 @@ function variableOf(id: string): string {
   return `RUNLOOP_${id.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')}`;
 }
 
-function contextOf({ traceId, node, bundle, budgets }: CallScope): CallContext {
+function contextOf({ traceId, node, bundle, budgets, label, approved }: CallScope): CallContext {
   const granted = bundle.caps.model === false ? undefined : bundle.caps.model;
   const agentUsd = granted?.usd_per_run;
   return {
@@ -92,6 +93,8 @@ function contextOf({ traceId, node, bundle, budgets }: CallScope): CallContext {
     node,
     agent: bundle.name,
     owner: bundle.name,
+    secrecy: label.secrecy,
+    agreed: approved,
     budgets: {
       run: {
         tokens: budgets.runTokens,

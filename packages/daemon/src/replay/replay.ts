@@ -338,6 +338,7 @@ function compare(
 const silent: KernelPorts = {
   journal: { intent: () => Promise.resolve(), result: () => Promise.resolve(), note: () => undefined },
   approvals: { ask: () => Promise.resolve('pending') },
+  cleared: () => true,
   perform: () =>
     Promise.resolve({ ok: false, code: 'Internal', message: 'a replay performs nothing', retryable: false }),
   audit: () => undefined,

@@ -60,6 +60,8 @@ export class CutOff {
       args: args.ok ? args.value : ({ unreadable: args.error.message } as JsonValue),
       args_hash: call.args_hash,
       target: '',
+      always: true,
+      label: this.#memory.given(node, this.#driver.state),
     };
     const answer = await this.#questions.ask({ node, agent }, request, 'again: it was cut off and may have happened');
     // A denial at once (--on-confirm deny) is waited for like any other answer, and is there already.

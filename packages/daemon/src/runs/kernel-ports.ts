@@ -54,6 +54,8 @@ export function kernelPorts({ runOf, values, performer, log }: KernelJoin): Kern
     approvals: {
       ask: (request, ctx) => runFor(ctx).ask(ctx, request),
     },
+    leaves: (op, args, ctx) => performer.leaves(op, args, ctx.caps),
+    cleared: (args) => performer.cleared(args),
     async perform(op, args, ctx, signal) {
       const run = runFor(ctx);
       const scope = run.scopeOf(ctx);

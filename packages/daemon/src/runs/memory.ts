@@ -1,19 +1,23 @@
 /**
- * What a run remembers of its attempts: their calls, what they were told, and the events that their work rests on.
+ * What a run remembers of its attempts: their calls, what they were told, the events that their work rests on, and the
+ * labels of what they gave.
  *
  * It is read back from the ledger after a restart; nothing here is truth.
  */
+import { cleanLabel, joinLabels, type Label } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import type { RunState } from '@runloop/openings';
-import { addCall, evidenceMax, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
+import { addCall, evidenceMax, labelsOf, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
 
 export class RunMemory {
   readonly #tape: Map<string, TapedCall[]>;
   readonly #told: Map<string, Told>;
+  readonly #labels: Map<string, Label>;
 
   constructor(rows: readonly StoredEvent[]) {
     this.#tape = tapeOf(rows);
     this.#told = toldOf(rows);
+    this.#labels = labelsOf(rows);
   }
 
   /** Remembers a call, so that an attempt that is suspended can run over it again. */
@@ -26,6 +30,12 @@ export class RunMemory {
 
   calls(node: string, attempt: number): readonly TapedCall[] {
     return this.#tape.get(tapeKey(node, attempt)) ?? [];
+  }
+
+  /** Whether the call was begun before this time; its intent of this time is remembered already. */
+  repeated(node: string, attempt: number, call: string): boolean {
+    const before = this.calls(node, attempt).find((one) => one.call === call)?.begun ?? 0;
+    return before > 1 || this.earlier(node, attempt).some((one) => one.call === call);
   }
 
   /** Calls of class `once` that earlier attempts of the node have made. */
@@ -43,6 +53,25 @@ export class RunMemory {
     const told = tell();
     this.#told.set(key, told);
     return told;
+  }
+
+  /** What `node` gives carries this label. */
+  give(node: string, label: Label): void {
+    this.#labels.set(node, label);
+  }
+
+  of(node: string): Label {
+    return this.#labels.get(node) ?? cleanLabel;
+  }
+
+  /**
+   * The label of all that a node is given. Values that a predicate kept back count too: that the node runs at all, and on
+   * which port nothing came, was decided by them.
+   */
+  given(node: string, state: RunState): Label {
+    const inbound = state.graph.inbound[state.graph.indexOf.get(node) ?? -1] ?? [];
+    const sources = new Set(inbound.map((edge) => state.opening.edges[edge]?.from.node ?? ''));
+    return joinLabels(...[...sources].map((source) => this.of(source)));
   }
 
   /** Events that a node's work rests on: what it read itself, and what those before it had read. */

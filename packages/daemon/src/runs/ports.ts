@@ -1,10 +1,10 @@
 /**
  * What runs need from their neighbours, in their own words; joined in daemon.ts.
  */
-import type { Failure, JsonObject, JsonValue, Result, RunEvent, RunEventKind } from '@runloop/core';
+import type { Failure, JsonObject, JsonValue, Label, Result, RunEvent, RunEventKind } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { AgentInterface } from '@runloop/openings';
-import type { Bundle } from '@runloop/runtime';
+import type { Bundle, Caps } from '@runloop/runtime';
 
 /** The ledger as runs see it: an append is answered only when it is durable. */
 export type RunLedger = Pick<Kb, 'append' | 'putBlob' | 'getBlob' | 'runEvents' | 'openRuns'>;
@@ -18,6 +18,16 @@ export interface AgentSource {
   pinned(name: string, digest: string): Promise<Result<Bundle, Failure>>;
 }
 
+/** What the operator has decided beforehand. */
+export interface OperatorWill {
+  /** `security.confirm_external_actions`. */
+  readonly confirms: boolean;
+  /** Whether the text of this digest may loosen rules. */
+  trusts(openingDigest: string): boolean;
+  /** Whether what this very bundle gives is no secret any more. */
+  declassifies(bundleDigest: string): boolean;
+}
+
 export type CallScope = {
   readonly traceId: string;
   readonly runId: string;
@@ -27,6 +37,12 @@ export type CallScope = {
   readonly bundle: Bundle;
   readonly actor: string;
   readonly callId: string;
+  /** Of all that the agent has seen by now: what it writes carries it. */
+  readonly label: Label;
+  /** A person has agreed to this very call. */
+  readonly approved: boolean;
+  /** The call was begun before and has no result. */
+  readonly repeated: boolean;
   /** Events that the node's work rests on so far. */
   readonly evidence: readonly number[];
   readonly budgets: { readonly runTokens?: number; readonly nodeTokens?: number; readonly runUsd?: number };
@@ -35,7 +51,7 @@ export type CallScope = {
 /** What came of a host call that the kernel had let through, and the events that tell of it. */
 export type Performed = {
   readonly result:
-    | { readonly ok: true; readonly value: JsonValue }
+    | { readonly ok: true; readonly value: JsonValue; readonly label?: Label }
     | { readonly ok: false; readonly code: string; readonly message: string; readonly retryable: boolean };
   readonly events?: readonly RunDraft[];
 };
@@ -44,6 +60,10 @@ export type Performed = {
 export interface HostPerformer {
   /** Whether the call, performed again under the same call id, does nothing a second time. */
   repeats(op: string): boolean;
+  /** Whether a call that may or may not be asked about is: it writes where something is executed later. */
+  leaves(op: string, args: JsonValue, caps: Caps): Promise<boolean>;
+  /** Whether a model that takes private data serves this request. */
+  cleared(args: JsonValue): boolean;
   perform(op: string, args: JsonValue, scope: CallScope, signal: AbortSignal): Promise<Performed>;
 }
 

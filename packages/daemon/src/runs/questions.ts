@@ -4,9 +4,19 @@
  * 1. A question is durable before anybody is asked, and its answer before it counts.
  * 2. Nothing is approved by default, on error, or because nobody answered.
  */
-import { type Clock, type Failure, failure, type JsonValue, newActionId, type Random, showLine } from '@runloop/core';
+import {
+  type Clock,
+  type Failure,
+  failure,
+  isClean,
+  type JsonValue,
+  newActionId,
+  type Random,
+  showLine,
+} from '@runloop/core';
 import type { ApprovalRequest } from '@runloop/runtime';
 import type { RunDriver } from './driver.ts';
+import { lineageOf } from './lineage.ts';
 import type { RunDraft } from './ports.ts';
 
 /** How long a question waits for an answer. */
@@ -30,8 +40,11 @@ export class Questions {
     this.#onConfirm = onConfirm;
   }
 
-  /** Asks for an action once; answers what has been decided, or that somebody must. */
-  async ask(asker: Asker, request: ApprovalRequest, why = ''): Promise<Answer> {
+  /**
+   * Asks for an action once; answers what has been decided, or that somebody must. `passedBy` names the setting that lets
+   * it pass unasked.
+   */
+  async ask(asker: Asker, request: ApprovalRequest, why = '', passedBy?: string): Promise<Answer> {
     const known = this.#driver.actions.ofCall(request.call);
     if (known?.decision !== undefined) return { type: known.decision === 'approve' ? 'approved' : 'denied' };
     if (known !== undefined) return { type: 'pending', action: known.id };
@@ -48,15 +61,21 @@ export class Questions {
       target: request.target,
       args: request.args,
       expires_ms: expiresMs,
+      ...(isClean(request.label) && request.leak === undefined
+        ? {}
+        : { flow: lineageOf(request.label, asker.node, this.#driver.state) }),
+      ...(request.leak === undefined ? {} : { leak: request.leak }),
     };
     const drafts: RunDraft[] = [
       { kind: 'action.requested', level: 'warn', message: `${asker.node} asks to ${showLine(what)}.`, meta },
     ];
     const isFull = this.#driver.actions.pending().length >= pendingActionsMax;
-    const denied = isFull || this.#onConfirm === 'deny';
+    const denied = passedBy === undefined && (isFull || this.#onConfirm === 'deny');
     if (denied) drafts.push(decided(action, request.args_hash, 'deny', isFull ? 'pending_actions_max' : 'on_confirm'));
+    if (passedBy !== undefined) drafts.push(decided(action, request.args_hash, 'approve', passedBy));
     const recorded = await this.#driver.record(drafts);
     if (!recorded.ok) throw new Error(recorded.error.message);
+    if (passedBy !== undefined) return { type: 'approved' };
     if (denied) return { type: 'denied' };
     this.expireLater(action, request.args_hash, expiresMs);
     return { type: 'pending', action };

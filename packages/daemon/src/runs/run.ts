@@ -1,28 +1,43 @@
 /**
  * One live run: its driver, the attempts that are under way, its deadline and its approvals.
  *
- * R1. An attempt that was interrupted, by a crash or for a person, runs again over its recorded calls.
+ * R1. An attempt that was interrupted, by a crash, for a person or by a neighbour in its cell, runs again over its recorded calls.
  * R2. What an attempt gives is stored before it is told; a failure's reason is a value too (the `err` port).
  */
-import { type Failure, type JsonObject, type JsonValue, ok, type Random, type Result, showLine } from '@runloop/core';
+import {
+  cleanLabel,
+  digestJson,
+  type Failure,
+  isClean,
+  type JsonObject,
+  type JsonValue,
+  type Label,
+  ok,
+  type Random,
+  type Result,
+  showLine,
+} from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import { errPort, inputsOf, type Outcome, type RunState, type Usage } from '@runloop/openings';
-import type {
-  ApprovalRequest,
-  AttemptOutcome,
-  Bundle,
-  CallContext,
-  Cells,
-  Kernel,
-  RecordedCall,
+import {
+  type ApprovalRequest,
+  type AttemptOutcome,
+  type Bundle,
+  type CallContext,
+  type Caps,
+  type Cells,
+  type Kernel,
+  type PerformContext,
+  type RecordedCall,
 } from '@runloop/runtime';
 import { CutOff } from './cut-off.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
+import { passedBy } from './gate.ts';
 import { RunMemory } from './memory.ts';
-import { effectiveFor } from './effective.ts';
-import type { AgentSource, CallScope, HostPerformer, RunDraft } from './ports.ts';
+import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
+import type { AgentSource, CallScope, HostPerformer, OperatorWill, RunDraft } from './ports.ts';
 import { Questions } from './questions.ts';
-import { loadCalls, tapeKey, type Told } from './tape.ts';
+import { loadCalls, tapeKey, type TapedCall, type Told } from './tape.ts';
 import type { Values } from './values.ts';
 
 export type RunDeps = DriverDeps & {
@@ -32,10 +47,15 @@ export type RunDeps = DriverDeps & {
   readonly cells: Cells;
   readonly kernel: Kernel;
   readonly performer: Pick<HostPerformer, 'repeats'>;
+  /** What `~` means in a grant. */
+  readonly homeDir: string;
+  readonly operator: OperatorWill;
 };
 
 export type RunOptions = {
   readonly onConfirm: 'wait' | 'deny';
+  /** The operator has agreed to the opening's text. */
+  readonly trusted: boolean;
   readonly acceptedMs: number;
   /** Digest of each agent's bundle, pinned when the run was accepted. */
   readonly pins: { readonly [agent: string]: string };
@@ -49,6 +69,8 @@ type Attempt = {
   readonly agent: string;
   /** Why the agent may not run any more. */
   refused?: Failure;
+  /** Of all that it was given and told by now. */
+  label?: () => Label;
   readonly held: Promise<unknown>[];
   readonly node: string;
   readonly attempt: number;
@@ -91,7 +113,7 @@ export class Run implements Performer {
   }
 
   /** What a host call may know of where it comes from. */
-  scopeOf(ctx: CallContext & { readonly call: string }): CallScope {
+  scopeOf(ctx: PerformContext): CallScope {
     const { traceId, runId, actor } = this.driver.identity;
     const bundle = this.#attempts.get(tapeKey(ctx.node, ctx.attempt))?.bundle;
     if (bundle === undefined) throw new Error(`attempt ${ctx.attempt} of ${ctx.node} is not under way`);
@@ -112,6 +134,9 @@ export class Run implements Performer {
       bundle,
       actor,
       callId: ctx.call,
+      label: ctx.label,
+      approved: ctx.approved,
+      repeated: this.memory.repeated(ctx.node, ctx.attempt, ctx.call),
       budgets,
       evidence: this.memory.evidence(ctx.node, this.state),
     };
@@ -171,57 +196,67 @@ export class Run implements Performer {
     const refuse = (fault: Failure): Promise<void> => this.#fail(entry, fault.code, fault.message, false, nothingUsed);
     const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
     if (!bundle.ok) return this.#refuse(entry, bundle.error, nothingUsed);
-    const effective = effectiveFor(bundle.value, spec);
-    if (!effective.ok) return refuse(effective.error);
-    if (effective.value.empty) {
+    const allowed = effectiveFor(bundle.value, spec, this.#deps.homeDir);
+    if (!allowed.ok) return refuse(allowed.error);
+    if (allowed.value.empty) {
       const nothing = emptyCaps(bundle.value);
       if (this.options.failOnEmpty) return this.#refuse(entry, nothing, nothingUsed);
-      this.#audit(entry, 'empty', nothing);
+      this.driver.note([startAudit(entry, this.options.pins[entry.agent], 'empty', nothing)]);
     }
-    entry.bundle = effective.value.bundle;
+    const effective = allowed.value.bundle;
+    entry.bundle = effective;
     const inputs = await this.#inputs(index);
     if (!inputs.ok) return refuse(inputs.error);
     const settled = await this.cutOff.settle(node, attempt);
     if (!settled.ok) return refuse(settled.error);
+    const request = { with: spec.with, inputs: inputs.value };
+    const { clock } = this.#deps;
+    const beganMs = clock.monotonicMs();
+    const limitMs = effective.caps.limits.wall_ms;
+    let outcome: AttemptOutcome;
+    let strandings = 0;
+    let alone = false;
+    do {
+      const calls = await this.#calls(entry, settled.value);
+      if (!calls.ok) return refuse(calls.error);
+      const leftMs = Math.min(spec.timeout_ms ?? Infinity, limitMs) - (clock.monotonicMs() - beganMs);
+      outcome = await this.#invoke(entry, effective, request, calls.value, leftMs, alone);
+      await Promise.all(entry.held);
+      if (outcome.type === 'suspended' && outcome.reason === 'bystander') strandings += 1;
+      alone ||= (outcome.type === 'suspended' && outcome.reason === 'elsewhere') || strandings >= strandingsMax;
+    } while (outcome.type === 'suspended' && (outcome.reason === 'elsewhere' || outcome.reason === 'bystander'));
+    outcome = { ...outcome, usage: { ...outcome.usage, wall_ms: clock.monotonicMs() - beganMs } };
+    await this.#settle(entry, effective, outcome);
+  }
+
+  /** What this attempt called before, and what earlier ones did that must not be done twice. */
+  async #calls(
+    { node, attempt }: Attempt,
+    stands: (call: TapedCall) => boolean,
+  ): Promise<Result<{ readonly tape: RecordedCall[]; readonly earlier: RecordedCall[] }, Failure>> {
     const { values } = this.#deps;
-    const tape = await loadCalls(this.memory.calls(node, attempt).filter(settled.value), values);
-    if (!tape.ok) return refuse(tape.error);
-    const earlier = await loadCalls(this.memory.earlier(node, attempt).filter(settled.value), values);
-    if (!earlier.ok) return refuse(earlier.error);
-    const outcome = await this.#invoke(
-      entry,
-      entry.bundle,
-      { with: spec.with, inputs: inputs.value },
-      tape.value,
-      earlier.value,
-      spec.timeout_ms,
-    );
-    await this.#settle(entry, entry.bundle, outcome);
+    const tape = await loadCalls(this.memory.calls(node, attempt).filter(stands), values);
+    if (!tape.ok) return tape;
+    const earlier = await loadCalls(this.memory.earlier(node, attempt).filter(stands), values);
+    return earlier.ok ? ok({ tape: tape.value, earlier: earlier.value }) : earlier;
   }
 
   #refuse(entry: Attempt, fault: Failure, usage: Usage): Promise<void> {
-    this.#audit(entry, 'deny', fault);
+    this.driver.note([startAudit(entry, this.options.pins[entry.agent], 'deny', fault)]);
     return this.#fail(entry, fault.code, fault.message, false, usage);
-  }
-
-  /** An agent that may not run, or not do anything, is a refusal of its capability to run. */
-  #audit({ agent, node }: Attempt, decision: 'deny' | 'empty', { message: reason }: Failure): void {
-    const target = this.options.pins[agent] ?? '';
-    const cap = decision === 'empty' ? 'caps_empty' : 'run';
-    const meta = { agent, node, cap, op: 'agent.start', target, args_hash: '', decision, reason };
-    this.driver.note([{ kind: 'cap.audit', level: 'warn', message: `${agent}: ${reason}`, meta }]);
   }
 
   #invoke(
     entry: Attempt,
     bundle: Bundle,
     request: { with: JsonObject; inputs: { [port: string]: JsonValue[] } },
-    tape: readonly RecordedCall[],
-    earlier: readonly RecordedCall[],
-    timeoutMs: number | undefined,
+    calls: { readonly tape: readonly RecordedCall[]; readonly earlier: readonly RecordedCall[] },
+    timeoutMs: number,
+    alone: boolean,
   ): Promise<AttemptOutcome> {
     const { node, attempt } = entry;
     const { traceId, runId } = this.driver.identity;
+    const given = this.memory.given(node, this.state);
     const door = this.#deps.kernel.open({
       agent: bundle.name,
       run_id: runId,
@@ -229,15 +264,13 @@ export class Run implements Performer {
       node,
       attempt,
       caps: bundle.caps,
-      tape,
-      earlier,
+      ...calls,
+      label: given,
       mode: 'live',
     });
-    const deadlineMs = Math.max(
-      1,
-      Math.round(Math.min(timeoutMs ?? Infinity, this.#runLeftMs(), bundle.caps.limits.wall_ms)),
-    );
-    const told = this.#tell(entry, deadlineMs);
+    entry.label = () => door.label();
+    const deadlineMs = Math.max(1, Math.round(Math.min(timeoutMs, this.#runLeftMs())));
+    const told = this.#tell(entry, deadlineMs, bundle.caps);
     const run = {
       trace_id: traceId,
       run_id: runId,
@@ -247,16 +280,27 @@ export class Run implements Performer {
       accepted_ms: this.options.acceptedMs,
       ...told,
     };
+    const share = alone
+      ? {}
+      : {
+          share: digestJson({
+            caps: bundle.caps,
+            owner: this.driver.identity.actor,
+            label: [given.trust, given.secrecy],
+          }),
+        };
     const limits = { ...bundle.caps.limits, wall_ms: deadlineMs };
-    return this.#deps.cells.run({ bundle, run, request, limits }, door, entry.abort.signal);
+    const invocation = { bundle, run, request, limits, ...share };
+    return this.#deps.cells.run(invocation, door, entry.abort.signal);
   }
 
-  /** What the agent is told of its time and money, noted on the tape: run again, it is told the same. */
-  #tell({ node, attempt }: Attempt, deadlineMs: number): Told {
+  /** What the agent is told of its time, money, directories and clock, noted on the tape: run again, it is told the same. */
+  #tell({ node, attempt }: Attempt, deadlineMs: number, { fs, time }: Caps): Told {
     return this.memory.told(node, attempt, () => {
       const { budget_tokens: tokens } = this.state.opening.policy;
       const left = tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) };
-      const told: Told = { deadline_ms: deadlineMs, ...left };
+      const granted = { ...(fs.length === 0 ? {} : { fs }), ...(time ? { time } : {}) };
+      const told: Told = { deadline_ms: deadlineMs, ...left, ...granted };
       const message = `${node} may take ${deadlineMs} ms.`;
       this.driver.note([{ kind: 'run.trace', level: 'debug', message, meta: { node, attempt, told } }]);
       return told;
@@ -271,8 +315,8 @@ export class Run implements Performer {
       tokens: 0,
       usd_nano: 0,
     };
-    await Promise.all(entry.held);
     if (entry.refused !== undefined) return this.#refuse(entry, entry.refused, usage);
+    if (outcome.type === 'succeeded' || outcome.type === 'failed') this.#mark(entry, bundle);
     switch (outcome.type) {
       case 'succeeded':
         return this.#succeed(entry, bundle, outcome.outputs, usage);
@@ -293,6 +337,17 @@ export class Run implements Performer {
         return;
     }
     outcome satisfies never;
+  }
+
+  /** Notes, with the end of the attempt, what its answer or failure carries. */
+  #mark({ node, attempt, label: now }: Attempt, bundle: Bundle): void {
+    const ended = now?.() ?? cleanLabel;
+    const label = this.#deps.operator.declassifies(bundle.digest) ? { ...ended, secrecy: 'public' as const } : ended;
+    this.memory.give(node, label);
+    if (isClean(ended)) return;
+    const message = `What ${node} gives is ${label.trust} and ${label.secrecy}.`;
+    const meta = { node, attempt, label: label as unknown as JsonObject };
+    this.driver.note([{ kind: 'run.trace', level: 'debug', message, meta }]);
   }
 
   async #succeed(
@@ -344,7 +399,10 @@ export class Run implements Performer {
         }
       }
     }
-    this.driver.note(artifacts, { evidence: this.memory.evidence(entry.node, this.state) });
+    this.driver.note(artifacts, {
+      evidence: this.memory.evidence(entry.node, this.state),
+      label: this.memory.of(entry.node) as unknown as JsonObject,
+    });
     return this.#end(entry, { state: 'succeeded', outputs: outputs }, usage);
   }
 
@@ -396,7 +454,9 @@ export class Run implements Performer {
 
   /** Asks a person; a question that is open makes the attempt give its cell up. */
   async ask(ctx: CallContext, request: ApprovalRequest): Promise<'approved' | 'denied' | 'pending'> {
-    const answer = await this.questions.ask({ node: ctx.node, agent: ctx.agent }, request);
+    const gate = { confirms: this.#deps.operator.confirms, trusted: this.options.trusted };
+    const passes = passedBy(gate, this.state.opening, ctx.node, request);
+    const answer = await this.questions.ask({ node: ctx.node, agent: ctx.agent }, request, '', passes);
     const entry = this.#attempts.get(tapeKey(ctx.node, ctx.attempt));
     if (answer.type === 'pending' && entry !== undefined) entry.waits = { for: 'approval', action: answer.action };
     return answer.type;
@@ -421,14 +481,8 @@ export class Run implements Performer {
   }
 }
 
-function emptyCaps({ name }: Bundle): Failure {
-  return {
-    code: 'CapabilityDenied',
-    message: `agent ${name} asks for capabilities, and nothing of them is left: it can only compute`,
-    hint: `who took what: rlp caps show ${name}`,
-  };
-}
-
+/** After so many losses of a shared cell that were not its own fault an attempt gets one for itself. */
+const strandingsMax = 3;
 const nothingUsed: Usage = { duration_ms: 0, fuel: 0, memory_bytes: 0, tokens: 0, usd_nano: 0 };
 
 function isScalar(value: JsonValue): boolean {

@@ -8,6 +8,7 @@
  */
 import {
   digestJson,
+  digestText,
   type Failure,
   failure,
   fromHex,
@@ -20,11 +21,21 @@ import {
   toHex,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
-import { newState, type Opening, parseOpening, step, validateOpening } from '@runloop/openings';
+import {
+  type Agents,
+  newState,
+  type Opening,
+  parseOpening,
+  type Plan,
+  planOf,
+  step,
+  validateOpening,
+} from '@runloop/openings';
 import type { RunIdentity } from './driver.ts';
 import { effectiveFor } from './effective.ts';
+import { loosenings } from './gate.ts';
 import { type RunDraft } from './ports.ts';
-import { Run, type RunDeps } from './run.ts';
+import { Run, type RunDeps, type RunOptions } from './run.ts';
 import { metaOf, readRun } from './tape.ts';
 
 /** How long to wait before a run whose ledger refused is recovered again. */
@@ -46,6 +57,13 @@ export type Submitted = {
   readonly run_id: string;
   readonly name: string;
   readonly existing: boolean;
+};
+
+export type Planned = Plan & {
+  /** Of the opening's text: what `rlp opening trust` agrees to. */
+  readonly digest: string;
+  readonly trusted: boolean;
+  readonly not_in_force: readonly string[];
 };
 
 export type RunsOptions = {
@@ -129,7 +147,7 @@ export class Runs {
       if (!bundle.ok) return bundle;
       pins[used[i] ?? ''] = bundle.value.digest;
       for (const node of opening.value.nodes.filter(({ use }) => use.name === used[i])) {
-        const effective = effectiveFor(bundle.value, node);
+        const effective = effectiveFor(bundle.value, node, this.#deps.homeDir);
         if (!effective.ok) return effective;
         for (const warning of effective.value.warnings)
           this.#deps.log.log('warn', warning, { trace_id: request.traceId, agent: used[i] });
@@ -150,12 +168,32 @@ export class Runs {
 
   /** The opening resolved against the agents that are here; a refusal carries the diagnostics. */
   async check(file: string, text: string, params: JsonObject): Promise<Result<Opening, Failure>> {
+    const checked = await this.#check(file, text, params);
+    return checked.ok ? ok(checked.value.opening) : checked;
+  }
+
+  /** What `rlp plan` shows, with what the opening asks for that only counts once its text is trusted. */
+  async plan(file: string, text: string, params: JsonObject): Promise<Result<Planned, Failure>> {
+    const checked = await this.#check(file, text, params);
+    if (!checked.ok) return checked;
+    const { opening, agents } = checked.value;
+    const digest = digestText(text);
+    const wanted = loosenings(opening);
+    const trusted = this.#deps.operator.trusts(digest);
+    return ok({ ...planOf(opening, agents), digest, trusted, not_in_force: trusted ? [] : wanted });
+  }
+
+  async #check(
+    file: string,
+    text: string,
+    params: JsonObject,
+  ): Promise<Result<{ readonly opening: Opening; readonly agents: Agents }, Failure>> {
     const parsed = parseOpening(file, text);
     const names = (parsed.opening?.nodes ?? []).map((node) => node.use.name);
     const interfaces = await this.#deps.agents.interfaces(names);
     if (!interfaces.ok) return interfaces;
     const opening = validateOpening(parsed, interfaces.value, params);
-    if (opening !== undefined) return ok(opening);
+    if (opening !== undefined) return ok({ opening, agents: interfaces.value });
     const diagnostics = parsed.diagnostics.list;
     const errors = diagnostics.filter((item) => item.severity === 'error').length + parsed.diagnostics.dropped;
     return err(
@@ -178,7 +216,14 @@ export class Runs {
       actor: request.actor,
       priority: request.priority,
     };
-    const run = this.#make(identity, opening, seed, request.onConfirm, this.#deps.clock.nowMs(), pins);
+    const wanted = loosenings(opening);
+    const trusted = wanted.length > 0 && this.#deps.operator.trusts(digestText(request.text));
+    const run = this.#make(identity, opening, seed, {
+      onConfirm: request.onConfirm,
+      acceptedMs: this.#deps.clock.nowMs(),
+      pins,
+      trusted,
+    });
     this.#live.set(request.traceId, run);
     const accepted: RunDraft = {
       kind: 'run.accepted',
@@ -195,6 +240,8 @@ export class Runs {
         on_confirm: request.onConfirm,
         actor: request.actor,
         max_parallel: this.#options.maxParallel,
+        ...(trusted ? { trusted } : {}),
+        ...(wanted.length > 0 && !trusted ? { not_in_force: wanted } : {}),
       },
     };
     const recorded = await run.driver.record([accepted]);
@@ -210,25 +257,13 @@ export class Runs {
     identity: RunIdentity,
     opening: Opening,
     seed: Uint8Array,
-    onConfirm: 'wait' | 'deny',
-    acceptedMs: number,
-    pins: { readonly [agent: string]: string },
+    given: Omit<RunOptions, 'ended' | 'failOnEmpty'>,
     rows: readonly StoredEvent[] = [],
   ): Run {
     const state = newState(opening, seed, this.#options.maxParallel);
-    return new Run(
-      this.#deps,
-      identity,
-      state,
-      {
-        onConfirm,
-        acceptedMs,
-        pins,
-        failOnEmpty: this.#options.failOnEmpty === true,
-        ended: (run, fault) => this.#ended(run, fault),
-      },
-      rows,
-    );
+    const { failOnEmpty = false } = this.#options;
+    const options = { ...given, failOnEmpty, ended: (run: Run, fault?: Failure) => this.#ended(run, fault) };
+    return new Run(this.#deps, identity, state, options, rows);
   }
 
   /** Takes up every run that had not finished; answers how many. */
@@ -277,9 +312,12 @@ export class Runs {
       identity,
       accepted['opening'] as unknown as Opening,
       fromHex(String(accepted['seed'])),
-      accepted['on_confirm'] === 'deny' ? 'deny' : 'wait',
-      first.ts_ms,
-      (accepted['agents'] ?? {}) as { [agent: string]: string },
+      {
+        onConfirm: accepted['on_confirm'] === 'deny' ? 'deny' : 'wait',
+        acceptedMs: first.ts_ms,
+        pins: (accepted['agents'] ?? {}) as { [agent: string]: string },
+        trusted: accepted['trusted'] === true,
+      },
       rows,
     );
     for (const row of rows) {

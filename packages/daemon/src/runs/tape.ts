@@ -3,9 +3,18 @@
  *
  * The calls of one attempt are strictly one after another, so their index is also the order in which they completed.
  */
-import { type Failure, isJsonObject, type JsonObject, type JsonValue, type Result, ok } from '@runloop/core';
+import {
+  type Failure,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  type Label,
+  ok,
+  readLabel,
+  type Result,
+} from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
-import type { CallResult, RecordedCall } from '@runloop/runtime';
+import type { CallResult, RecordedCall, RunIdentity } from '@runloop/runtime';
 import type { RunDraft, RunLedger } from './ports.ts';
 import type { Stored, Values } from './values.ts';
 
@@ -22,6 +31,8 @@ export type TapedCall = {
   readonly ok?: boolean;
   readonly value?: Stored;
   readonly error?: { readonly code: string; readonly message: string; readonly retryable: boolean };
+  /** Of what was answered. */
+  readonly label?: JsonObject;
   /** Events of the ledger that the answer rests on. */
   readonly evidence?: readonly number[];
   /** How often it was begun; counted here, not part of any event. */
@@ -80,8 +91,8 @@ export function addCall(list: TapedCall[], call: TapedCall): void {
   list.splice(isSame ? at - 1 : at, isSame ? 1 : 0, { ...(isSame ? before : {}), ...call, begun });
 }
 
-/** What an attempt was told of its time and money. */
-export type Told = { readonly deadline_ms: number; readonly tokens_left?: number };
+/** What an attempt was told of its time and money, and of what it was granted in its own cell. */
+export type Told = Pick<RunIdentity, 'deadline_ms' | 'tokens_left' | 'fs' | 'time'>;
 
 /** By `node#attempt`; the first telling counts. */
 export function toldOf(rows: readonly StoredEvent[]): Map<string, Told> {
@@ -94,6 +105,16 @@ export function toldOf(rows: readonly StoredEvent[]): Map<string, Told> {
   return told;
 }
 
+/** The labels that nodes ended with; the last of each counts. */
+export function labelsOf(rows: readonly StoredEvent[]): Map<string, Label> {
+  const labels = new Map<string, Label>();
+  for (const row of rows) {
+    const meta = row.kind === 'run.trace' ? metaOf(row) : {};
+    if (isJsonObject(meta['label'])) labels.set(String(meta['node']), readLabel(meta['label']));
+  }
+  return labels;
+}
+
 export function tapeKey(node: string, attempt: number): string {
   return `${node}#${attempt}`;
 }
@@ -101,8 +122,8 @@ export function tapeKey(node: string, attempt: number): string {
 /** The calls as the kernel takes them, values loaded. */
 export async function loadCalls(calls: readonly TapedCall[], values: Values): Promise<Result<RecordedCall[], Failure>> {
   const loaded: RecordedCall[] = [];
-  for (const { index, call, op, args_hash, class: cls, error, value: stored } of calls) {
-    const base = { index, call, op, args_hash, cls };
+  for (const { index, call, op, args_hash, class: cls, error, value: stored, label } of calls) {
+    const base = { index, call, op, args_hash, cls, ...(label === undefined ? {} : { label: readLabel(label) }) };
     if (error !== undefined) loaded.push({ ...base, result: { ok: false, ...error } });
     else if (stored === undefined) loaded.push(base);
     else {
@@ -142,7 +163,7 @@ export async function resultDraft(
   if (!args.ok) return args;
   const value = result.ok ? await values.store(result.value, alwaysBlob(record.op)) : undefined;
   if (value !== undefined && !value.ok) return value;
-  const { index, call, op, cls, args_hash } = record;
+  const { index, call, op, cls, args_hash, label } = record;
   const answer = result.ok
     ? { ok: true, value: value?.value ?? { json: null } }
     : { ok: false, error: { code: result.code, message: result.message, retryable: result.retryable } };
@@ -157,6 +178,7 @@ export async function resultDraft(
     args_hash,
     args: args.value,
     ...answer,
+    ...(label === undefined ? {} : { label: label as unknown as JsonObject }),
     ...(evidence.length === 0 ? {} : { evidence }),
   };
   return ok({

@@ -13,7 +13,7 @@ import { buildMessage } from './build-message.ts';
 
 const sdkName = '@runloop/agent';
 const entryId = '\0runloop-entry';
-const interfaces = ['log', 'run', 'model', 'kb', 'http', 'exec', 'tools', 'secrets', 'mailbox', 'mail'] as const;
+const interfaces: readonly string[] = 'log run model kb http exec tools secrets mailbox mail fs clock'.split(' ');
 
 function entrySource(agent: string): string {
   return [

@@ -27,7 +27,7 @@ export async function prepareComponent(job: PrepareJob): Promise<BuilderAnswer> 
   const { files } = generate(component, {
     name: 'agent',
     instantiation: { tag: 'async' },
-    asyncMode: { tag: 'jspi', val: { imports: suspendingImports('0.1.0'), exports: ['handle'] } },
+    asyncMode: { tag: 'jspi', val: { imports: suspendingImports('0.1.0', job.wasi), exports: ['handle'] } },
     noNodejsCompat: true,
     noTypescript: true,
     base64Cutoff: 0,

@@ -4,7 +4,8 @@
  * 1. Whatever the guest does, `handle` comes back as an outcome: answered, failed, trapped, out of fuel or of memory.
  * 2. Log text and host calls are bounded here, before anything is sent; what is over is counted.
  */
-import { fuelExport } from '../wasm/instrument.ts';
+import type { FsGrant } from '../files/fs-grants.ts';
+import { Meters } from './meters.ts';
 import { hostFunctions } from './operations.ts';
 import { ExitRequested, type Imports, wasiImports } from './wasi.ts';
 
@@ -29,6 +30,9 @@ export type RunContext = {
   readonly logLineBytesMax: number;
   readonly argsBytesMax: number;
   readonly outputBytesMax: number;
+  readonly fs: readonly FsGrant[];
+  readonly filesOpenMax: number;
+  readonly time: boolean;
   readonly log: (stream: string, level: string, text: string) => void;
   /** Resolves with the answer's JSON text, or throws what the binding makes a call-failure. */
   readonly call: (index: number, op: string, args: string) => Promise<string>;
@@ -43,6 +47,8 @@ export type Prepared = {
   readonly module: (name: string) => WebAssembly.Module;
   readonly memoryBytesMax: number;
   readonly fuel: bigint;
+  /** What a guest may use in one turn, where it shares its cell. */
+  readonly turnFuel: bigint | undefined;
 };
 
 type Handle = (request: string) => Promise<string>;
@@ -72,13 +78,22 @@ export async function createInstance(prepared: Prepared): Promise<AgentInstance>
       throw callFailure('LimitExceeded', `more than ${context.hostcallsMax} host calls`);
     if (args.length > context.argsBytesMax)
       throw callFailure('LimitExceeded', `arguments over ${context.argsBytesMax} bytes`);
-    return context.call(state.hostcalls - 1, op, args);
+    meters.endTurn();
+    try {
+      return await context.call(state.hostcalls - 1, op, args);
+    } finally {
+      meters.beginTurn();
+    }
   };
   const text = new TextDecoder();
   const imports: Imports = {
     ...wasiImports(() => ({
       seed: state.context.seed,
       acceptedMs: state.context.acceptedMs,
+      fs: state.context.fs,
+      filesOpenMax: state.context.filesOpenMax,
+      time: state.context.time,
+      ask: async (op, args) => JSON.parse(await call(op, JSON.stringify(args))) as unknown,
       write: (stream, bytes) => log(stream, 'info', text.decode(bytes)),
     })),
     'runloop:agent/log': { write: (level: string, line: string) => log('log', level, line) },
@@ -97,17 +112,18 @@ export async function createInstance(prepared: Prepared): Promise<AgentInstance>
   })) as { readonly handle?: Handle };
   const { handle } = exported;
   if (handle === undefined) throw new Error('the component does not export handle');
+  const meters = new Meters(parts, prepared.fuel, prepared.turnFuel);
 
   return {
     async run(request, context) {
       state.context = context;
-      const outcome = await invoke(handle, request, context, prepared.memoryBytesMax, () => measure(parts, prepared));
-      const used = measure(parts, prepared);
+      meters.beginTurn();
+      const outcome = await invoke(handle, request, context, prepared.memoryBytesMax, meters);
       return {
         outcome,
         usage: {
-          fuel: used.fuel,
-          memory_bytes: used.memoryBytes,
+          fuel: meters.fuel,
+          memory_bytes: meters.memoryBytes,
           hostcalls: state.hostcalls,
           log_bytes: state.logBytes,
         },
@@ -129,6 +145,9 @@ const idle: RunContext = {
   logLineBytesMax: 0,
   argsBytesMax: 0,
   outputBytesMax: 0,
+  fs: [],
+  filesOpenMax: 0,
+  time: false,
   log: () => {},
   call: () =>
     Promise.reject(callFailure('FailedPrecondition', 'the agent calls its host before it was asked anything')),
@@ -136,33 +155,12 @@ const idle: RunContext = {
 
 const memorySlackBytes = 4 * 2 ** 20;
 
-type Measured = { readonly fuel: number; readonly outOfFuel: boolean; readonly memoryBytes: number };
-
-function measure(parts: readonly WebAssembly.Instance[], prepared: Prepared): Measured {
-  let used = 0n;
-  let outOfFuel = false;
-  const memories = new Set<WebAssembly.Memory>();
-  for (const part of parts) {
-    for (const [name, value] of Object.entries(part.exports)) {
-      if (value instanceof WebAssembly.Memory) memories.add(value);
-      if (name === fuelExport && value instanceof WebAssembly.Global) {
-        const left = value.value as bigint;
-        used += prepared.fuel - left;
-        if (left < 0n) outOfFuel = true;
-      }
-    }
-  }
-  let memoryBytes = 0;
-  for (const memory of memories) memoryBytes += memory.buffer.byteLength;
-  return { fuel: Number(used), outOfFuel, memoryBytes };
-}
-
 async function invoke(
   handle: Handle,
   request: string,
   context: RunContext,
   memoryBytesMax: number,
-  now: () => Measured,
+  meters: Meters,
 ): Promise<CellOutcome> {
   try {
     const answer = await handle(request);
@@ -175,8 +173,10 @@ async function invoke(
     }
     return { type: 'answered', answer };
   } catch (error) {
-    const { outOfFuel, memoryBytes } = now();
-    if (outOfFuel) return { type: 'refused', code: 'OutOfFuel', reason: 'the agent used up its CPU allowance' };
+    const { state, memoryBytes } = meters;
+    if (state === 'over_turn')
+      return { type: 'refused', code: 'OverTurn', reason: 'it computes for too long to share a cell' };
+    if (state === 'out') return { type: 'refused', code: 'OutOfFuel', reason: 'the agent used up its CPU allowance' };
     const failed = worldFailure(error);
     const why = failed?.reason ?? (error instanceof Error ? error.message : String(error));
     // QuickJS throws null where it has no room left for an error.

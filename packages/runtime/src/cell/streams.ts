@@ -1,20 +1,29 @@
 /**
  * The resources of wasi:io for one instance: polling over virtual time, empty input, output that goes to the run's log.
  *
- * 1. Nobody waits: blocking on a pollable moves the instance's monotonic time to the moment that it is due.
+ * 1. Nobody waits in virtual time: blocking on a pollable moves the instance's monotonic time to the moment that it is due.
+ *    With a real clock the host is asked to wait.
  */
 export type StreamName = 'stdout' | 'stderr';
 
 export const writeBytesMax = 65_536n;
 
-export class VirtualTime {
-  ns = 0n;
+export class IoError {
+  /** The WASI code of the file call that failed. */
+  readonly fault: string | undefined;
+  constructor(fault?: string) {
+    this.fault = fault;
+  }
+  toDebugString(): string {
+    return this.fault ?? 'closed';
+  }
 }
 
-export class IoError {
-  toDebugString(): string {
-    return 'closed';
-  }
+/** What the instance knows of monotonic time; with a real clock, what that said last. */
+export class VirtualTime {
+  ns = 0n;
+  /** Reads the real clock, or waits until it says `untilNs`; undefined where time is virtual. */
+  real: () => ((untilNs?: bigint) => Promise<void>) | undefined = () => undefined;
 }
 
 export class Pollable {
@@ -24,22 +33,32 @@ export class Pollable {
     this.#time = time;
     this.dueNs = dueNs;
   }
-  ready(): boolean {
+  get isDue(): boolean {
     return this.dueNs <= this.#time.ns;
   }
-  block(): void {
-    if (this.dueNs > this.#time.ns) this.#time.ns = this.dueNs;
+  ready(): boolean | Promise<boolean> {
+    const real = this.isDue ? undefined : this.#time.real();
+    return real === undefined ? this.isDue : real().then(() => this.isDue);
+  }
+  block(): void | Promise<void> {
+    if (this.isDue) return undefined;
+    return waitUntil(this.#time, this.dueNs);
   }
 }
 
-/** The indices of those that are ready, after moving time to the first that is due. */
-export function poll(time: VirtualTime, list: readonly Pollable[]): Uint32Array {
-  if (!list.some((one) => one.ready())) {
-    let first = list[0]?.dueNs ?? 0n;
-    for (const one of list) if (one.dueNs < first) first = one.dueNs;
-    if (first > time.ns) time.ns = first;
-  }
-  return Uint32Array.from(list.flatMap((one, index) => (one.ready() ? [index] : [])));
+function waitUntil(time: VirtualTime, dueNs: bigint): void | Promise<void> {
+  const real = time.real();
+  if (real === undefined) time.ns = dueNs;
+  else return real(dueNs);
+}
+
+/** The indices of those that are ready, after waiting for the first that is due. */
+export function poll(time: VirtualTime, list: readonly Pollable[]): Uint32Array | Promise<Uint32Array> {
+  const due = (): Uint32Array => Uint32Array.from(list.flatMap((one, index) => (one.isDue ? [index] : [])));
+  if (list.length === 0 || list.some((one) => one.isDue)) return due();
+  const first = list.reduce((least, { dueNs }) => (dueNs < least ? dueNs : least), list[0]?.dueNs ?? 0n);
+  const waited = waitUntil(time, first);
+  return waited === undefined ? due() : waited.then(due);
 }
 
 export class InputStream {
@@ -47,16 +66,16 @@ export class InputStream {
   constructor(time: VirtualTime) {
     this.#time = time;
   }
-  read(): never {
+  read(_length?: bigint): Uint8Array | Promise<Uint8Array> {
     throw closed();
   }
-  blockingRead(): never {
+  blockingRead(_length?: bigint): Uint8Array | Promise<Uint8Array> {
     throw closed();
   }
-  skip(): never {
+  skip(_length?: bigint): bigint | Promise<bigint> {
     throw closed();
   }
-  blockingSkip(): never {
+  blockingSkip(_length?: bigint): bigint | Promise<bigint> {
     throw closed();
   }
   subscribe(): Pollable {
@@ -74,16 +93,16 @@ export class OutputStream {
   checkWrite(): bigint {
     return writeBytesMax;
   }
-  write(data: Uint8Array): void {
+  write(data: Uint8Array): void | Promise<void> {
     this.#write(data);
   }
-  blockingWriteAndFlush(data: Uint8Array): void {
+  blockingWriteAndFlush(data: Uint8Array): void | Promise<void> {
     this.#write(data);
   }
   flush(): void {}
   blockingFlush(): void {}
-  writeZeroes(): void {}
-  blockingWriteZeroesAndFlush(): void {}
+  writeZeroes(_length: bigint): void | Promise<void> {}
+  blockingWriteZeroesAndFlush(_length: bigint): void | Promise<void> {}
   subscribe(): Pollable {
     return new Pollable(this.#time);
   }

@@ -1,13 +1,15 @@
 /**
  * The WASI 0.2 host of a cell: nothing from outside, everything from the run.
  *
- * 1. No environment, no arguments, no working directory, no preopened directory, no terminal; standard input is empty.
+ * 1. No environment, no arguments, no working directory, no terminal; standard input is empty.
  * 2. Wall time stands at the run's accepted time, monotonic time advances by sleeps only, randomness comes from the seed.
+ *    With the grant `time` each reading of a clock and each sleep is a host call, so that a tape can give it again.
  * 3. `exit` ends the instance alone; standard output and error go to the run's log, cut at its limit.
  *
- * It deliberately has no sockets, and no files: file calls will be host calls to whoever holds the directories.
+ * It deliberately has no sockets, and holds no files: file calls are host calls to whoever holds the directories.
  */
 import { seededRandom } from '@runloop/core';
+import { Descriptor, DirectoryEntryStream, FileSystem, type FilesContext } from './files.ts';
 import {
   InputStream,
   IoError,
@@ -27,7 +29,9 @@ export class ExitRequested extends Error {
   }
 }
 
-export type WasiContext = {
+export type WasiContext = FilesContext & {
+  /** Clocks are real: asked of the host. */
+  readonly time: boolean;
   readonly seed: Uint8Array;
   readonly acceptedMs: number;
   readonly write: (stream: StreamName, bytes: Uint8Array) => void;
@@ -41,7 +45,14 @@ const none = (): undefined => undefined;
 /** `context` is asked for at each call, so that an instance can be made before its run is known. */
 export function wasiImports(context: () => WasiContext): Imports {
   const time = new VirtualTime();
-  return { ...commandLine(context, time), ...io(time), ...clocks(context, time), ...randomness(context), ...noFiles };
+  time.real = () => (context().time ? realTime(context(), time) : undefined);
+  return {
+    ...commandLine(context, time),
+    ...io(time),
+    ...clocks(context, time),
+    ...randomness(context),
+    ...files(context, time),
+  };
 }
 
 function commandLine(context: () => WasiContext, time: VirtualTime): Imports {
@@ -72,20 +83,57 @@ function io(time: VirtualTime): Imports {
   };
 }
 
+type Instant = { readonly seconds: bigint; readonly nanoseconds: number };
+
 function clocks(context: () => WasiContext, time: VirtualTime): Imports {
-  const wall = (): { seconds: bigint; nanoseconds: number } => {
-    const ms = BigInt(context().acceptedMs) + time.ns / nsPerMs;
-    return { seconds: ms / 1000n, nanoseconds: Number(ms % 1000n) * 1_000_000 };
+  const instant = (ms: bigint): Instant => ({ seconds: ms / 1000n, nanoseconds: Number(ms % 1000n) * 1_000_000 });
+  const wall = (): Instant | Promise<Instant> => {
+    if (!context().time) return instant(BigInt(context().acceptedMs) + time.ns / nsPerMs);
+    return readClock(context(), time, 'clock.now', {}).then((ms) => instant(BigInt(ms)));
   };
+  const now = (): bigint | Promise<bigint> =>
+    time
+      .real()?.()
+      .then(() => time.ns) ?? time.ns;
   return {
     'wasi:clocks/monotonic-clock': {
-      now: () => time.ns,
+      now,
       resolution: () => nsPerMs,
-      subscribeDuration: (ns: bigint) => new Pollable(time, time.ns + ns),
+      subscribeDuration: (ns: bigint) =>
+        time
+          .real()?.()
+          .then(() => new Pollable(time, time.ns + ns)) ?? new Pollable(time, time.ns + ns),
       subscribeInstant: (ns: bigint) => new Pollable(time, ns),
     },
     'wasi:clocks/wall-clock': { now: wall, resolution: () => ({ seconds: 0n, nanoseconds: 1_000_000 }) },
   };
+}
+
+/** Milliseconds of one sleep that the host takes. */
+const sleepMsMax = 3_600_000;
+
+function realTime(context: WasiContext, time: VirtualTime): (untilNs?: bigint) => Promise<void> {
+  return async (untilNs) => {
+    if (untilNs === undefined) await readClock(context, time, 'clock.now', {});
+    else
+      while (time.ns < untilNs) {
+        const ms = Math.min(sleepMsMax, Math.ceil(Number(untilNs - time.ns) / 1e6));
+        await readClock(context, time, 'clock.sleep', { ms });
+      }
+  };
+}
+
+/** The wall clock; the monotonic one is noted in `time`, where it never goes back. */
+async function readClock(
+  context: WasiContext,
+  time: VirtualTime,
+  op: string,
+  args: { readonly [key: string]: unknown },
+): Promise<number> {
+  const { wall_ms, monotonic_ms } = (await context.ask(op, args)) as { wall_ms: number; monotonic_ms: number };
+  const ns = BigInt(Math.round(monotonic_ms * 1e6));
+  if (ns > time.ns) time.ns = ns;
+  return wall_ms;
 }
 
 function randomness(context: () => WasiContext): Imports {
@@ -115,7 +163,14 @@ function opaque(): new () => object {
   };
 }
 
-const noFiles: Imports = {
-  'wasi:filesystem/preopens': { getDirectories: () => [] },
-  'wasi:filesystem/types': { Descriptor: opaque(), DirectoryEntryStream: opaque(), filesystemErrorCode: none },
-};
+function files(context: () => WasiContext, time: VirtualTime): Imports {
+  const system = new FileSystem(context, time);
+  return {
+    'wasi:filesystem/preopens': { getDirectories: () => system.preopened() },
+    'wasi:filesystem/types': {
+      Descriptor,
+      DirectoryEntryStream,
+      filesystemErrorCode: (error: IoError) => error.fault,
+    },
+  };
+}

@@ -6,6 +6,7 @@
  */
 import { type JsonObject, type JsonValue, isJsonObject } from '@runloop/core';
 import type { Caps, Domains, ExecGrant } from '../caps.ts';
+import { grantFor, missingGrant, pathProblem } from '../files/fs-grants.ts';
 import type { CapabilityKey } from './operations.ts';
 
 /** What was asked for, and whether it is granted; `grant` is what policy.caps would have to say. */
@@ -34,6 +35,10 @@ export function judge(caps: Caps, key: CapabilityKey | undefined, op: string, ar
       return listed(caps.mailbox, 'mailbox', given['to']);
     case 'mail':
       return mail(caps, given);
+    case 'fs':
+      return files(caps, op, given);
+    case 'time':
+      return { allowed: caps.time, target: '', grant: 'time = true' };
     default:
       return key satisfies never;
   }
@@ -87,12 +92,17 @@ function domainOf(kind: string): string {
   return Object.hasOwn(domainOfKind, prefix) ? (domainOfKind[prefix] ?? prefix) : prefix;
 }
 
-function domains(granted: Domains, key: string, op: string, given: JsonObject): Verdict {
+/** The domains that a call on the knowledge base names; an empty name where it names none. */
+export function domainsAsked(op: string, given: JsonObject): readonly string[] {
   const kinds = Array.isArray(given['kinds'])
     ? (given['kinds'] as readonly JsonValue[]).map(text)
     : [text(given['kind'])];
   const entity = op === 'kb.why' ? text(given['entity']).split(':')[0] : undefined;
-  const asked = [...new Set((entity === undefined ? kinds : [entity]).map(domainOf))];
+  return [...new Set((entity === undefined ? kinds : [entity]).map(domainOf))];
+}
+
+function domains(granted: Domains, key: string, op: string, given: JsonObject): Verdict {
+  const asked = domainsAsked(op, given);
   const allowed =
     granted === true ||
     (granted.length > 0 && asked.length > 0 && asked.every((one) => one !== '' && granted.includes(one)));
@@ -162,4 +172,19 @@ function mail(caps: Caps, given: JsonObject): Verdict {
     target,
     grant: `mail = { from = "${from === '' ? 'you@example.com' : from}", to = ["${target}"] }`,
   };
+}
+
+/** Whether directories are granted that hold the paths; where they lead, the opener sees when it goes there. */
+function files(caps: Caps, op: string, given: JsonObject): Verdict {
+  const write = op !== 'fs.stat' && op !== 'fs.list' && op !== 'fs.read';
+  const paths = (op === 'fs.rename' ? [given['from'], given['to']] : [given['path']]).map(text);
+  const target = paths.join(' → ').slice(0, 200);
+  for (const path of paths) {
+    const problem = pathProblem(path);
+    if (problem !== undefined) return { allowed: false, target, grant: `fs (for a plain absolute path: ${problem})` };
+    const granted = grantFor(caps.fs, path);
+    if (granted === undefined || (write && !granted.write))
+      return { allowed: false, target, grant: missingGrant(path, write, op === 'fs.list') };
+  }
+  return { allowed: true, target, grant: '' };
 }

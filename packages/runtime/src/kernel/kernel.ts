@@ -5,21 +5,32 @@
  * 1. the table of operations says what it is; what the table does not know is refused;
  * 2. the effective capabilities cover it, or it is refused, audited, and the error names the missing grant;
  * 3. the tape answers it if it was recorded; another call in its place is a divergence;
- * 4. an action that leaves is approved, or waits, or is denied;
+ * 4. an action that leaves, or that would take what carries a label to where it may not go unasked, is approved, or
+ *    waits, or is denied;
  * 5. its intent is durable, then it is performed, then its result is durable, and only then the agent sees it (A6).
  *
  * A `once` call that was begun and has no result is never begun again: the attempt is suspended as `unknown_outcome`.
  * The kernel performs nothing itself and knows no socket, file or database: the daemon joins its ports.
  */
-import { type Digest, type JsonValue, digestJson, canonicalJson } from '@runloop/core';
+import {
+  type Digest,
+  type JsonValue,
+  type Label,
+  canonicalJson,
+  cleanLabel,
+  digestJson,
+  joinLabels,
+  readBy,
+} from '@runloop/core';
 import type { Caps } from '../caps.ts';
 import type { HostAnswer, HostCalls } from '../outcome.ts';
 import { callId } from './call-id.ts';
+import { type Sink, leakOf, taintOf } from './flow.ts';
 import { judge } from './grants.ts';
 import { type Operation, type RetryClass, operation } from './operations.ts';
 
 export type CallResult =
-  | { readonly ok: true; readonly value: JsonValue }
+  | { readonly ok: true; readonly value: JsonValue; readonly label?: Label }
   | { readonly ok: false; readonly code: string; readonly message: string; readonly retryable: boolean };
 
 export type RecordedCall = {
@@ -29,6 +40,8 @@ export type RecordedCall = {
   readonly args_hash: string;
   readonly cls: RetryClass;
   readonly result?: CallResult;
+  /** Of what was answered. */
+  readonly label?: Label;
 };
 
 export type CallContext = {
@@ -45,6 +58,8 @@ export type KernelContext = CallContext & {
   readonly tape: readonly RecordedCall[];
   /** `once` calls of earlier attempts of this node. */
   readonly earlier?: readonly RecordedCall[];
+  /** Of everything that the node was given. */
+  readonly label?: Label;
   readonly mode: 'live' | 'replay';
 };
 
@@ -57,6 +72,21 @@ export type ApprovalRequest = {
   readonly args: JsonValue;
   readonly args_hash: string;
   readonly target: string;
+  /** The operation is asked about whatever it carries. */
+  readonly always: boolean;
+  /** Of all that the agent has seen by now. */
+  readonly label: Label;
+  /** Where it would take what the label says, if that is why it is asked about. */
+  readonly leak?: Sink;
+};
+
+/** What whoever performs a call may know beside its arguments. */
+export type PerformContext = CallContext & {
+  readonly call: string;
+  /** Of all that the agent has seen by now: what it writes carries it. */
+  readonly label: Label;
+  /** A person has agreed to this very call. */
+  readonly approved: boolean;
 };
 
 export type CapAudit = {
@@ -82,12 +112,11 @@ export type KernelPorts = {
     /** `pending` gives the cell up; the attempt is run again over its tape when there is a decision. */
     ask(request: ApprovalRequest, ctx: CallContext): Promise<'approved' | 'denied' | 'pending'>;
   };
-  perform(
-    op: string,
-    args: JsonValue,
-    ctx: CallContext & { readonly call: string },
-    signal: AbortSignal,
-  ): Promise<CallResult>;
+  /** Whether a call of the table's `latent` rows is asked about; without it each of them is. */
+  leaves?(op: string, args: JsonValue, ctx: CallContext): Promise<boolean>;
+  /** Whether a model that takes private data serves this request. */
+  cleared(args: JsonValue, ctx: CallContext): boolean;
+  perform(op: string, args: JsonValue, ctx: PerformContext, signal: AbortSignal): Promise<CallResult>;
   audit(audit: CapAudit, ctx: CallContext): void;
   line(stream: 'log' | 'stdout' | 'stderr', level: string, text: string, ctx: CallContext): void;
 };
@@ -98,7 +127,11 @@ export type Divergence = {
   readonly actual: { readonly op: string; readonly args_hash: string };
 };
 
-export type KernelDoor = HostCalls & { diverged(): Divergence | undefined };
+export type KernelDoor = HostCalls & {
+  diverged(): Divergence | undefined;
+  /** Of all that the agent has been given and told by now; what it answers carries it. */
+  label(): Label;
+};
 
 export interface Kernel {
   open(ctx: KernelContext): KernelDoor;
@@ -115,17 +148,23 @@ class Door implements KernelDoor {
   readonly #earlier: ReadonlyMap<string, RecordedCall>;
   readonly #equal = new Map<string, number>();
   #next = 0;
+  #label: Label;
   #divergence: Divergence | undefined;
 
   constructor(ports: KernelPorts, ctx: KernelContext) {
     this.#ports = ports;
     this.#ctx = ctx;
+    this.#label = ctx.label ?? cleanLabel;
     this.#tape = new Map(ctx.tape.map((call) => [call.index, call]));
     this.#earlier = new Map((ctx.earlier ?? []).map((call) => [call.call, call]));
   }
 
   diverged(): Divergence | undefined {
     return this.#divergence;
+  }
+
+  label(): Label {
+    return this.#label;
   }
 
   log(level: string, text: string): void {
@@ -154,21 +193,36 @@ class Door implements KernelDoor {
     if (!verdict.allowed) return this.#refuse(record, row, verdict);
     const recorded = this.#recorded(record);
     if (recorded !== undefined) return recorded;
-    if (row.approval) {
+    const leak = this.#leak(op, args);
+    const always = row.approval || (row.latent === true && (await this.#leaves(op, args)));
+    const asked = always || leak !== undefined;
+    if (asked) {
       const decision = await this.#ports.approvals.ask(
-        { call: record.call, op, args, args_hash: hash, target: verdict.target },
+        {
+          call: record.call,
+          op,
+          args,
+          args_hash: hash,
+          target: verdict.target,
+          always,
+          label: this.#label,
+          ...(leak === undefined ? {} : { leak }),
+        },
         this.#ctx,
       );
       if (decision === 'pending') return { type: 'suspend', reason: 'approval' };
-      if (decision === 'denied')
-        return this.#noted(record, {
-          ok: false,
-          code: 'ApprovalDenied',
-          message: `${op} was not approved`,
-          retryable: false,
-        });
+      if (decision === 'denied') return this.#noted(record, denied(op));
     }
-    return this.#perform(record, row, signal);
+    return this.#perform(record, row, { approved: asked, target: verdict.target }, signal);
+  }
+
+  async #leaves(op: string, args: JsonValue): Promise<boolean> {
+    return (await this.#ports.leaves?.(op, args, this.#ctx)) ?? true;
+  }
+
+  #leak(op: string, args: JsonValue): Sink | undefined {
+    const leak = leakOf(op, args, this.#label);
+    return leak === 'model' && this.#ports.cleared(args, this.#ctx) ? undefined : leak;
   }
 
   #record(index: number, op: string, args: JsonValue, hash: Digest, row: Operation): CallRecord {
@@ -190,11 +244,17 @@ class Door implements KernelDoor {
   #recorded(record: CallRecord): HostAnswer | undefined {
     const taped = this.#tape.get(record.index);
     if (taped !== undefined && !sameCall(taped, record)) return this.#diverge(record, taped);
-    if (taped?.result !== undefined) return answerOf(taped.result);
+    if (taped?.result !== undefined) return this.#told(taped.result, taped.label);
     const before = record.cls === 'once' ? (taped ?? this.#earlier.get(record.call)) : undefined;
     if (before === undefined) return undefined;
     if (before.result === undefined) return { type: 'suspend', reason: 'unknown_outcome' };
-    return this.#noted(record, before.result);
+    return this.#noted({ ...record, ...(before.label === undefined ? {} : { label: before.label }) }, before.result);
+  }
+
+  /** What the agent is told becomes part of all that it does from here on. */
+  #told(result: CallResult, label: Label | undefined): HostAnswer {
+    if (label !== undefined) this.#label = joinLabels(this.#label, label);
+    return answerOf(result);
   }
 
   #replay(record: CallRecord): HostAnswer {
@@ -218,28 +278,42 @@ class Door implements KernelDoor {
     verdict: { readonly target: string; readonly grant: string },
   ): HostAnswer {
     const { agent } = this.#ctx;
-    const cap = row.capability ?? record.op;
-    const reason = `policy.caps does not grant it: ${verdict.grant}`;
-    this.#ports.audit(
-      { agent, cap, op: record.op, target: verdict.target, args_hash: record.args_hash, decision: 'deny', reason },
-      this.#ctx,
-    );
+    this.#audit(record, row, verdict.target, `policy.caps does not grant it: ${verdict.grant}`);
     const message = `agent ${agent} may not use ${record.op}${verdict.target === '' ? '' : ` on ${verdict.target}`}; missing grant: ${verdict.grant}`;
     return this.#noted(record, { ok: false, code: 'CapabilityDenied', message, retryable: false });
   }
 
-  #noted(record: CallRecord, result: CallResult): HostAnswer {
-    if (!this.#tape.has(record.index)) this.#ports.journal.note({ ...record, result }, this.#ctx);
-    return answerOf(result);
+  #audit({ op, args_hash }: CallRecord, { capability }: Operation, target: string, reason: string): void {
+    const { agent } = this.#ctx;
+    this.#ports.audit({ agent, cap: capability ?? op, op, target, args_hash, decision: 'deny', reason }, this.#ctx);
   }
 
-  async #perform(record: CallRecord, row: Operation, signal: AbortSignal): Promise<HostAnswer> {
-    if (row.cls !== 'pure' && !this.#tape.has(record.index)) await this.#ports.journal.intent(record, this.#ctx);
-    const result = await this.#ports.perform(record.op, record.args, { ...this.#ctx, call: record.call }, signal);
-    if (row.cls === 'pure') this.#ports.journal.note({ ...record, result }, this.#ctx);
-    else await this.#ports.journal.result({ ...record, result }, this.#ctx);
-    return answerOf(result);
+  #noted(record: CallRecord, result: CallResult): HostAnswer {
+    if (!this.#tape.has(record.index)) this.#ports.journal.note({ ...record, result }, this.#ctx);
+    return this.#told(result, record.label);
   }
+
+  async #perform(
+    record: CallRecord,
+    row: Operation,
+    { approved, target }: { readonly approved: boolean; readonly target: string },
+    signal: AbortSignal,
+  ): Promise<HostAnswer> {
+    if (row.cls !== 'pure' && !this.#tape.has(record.index)) await this.#ports.journal.intent(record, this.#ctx);
+    const ctx = { ...this.#ctx, call: record.call, label: this.#label, approved };
+    const result = await this.#ports.perform(record.op, record.args, ctx, signal);
+    if (!result.ok && result.code === 'CapabilityDenied') this.#audit(record, row, target, result.message);
+    const told = joinLabels(taintOf(record.op, record.args), (result.ok ? result.label : undefined) ?? cleanLabel);
+    const label = readBy(told, this.#ctx.node);
+    const done = { ...record, result, ...(label === cleanLabel || label.sources.length === 0 ? {} : { label }) };
+    if (row.cls === 'pure') this.#ports.journal.note(done, this.#ctx);
+    else await this.#ports.journal.result(done, this.#ctx);
+    return this.#told(result, label);
+  }
+}
+
+function denied(op: string): CallResult {
+  return { ok: false, code: 'ApprovalDenied', message: `${op} was not approved`, retryable: false };
 }
 
 function sameCall(taped: RecordedCall, record: RecordedCall): boolean {

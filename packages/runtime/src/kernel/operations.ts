@@ -10,12 +10,14 @@ export type RetryClass = 'pure' | 'idempotent' | 'once';
 
 /** The capability of policy.caps that an operation needs. */
 export type CapabilityKey =
-  'model' | 'kb_read' | 'kb_write' | 'net' | 'exec' | 'tools' | 'secrets' | 'mailbox' | 'mail';
+  'model' | 'kb_read' | 'kb_write' | 'net' | 'exec' | 'tools' | 'secrets' | 'mailbox' | 'mail' | 'fs' | 'time';
 
 export type Operation = {
   readonly cls: RetryClass;
   readonly capability: CapabilityKey | undefined;
   readonly approval: boolean;
+  /** Asked about where it would be executed later: what that is, the kernel's ports know. */
+  readonly latent?: true;
 };
 
 type Row = Operation | ((args: JsonValue) => Operation);
@@ -25,6 +27,8 @@ const row = (cls: RetryClass, capability: CapabilityKey | undefined, approval = 
   capability,
   approval,
 });
+
+const fileWrite: Operation = { ...row('once', 'fs'), latent: true };
 
 const table: { readonly [op: string]: Row } = {
   'model.complete': row('idempotent', 'model'),
@@ -40,6 +44,15 @@ const table: { readonly [op: string]: Row } = {
   'mailbox.receive': row('pure', undefined),
   'mailbox.send': row('once', 'mailbox'),
   'mail.send': row('once', 'mail', true),
+  'fs.stat': row('pure', 'fs'),
+  'fs.list': row('pure', 'fs'),
+  'fs.read': row('pure', 'fs'),
+  'fs.write': fileWrite,
+  'fs.mkdir': fileWrite,
+  'fs.remove': fileWrite,
+  'fs.rename': fileWrite,
+  'clock.now': row('pure', 'time'),
+  'clock.sleep': row('pure', 'time'),
 };
 
 export const operationNames: readonly string[] = Object.keys(table);

@@ -14,7 +14,7 @@ import { Malformed, Reader, componentPreamble, corePreamble, sections } from './
 /** No quote, no backslash, no brace, no backtick, no control character: nothing that ends a string or opens a template. */
 const namePattern = /^[A-Za-z0-9_.:/@#$|[\]()<>=*+, -]*$/;
 const importPattern =
-  /^(?:runloop:agent\/(?:types|log|run|model|kb|http|exec|tools|secrets|mailbox|mail)@0\.1\.\d+|wasi:(?:cli|clocks|filesystem|io)\/[a-z-]+@0\.2\.\d+|wasi:random\/[a-z-]+@0\.2\.\d+)$/;
+  /^(?:runloop:agent\/(?:types|log|run|model|kb|http|exec|tools|secrets|mailbox|mail|fs|clock)@0\.1\.\d+|wasi:(?:cli|clocks|filesystem|io)\/[a-z-]+@0\.2\.\d+|wasi:random\/[a-z-]+@0\.2\.\d+)$/;
 
 type Walk = { parts: number };
 

@@ -1,0 +1,69 @@
+/**
+ * Information flow before a run: which labels can reach which node, by what its agents may do. Pure.
+ *
+ * 1. It errs on the side of more: what an agent may read it is taken to have read, and what it gives carries all of it.
+ * 2. Refused is what is certain to be unwatched: private data and other people's words together at a sink that nobody is
+ *    asked about. Everything else is gated while it runs.
+ */
+import { type Label, cleanLabel, joinLabels, labelOf, readBy } from '@runloop/core';
+import type { Diagnostics, Span } from './diagnostic.ts';
+import type { Graph } from './graph.ts';
+import type { AgentInterface, Opening } from './ir.ts';
+
+export type NodeFlow = {
+  /** Of what the node can give. */
+  readonly label: Label;
+  /** Where what it has can leave: net, mail, exec, tools. */
+  readonly sinks: readonly string[];
+  /** Whether a person is asked before it does. */
+  readonly confirmed: boolean;
+};
+
+/** The flow of each node, in the order of the file. */
+export function flowsOf(
+  opening: Opening,
+  graph: Graph,
+  agents: ReadonlyMap<string, AgentInterface>,
+): readonly NodeFlow[] {
+  const flows: NodeFlow[] = [];
+  for (const index of graph.order) {
+    const node = opening.nodes[index];
+    if (node === undefined) continue;
+    const may = agents.get(node.use.name)?.flow;
+    const brought = (may?.brings ?? []).map(({ what, ...kinds }) => readBy(labelOf(what, kinds), node.id));
+    const given = (graph.inbound[index] ?? []).map((edge) => {
+      const source = graph.indexOf.get(opening.edges[edge]?.from.node ?? '');
+      return source === undefined ? cleanLabel : (flows[source]?.label ?? cleanLabel);
+    });
+    const label = joinLabels(...given, ...brought);
+    flows[index] = {
+      label: may?.declassifies === true ? { ...label, secrecy: 'public' } : label,
+      sinks: may?.sinks ?? [],
+      confirmed: opening.policy.confirm_external !== false && node.require_human_confirm !== false,
+    };
+  }
+  return flows;
+}
+
+/** Reports the nodes at which private data could leave on somebody else's word, with nobody asked. */
+export function refuteFlows(
+  opening: Opening,
+  flows: readonly NodeFlow[],
+  at: (path: string) => Span,
+  diagnostics: Diagnostics,
+): void {
+  if (opening.policy.allow_flow !== undefined) return;
+  flows.forEach(({ label, sinks, confirmed }, index) => {
+    if (confirmed || sinks.length === 0 || label.trust === 'trusted' || label.secrecy === 'public') return;
+    const named = (kind: 'private' | 'untrusted'): string =>
+      label.sources
+        .filter((source) => source[kind] === true)
+        .map(({ what, node }) => `${what} (${node ?? '?'})`)
+        .join(', ');
+    diagnostics.error(
+      at(`nodes.${index}.use`),
+      `node "${opening.nodes[index]?.id ?? ''}" can send private data, ${named('private')}, on the word of ${named('untrusted')}, and nobody is asked`,
+      'remove what turns the confirmation off, or say why it is wanted: policy.allow_flow: "<reason>"',
+    );
+  });
+}

@@ -1,0 +1,103 @@
+/**
+ * What each operation's answer brings in, and where its arguments go: the labels' half of the table of operations.
+ *
+ * 1. What comes from the network, files, programs and tools was written by somebody else: untrusted. What is read of
+ *    people and files is private.
+ * 2. A sink is where something leaves. Private data, or a decision taken on what somebody else wrote, does not reach one
+ *    before a person has said so. For a model only secrecy counts, and only where no cleared provider serves it.
+ * 3. Reading on where one has read already is no leak: what came from one host alone may ask that host for more.
+ */
+import { type JsonObject, type JsonValue, type Label, cleanLabel, isJsonObject, labelOf } from '@runloop/core';
+import type { Caps } from '../caps.ts';
+import { domainsAsked } from './grants.ts';
+
+export type Sink = 'net' | 'mail' | 'exec' | 'tools' | 'model';
+
+const sinks: { readonly [op: string]: Sink } = {
+  'http.fetch': 'net',
+  'mail.send': 'mail',
+  'exec.run': 'exec',
+  'tools.call': 'tools',
+  'model.complete': 'model',
+  'model.embed': 'model',
+};
+
+/** Domains of the knowledge base that are not about people; everything else is. */
+const impersonal: readonly string[] = ['artifacts'];
+
+/** The label of whatever `op` with these arguments answers, failures included. */
+export function taintOf(op: string, args: JsonValue): Label {
+  const given = isJsonObject(args) ? args : {};
+  switch (op.split('.')[0]) {
+    case 'http':
+      return labelOf(`net:${hostOf(given) ?? '?'}`, { untrusted: true });
+    case 'fs':
+      return labelOf(`fs:${text(given['path'] ?? given['from'])}`, { untrusted: true, private: true });
+    case 'exec':
+      return labelOf(`exec:${text(given['command'])}`, { untrusted: true });
+    case 'tools':
+      return labelOf(`tool:${text(given['tool'])}`, { untrusted: true });
+    case 'kb':
+      return op === 'kb.propose' ? cleanLabel : knowledge(op, given);
+    default:
+      return cleanLabel;
+  }
+}
+
+function knowledge(op: string, given: JsonObject): Label {
+  const domains = domainsAsked(op, given);
+  const personal = domains.filter((one) => !impersonal.includes(one));
+  return labelOf(`kb:${personal.map((one) => (one === '' ? '*' : one)).join(',')}`, { private: personal.length > 0 });
+}
+
+/** Where the call would take what carries `label`, if it may not go there unasked. */
+export function leakOf(op: string, args: JsonValue, label: Label): Sink | undefined {
+  const sink = Object.hasOwn(sinks, op) ? sinks[op] : undefined;
+  if (sink === undefined) return undefined;
+  if (label.secrecy === 'private') return sink;
+  if (label.trust === 'trusted' || sink === 'model') return undefined;
+  return sink === 'net' && readsOn(isJsonObject(args) ? args : {}, label) ? undefined : sink;
+}
+
+/** What agents with these capabilities can bring in and send out, for whoever checks before a run. */
+export function capsFlow(caps: Caps): {
+  readonly brings: readonly { readonly what: string; readonly untrusted?: boolean; readonly private?: boolean }[];
+  readonly sinks: readonly Sink[];
+} {
+  const { kb_read: read } = caps;
+  const personal = read === true ? ['*'] : read.filter((one) => !impersonal.includes(one) && one !== 'contacts_raw');
+  const outside = { untrusted: true } as const;
+  return {
+    brings: [
+      ...(personal.length > 0 ? [{ what: `kb:${personal.join(',')}`, private: true }] : []),
+      ...(caps.net.length > 0 ? [{ what: `net:${caps.net.join(',')}`, ...outside }] : []),
+      ...(caps.exec.length > 0
+        ? [{ what: `exec:${caps.exec.map(({ command }) => command).join(',')}`, ...outside }]
+        : []),
+      ...(caps.tools.length > 0 ? [{ what: `tool:${caps.tools.join(',')}`, ...outside }] : []),
+    ],
+    sinks: [
+      ...(caps.net.length > 0 ? (['net'] as const) : []),
+      ...(caps.mail === undefined ? [] : (['mail'] as const)),
+      ...(caps.exec.length > 0 ? (['exec'] as const) : []),
+      ...(caps.tools.length > 0 ? (['tools'] as const) : []),
+    ],
+  };
+}
+
+function readsOn(given: JsonObject, label: Label): boolean {
+  const method = given['method'] ?? 'GET';
+  if (method !== 'GET' && method !== 'HEAD') return false;
+  const host = hostOf(given);
+  const { sources } = label;
+  return host !== undefined && sources.length > 0 && sources.every(({ what }) => what === `net:${host}`);
+}
+
+function hostOf(given: JsonObject): string | undefined {
+  const url = text(given['url']);
+  return URL.canParse(url) ? new URL(url).host : undefined;
+}
+
+function text(value: JsonValue | undefined): string {
+  return typeof value === 'string' ? value : '';
+}
