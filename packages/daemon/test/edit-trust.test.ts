@@ -104,6 +104,7 @@ test.each<readonly [string, readonly RegExp[]]>([
   ['exec = [{ command = "/usr/bin/jq", argv = ["x", "a{b}"] }]', [/^warning exec: .*literally/]],
   ['mail = { from = "me@x.test", to = ["*"] }', [/^warning mail: .*anybody/]],
   ['mail = { from = "me@x.test", to = ["*@x.test"] }', []],
+  ['fs = ["~/.ssh", { path = "/etc", write = true }, "/srv/data"]', [/^warning fs: "~\/.ssh"/, /^warning fs: "\/etc"/]],
   ['[limits]\nmemory_mib = 1024', [/^warning limits.memory_mib/]],
 ])('caps lint: %s', async (text, expected) => {
   using home = makeRoot();
