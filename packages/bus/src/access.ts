@@ -53,6 +53,7 @@ const grantOf: { readonly [op: string]: string } = {
   'kb.propose': 'kb.propose',
   'agent.list': 'agent.read',
   'agent.show': 'agent.read',
+  'caps.show': 'agent.read',
   'model.list': 'model.read',
   'model.test': 'model.test',
   'bill.query': 'bill.read',

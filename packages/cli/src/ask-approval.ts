@@ -108,7 +108,7 @@ function lineage({ flow, leak }: JsonObject): string[] {
     : sources;
 }
 
-async function throwAwayTyped(environment: Environment): Promise<void> {
+export async function throwAwayTyped(environment: Environment): Promise<void> {
   const input = environment.streams.in;
   input.resume();
   await new Promise((resolve) => {

@@ -58,6 +58,25 @@ export const table: readonly Entry[] = [
     ['agent show', 'one agent: ports, capabilities, digest'],
     ['agent build', 'build an agent from its source'],
   ]),
+  ...of('agents', () => import('./commands/agent-life.ts'), [
+    ['agent keygen', 'make a signing key'],
+    ['agent sign', 'sign a bundle with a key of yours'],
+    ['agent pack', 'put a bundle into one file'],
+    ['agent install', 'install a bundle'],
+    ['agent remove', 'remove an installed agent'],
+    ['agent rollback', 'go back to the version before'],
+  ]),
+  ...of('agents', () => import('./commands/trust.ts'), [
+    ['trust list', 'who may sign agents, and what is revoked'],
+    ['trust show', 'one signer and what it may be granted'],
+    ['trust add', 'let a signer in'],
+    ['trust remove', 'let a signer out'],
+    ['trust revoke', 'stop a signer or a bundle, also what runs'],
+  ]),
+  ...of('agents', () => import('./commands/caps.ts'), [
+    ['caps show', 'what an agent may do, and who took what'],
+    ['caps lint', 'what is wrong or too broad in a policy.caps'],
+  ]),
   ...of('look', () => import('./commands/artifacts.ts'), [
     ['artifacts', 'what runs have made'],
     ['artifacts list', 'what runs have made'],

@@ -9,7 +9,9 @@ import { type Bus, type BusLimits, createBus, defaultBusLimits, type OwnMessage 
 import {
   type Clock,
   type Config,
+  err,
   type Failure,
+  failure,
   ok,
   type Random,
   type Result,
@@ -20,6 +22,7 @@ import {
 import { type Kb, openKb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
 import {
+  type Bundle,
   type Cells,
   createCells,
   createFetcher,
@@ -32,7 +35,9 @@ import {
   type McpServer,
   type SecretsPort,
 } from '@runloop/runtime';
+import { Installer } from './agents/install.ts';
 import { AgentRegistry } from './agents/registry.ts';
+import { systemTrustPolicy, Trust } from './agents/trust.ts';
 import { agreementOperations } from './control/agreement-operations.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
@@ -89,6 +94,7 @@ export interface Daemon extends AsyncDisposable {
   readonly runs: Runs;
   readonly cells: Cells;
   readonly agents: AgentRegistry;
+  readonly installer: Installer;
   readonly sessions: SessionServer;
   readonly log: LogFile;
 }
@@ -118,6 +124,7 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   const listening = await sessions.listen(home.socket);
   if (!listening.ok) return listening;
   opening.defer(() => sessions.drain());
+  await engine.installer.sweep();
   const recovered = await engine.runs.recover();
   if (!recovered.ok) return recovered;
   log.log('info', 'ready', { socket: home.socket, recovered: recovered.value, boot: engine.bootId, pid: options.pid });
@@ -182,6 +189,8 @@ type Engine = {
   readonly runs: Runs;
   readonly cells: Cells;
   readonly agents: AgentRegistry;
+  readonly trust: Trust;
+  readonly installer: Installer;
   readonly slots: Slots;
   readonly feed: EventFeed;
   readonly pins: Pins;
@@ -198,11 +207,8 @@ function wireRuns(
 ): Engine {
   const { clock, random } = deps;
   const { config } = options;
-  const { home, log, agentLog, kb, hostKey: key, models } = base;
-  const cells = opening.use(
-    createCells({ clock, random, log, hostKey: key }, { cacheDir: join(home.cache, 'cells'), spares: options.spares }),
-  );
-  const agents = new AgentRegistry({ clock, random, hostKey: key }, registryOptions(options, home));
+  const { home, log, agentLog, kb, models } = base;
+  const { trust, cells, agents, installer } = wireAgents(deps, options, base, opening);
   const slots = new Slots(config.runtime.max_parallel, config.daemon.nodes_waiting_max);
   const values = new Values(kb);
   const feed = new EventFeed(clock, kb);
@@ -214,15 +220,8 @@ function wireRuns(
       values,
       performer,
       log: (ctx, stream, level, text) => {
-        agentLog.line({
-          ts_ms: clock.nowMs(),
-          trace_id: ctx.trace_id,
-          node: ctx.node,
-          agent: ctx.agent,
-          stream,
-          level,
-          text,
-        });
+        const { trace_id, node, agent } = ctx;
+        agentLog.line({ ts_ms: clock.nowMs(), trace_id, node, agent, stream, level, text });
         const kind = stream === 'stdout' ? 'node.stdout' : 'node.stderr';
         runs.get(ctx.trace_id)?.driver.lossy(kind, text, { node: ctx.node, level, stream });
       },
@@ -261,9 +260,81 @@ function wireRuns(
       operator,
       homeDir: deps.env['HOME'] ?? '/nonexistent',
     },
-    { runsMax: config.daemon.runs_max, maxParallel: config.runtime.max_parallel, bootId },
+    {
+      runsMax: config.daemon.runs_max,
+      maxParallel: config.runtime.max_parallel,
+      bootId,
+      failOnEmpty: config.security.caps.fail_on_empty,
+    },
   );
-  return { runs, cells, agents, slots, feed, pins, bootId };
+  opening.use(trust.watch(() => void runs.recheck()));
+  return { runs, cells, agents, trust, installer, slots, feed, pins, bootId };
+}
+
+/** What agents there are, who may sign them, how they come, and the cells that they run in. */
+function wireAgents(
+  deps: DaemonDeps,
+  options: DaemonOptions,
+  base: Base,
+  opening: AsyncDisposableStack,
+): Pick<Engine, 'trust' | 'cells' | 'agents' | 'installer'> {
+  const { clock, random } = deps;
+  const { config } = options;
+  const { home, log, hostKey: key } = base;
+  const trust = new Trust(
+    { clock, log, hostKey: key },
+    { root: options.root, ...(options.mode === 'system' ? { system: systemTrustPolicy } : {}) },
+  );
+  const cells = opening.use(
+    createCells(
+      { clock, random, log, hostKey: key },
+      { cacheDir: join(home.cache, 'cells'), spares: options.spares, allowWeak: () => allowsWeak(trust, config) },
+    ),
+  );
+  const agents = new AgentRegistry({ clock, random, log, hostKey: key, trust }, registryOptions(options, home));
+  const installer = wireInstaller(deps, base, agents, cells, trust);
+  return { trust, cells, agents, installer };
+}
+
+function wireInstaller(
+  { clock, random }: DaemonDeps,
+  { home, kb }: Base,
+  agents: AgentRegistry,
+  cells: Cells,
+  trust: Trust,
+): Installer {
+  return new Installer(
+    {
+      clock,
+      random,
+      trust,
+      check: (bundle) => enforceable(cells, bundle),
+      holder: async (name) => {
+        const found = await agents.resolve(name);
+        return found.ok ? found.value : undefined;
+      },
+      record: async (kind, payload) => {
+        const event = { ts_ms: clock.nowMs(), actor: 'operator', kind, scope: 'agents', payload, provenance: {} };
+        const appended = await kb.append([event]);
+        return appended.ok ? ok(undefined) : appended;
+      },
+    },
+    join(home.root, 'agents'),
+  );
+}
+
+/** The component's imports, its limits, and what of it this host can enforce; the builder process does the work. */
+async function enforceable(cells: Cells, bundle: Bundle): Promise<Result<void, Failure>> {
+  const unconfined = bundle.caps.exec.length > 0 ? await cells.confinement() : undefined;
+  if (unconfined === undefined) return cells.warm(bundle);
+  const message = `agent ${bundle.name} asks to run commands (exec), which this host cannot confine`;
+  return err(failure('InvalidBundle', message, { hint: 'install bubblewrap and allow user namespaces' }));
+}
+
+/** The trust policy's word counts before the configuration's. */
+function allowsWeak(trust: Trust, config: Config): boolean {
+  const policy = trust.policy();
+  return policy.ok && (policy.value.allowWeak ?? config.security.sandbox.allow_weak);
 }
 
 /** Who performs what the kernel lets through. */
@@ -306,7 +377,7 @@ function wireSessions(
 ): SessionServer {
   const { clock, random } = deps;
   const { config, root } = options;
-  const { runs, cells, agents, slots, feed } = engine;
+  const { runs, cells, agents, trust, installer, slots, feed } = engine;
   const beganMs = clock.monotonicMs();
   const control = createControl({
     ...daemonOperations({
@@ -339,7 +410,7 @@ function wireSessions(
     }),
     ...actionOperations({ kb: base.kb, runs }),
     ...kbOperations(base.kb),
-    ...agentOperations({ agents, cells }),
+    ...agentOperations({ agents, cells, trust, installer, isWeak: () => allowsWeak(trust, config) }),
     ...modelOperations({ models: base.models, kb: base.kb }),
     ...agreementOperations({ clock, kb: base.kb, pins: engine.pins }),
   });

@@ -29,4 +29,14 @@ export { type Daemon, type DaemonDeps, type DaemonOptions, openDaemon } from './
 export { type Home, checkoutRoot, homeAt, searchDirs } from './home/home.ts';
 export { version } from './version.ts';
 export { type BuildRequest, type Built, buildAgents } from './agents/build.ts';
+export { lintFolder, makeKeyPair, packFolder, signFolder } from './agents/author.ts';
+export {
+  type TrustChange,
+  addAnchor,
+  changeTrust,
+  publicKeyFrom,
+  readTrustPolicy,
+  removeAnchor,
+  revoke,
+} from './agents/edit-trust.ts';
 export { type ReplayReport, replayRun } from './replay/replay.ts';

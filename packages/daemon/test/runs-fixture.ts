@@ -36,6 +36,7 @@ export type Script = (call: (op: string, args: JsonValue) => Promise<HostAnswer>
 
 class Suspended extends Error {}
 
+const caps: Caps = { ...noCaps, kb_read: true, kb_write: true, mail: { from: 'me@localhost', to: ['*'] } };
 export const bundle: Bundle = {
   name: 'scripted',
   version: '1.0.0',
@@ -43,9 +44,11 @@ export const bundle: Bundle = {
   digest: digestText('scripted'),
   kind: 'component',
   ports: { in: { in: ['*'], constructor: ['*'] }, out: { out: ['*'], constructor: ['*'] } },
-  caps: { ...noCaps, kb_read: true, kb_write: true, mail: { from: 'me@localhost', to: ['*'] } },
+  asks: caps,
+  caps,
   component: { path: '/nowhere', digest: digestText('component') },
   signer: 'test',
+  signerKey: '00'.repeat(32),
   trusted: true,
 };
 
@@ -79,6 +82,7 @@ function cellsOf(script: Script, port: string): Cells {
       }
     },
     warm: () => Promise.resolve(ok(undefined)),
+    confinement: () => Promise.resolve(undefined),
     stats: () => ({ alive: 0, spare: 0, waiting: 0, started: 0 }),
     pids: () => [],
     close: () => Promise.resolve(),

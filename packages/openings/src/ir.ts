@@ -26,6 +26,8 @@ export type NodeSpec = {
   readonly timeout_ms?: number;
   readonly budget_tokens?: number;
   readonly require_human_confirm?: boolean;
+  /** What is left of the agent's capabilities in this node, in the words of policy.caps; can only narrow. */
+  readonly caps?: JsonObject;
   readonly tags: readonly string[];
 };
 

@@ -29,6 +29,7 @@ const nodeKeys = [
   'timeout_ms',
   'budget_tokens',
   'require_human_confirm',
+  'caps',
   'tags',
 ] as const;
 const policyKeys = [
@@ -195,9 +196,10 @@ class Reader {
     const use = useEntry === undefined ? undefined : this.#use(useEntry.value);
     const retry = this.#retry(map);
     const optional = this.#nodeOptions(map);
+    const caps = entryOf(map, 'caps') === undefined ? {} : { caps: this.#json(map, 'caps') };
     const withValue = this.#json(map, 'with');
     if (id === undefined || use === undefined) return undefined;
-    return { id, use, with: withValue, ...(retry === undefined ? {} : { retry }), ...optional };
+    return { id, use, with: withValue, ...(retry === undefined ? {} : { retry }), ...caps, ...optional };
   }
 
   #nodeOptions(map: MapTree): Pick<NodeSpec, 'timeout_ms' | 'budget_tokens' | 'require_human_confirm' | 'tags'> {

@@ -12,6 +12,7 @@ import { type Bundle, bundleFiles, fileListName, loadBundle, signatureName } fro
 import { fromSource, runBuilder } from './builder.ts';
 import { type HostKey } from './keys.ts';
 import { parseManifest } from './manifest.ts';
+import { trustHost } from './trust/policy.ts';
 
 export type BuildOptions = {
   /** Where the bundle goes; the source folder itself by default. */
@@ -63,16 +64,19 @@ export async function buildAgent(
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error));
   }
-  return loadBundle(outDir, { anchors: [{ name: 'host', key: options.signWith.id }] });
+  return loadBundle(outDir, trustHost(options.signWith.id));
 }
 
 /** Writes the list of the bundle's files and signs it. */
-export async function signBundle(dir: string, key: { readonly privateKey: KeyObject }): Promise<Result<void, Failure>> {
+export async function signBundle(
+  dir: string,
+  key: { readonly privateKey: KeyObject; readonly id: string },
+): Promise<Result<void, Failure>> {
   const files = await bundleFiles(dir);
   if (!files.ok) return files;
   const digests: { [path: string]: Digest } = {};
   for (const [path, bytes] of files.value) digests[path] = await digestLarge(bytes);
-  const list = Buffer.from(`${JSON.stringify({ version: 1, files: digests }, undefined, 2)}\n`);
+  const list = Buffer.from(`${JSON.stringify({ version: 1, key: key.id, files: digests }, undefined, 2)}\n`);
   await mkdir(join(dir, dirname(fileListName)), { recursive: true });
   await mkdir(join(dir, dirname(signatureName)), { recursive: true });
   await writeFile(join(dir, fileListName), list);

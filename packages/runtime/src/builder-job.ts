@@ -18,6 +18,8 @@ export type BuildJob = {
 export type PrepareJob = {
   readonly type: 'prepare';
   readonly component: string;
+  /** BLAKE3 of the component that was checked: another one in its place is refused. */
+  readonly digest: string;
   readonly outDir: string;
   readonly memoryBytes: number;
   /** Decimal digits of a 64-bit integer. */
@@ -33,7 +35,14 @@ export type BundleJob = {
   readonly out: string;
 };
 
-export type BuilderJob = BuildJob | PrepareJob | BundleJob;
+export type UnpackJob = {
+  readonly type: 'unpack';
+  readonly archive: string;
+  /** Empty; the builder may write nothing else. */
+  readonly outDir: string;
+};
+
+export type BuilderJob = BuildJob | PrepareJob | BundleJob | UnpackJob;
 
 export type LayoutEntry = { readonly name: string; readonly offset: number; readonly bytes: number };
 

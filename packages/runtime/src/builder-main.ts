@@ -7,6 +7,7 @@
  * - `build`: an agent's TypeScript source → one JavaScript module → a component.
  * - `prepare`: a component → guard → transpile → guard → clamp and meter → files for a cell. No guest code runs.
  * - `bundle`: the cell's own program into one file, so that a cell starts fast.
+ * - `unpack`: a bundle's archive → its files in one folder.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { BuilderAnswer, BuilderJob } from './builder-job.ts';
@@ -19,6 +20,8 @@ async function work(job: BuilderJob): Promise<BuilderAnswer> {
       return (await import('./builder/prepare.ts')).prepareComponent(job);
     case 'bundle':
       return (await import('./builder/bundle-program.ts')).bundleProgram(job);
+    case 'unpack':
+      return (await import('./builder/unpack.ts')).unpackArchive(job);
     default:
       return job satisfies never;
   }
@@ -32,7 +35,7 @@ try {
   const message = error instanceof Error ? error.message : String(error);
   answer = {
     ok: false,
-    code: job.type === 'prepare' ? 'InvalidBundle' : 'BuildFailed',
+    code: job.type === 'prepare' || job.type === 'unpack' ? 'InvalidBundle' : 'BuildFailed',
     message: message.slice(0, 4000),
   };
 }

@@ -3,12 +3,12 @@
  *
  * 1. A builder has no environment, a deadline, and bounded output; what it does not say in time is a failure.
  * 2. No V8 flag is on its command line, as none is on a cell's: V8 would refuse the code cache that it makes.
- * 3. A `prepare` builder may read files and write its one folder, by Node's permission model; it starts nothing.
+ * 3. A builder that parses what a bundle brings (`prepare`, `unpack`) may read files and write its one folder, by Node's permission model; it starts nothing.
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type Clock, type Failure, type Result, err, failure, ok, parseJson } from '@runloop/core';
-import type { BuilderAnswer, BuilderJob, PrepareJob } from './builder-job.ts';
+import type { BuilderAnswer, BuilderJob } from './builder-job.ts';
 import { builderMsMax, builderOutputBytesMax } from './limits.ts';
 
 export const fromSource: boolean = import.meta.url.endsWith('.ts');
@@ -21,7 +21,7 @@ export async function runBuilder(
   deps: { readonly clock: Clock },
   job: BuilderJob,
 ): Promise<Result<Extract<BuilderAnswer, { ok: true }>, Failure>> {
-  const permissions = job.type === 'prepare' ? preparePermissions(job) : [];
+  const permissions = permissionsOf(job);
   const conditions = fromSource ? ['--conditions=source'] : [];
   const child = spawn(
     process.execPath,
@@ -61,14 +61,16 @@ export async function runBuilder(
       ? `it took longer than ${builderMsMax} ms`
       : (problem ?? Buffer.concat(errors).toString('utf8').trim().slice(-2000));
     return err(
-      failure(job.type === 'prepare' ? 'InvalidBundle' : 'BuildFailed', `the builder did not finish: ${what}`),
+      failure(permissions.length > 0 ? 'InvalidBundle' : 'BuildFailed', `the builder did not finish: ${what}`),
     );
   }
   const said = answer.value as unknown as BuilderAnswer;
   return said.ok ? ok(said) : err(failure(said.code, said.message));
 }
 
-function preparePermissions(job: PrepareJob): string[] {
+function permissionsOf(job: BuilderJob): string[] {
+  if (job.type !== 'prepare' && job.type !== 'unpack') return [];
   // The transpiler's WASI shim starts a worker for its own input and output.
-  return ['--permission', '--allow-worker', '--allow-fs-read=*', `--allow-fs-write=${job.outDir}`];
+  const worker = job.type === 'prepare' ? ['--allow-worker'] : [];
+  return ['--permission', ...worker, '--allow-fs-read=*', `--allow-fs-write=${job.outDir}`];
 }

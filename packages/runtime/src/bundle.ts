@@ -3,8 +3,9 @@
  *
  * 1. Every file but build output's own signature is listed in `bin/manifest.json` with its BLAKE3 digest; nothing
  *    unlisted is accepted, and every digest is compared at each load.
- * 2. The signature is Ed25519 over the bytes of that list, by a key that the trust policy names.
- * 3. A bundle is data: nothing of it is executed here.
+ * 2. The signature is Ed25519 over the bytes of that list, by a key that the trust policy names and does not revoke.
+ * 3. Its capabilities are what it asks for, as far as its signer may be granted it.
+ * 4. A bundle is data: nothing of it is executed here.
  */
 import { verify } from 'node:crypto';
 import { lstat, readFile, readdir } from 'node:fs/promises';
@@ -28,10 +29,7 @@ import { publicKeyOf } from './keys.ts';
 import { bundleBytesMax, bundleFilesMax } from './limits.ts';
 import { type Manifest, parseManifest } from './manifest.ts';
 import { type Tool, parseTools } from './tools/tools-file.ts';
-
-export type Anchor = { readonly name: string; readonly key: string };
-/** Who may sign. Bundles of `trusted` anchors share cells with their own kind; all others must be refused by the caller. */
-export type TrustPolicy = { readonly anchors: readonly Anchor[] };
+import { type Anchor, type TrustPolicy, allowedBy } from './trust/policy.ts';
 
 export type Bundle = {
   readonly name: string;
@@ -42,11 +40,16 @@ export type Bundle = {
   readonly kind: Manifest['kind'];
   readonly ports: Manifest['ports'];
   readonly withSchema?: JsonObject;
+  /** What `policy.caps` asks for. */
+  readonly asks: Caps;
+  /** What it may have. */
   readonly caps: Caps;
   /** What `tools.json` declares. */
   readonly tools?: readonly Tool[];
   readonly component: { readonly path: string; readonly digest: Digest };
+  /** Name of the anchor, and its key. */
   readonly signer: string;
+  readonly signerKey: string;
   readonly trusted: boolean;
 };
 
@@ -70,9 +73,15 @@ export async function loadBundle(dir: string, trust: TrustPolicy): Promise<Resul
   } catch {
     return refuse('InvalidBundle', `there is no ${fileListName} or ${signatureName}`, 'build it: rlp agent build');
   }
-  const anchor = signer(listBytes, signature, trust);
-  if (anchor === undefined) return refuse('SignatureInvalid', 'the signature is by no key that the trust policy names');
+  const digest = digestBytes(listBytes);
   const list = parseJson(listBytes.toString('utf8'));
+  const anchor = signer(listBytes, signature, trust);
+  if (anchor === undefined) {
+    const { what, hint } = stranger(listBytes, signature, list.ok ? list.value : null);
+    return refuse('SignatureInvalid', what, hint);
+  }
+  const revoked = revocation({ digest, signer: anchor.name, signerKey: anchor.key }, trust);
+  if (revoked !== undefined) return refuse(revoked.code, revoked.message, revoked.hint);
   if (!list.ok || !isJsonObject(list.value) || !isJsonObject(list.value['files']))
     return refuse('InvalidBundle', `${fileListName} is malformed`);
   const listed = new Map(
@@ -103,15 +112,17 @@ export async function loadBundle(dir: string, trust: TrustPolicy): Promise<Resul
     name,
     version,
     dir,
-    digest: digestBytes(listBytes),
+    digest,
     kind,
     ports,
     ...(withSchema === undefined ? {} : { withSchema }),
-    caps: caps.value,
+    asks: caps.value,
+    caps: allowedBy(anchor, caps.value),
     ...(tools.value === undefined ? {} : { tools: tools.value }),
     component: { path: join(dir, manifest.value.entry), digest: componentDigest as Digest },
     signer: anchor.name,
-    trusted: true,
+    signerKey: anchor.key,
+    trusted: anchor.trusted,
   });
 }
 
@@ -128,6 +139,39 @@ function bundleTools(
   if (tools?.digest !== undefined && tools.digest !== listed.get(path))
     return err(failure('DigestMismatch', `${path} is not the one that manifest.toml names`));
   return parseTools(text(bytes));
+}
+
+/** Why a bundle that was good may not run any more, if it may not. */
+export function revocation(
+  { digest, signer: name, signerKey: key }: Pick<Bundle, 'digest' | 'signer' | 'signerKey'>,
+  trust: TrustPolicy,
+): Failure | undefined {
+  const hint = 'see: rlp trust list; install a bundle that is not revoked';
+  if (trust.revokedBundles.includes(digest))
+    return failure('SignatureInvalid', `the bundle ${digest.slice(0, 12)}… is revoked by the trust policy`, { hint });
+  if (trust.revokedKeys.includes(key))
+    return failure(
+      'SignatureInvalid',
+      `its signer "${name}" (key ${key.slice(0, 12)}…) is revoked by the trust policy`,
+      { hint },
+    );
+  return trust.anchors.some((anchor) => anchor.key === key)
+    ? undefined
+    : failure('SignatureInvalid', `its signer "${name}" is no anchor of the trust policy any more`, { hint });
+}
+
+/** What to say of a signature by nobody who is known: the list names the key, so that its owner can be asked. */
+function stranger(bytes: Uint8Array, signature: Uint8Array, list: unknown): { what: string; hint?: string } {
+  const claimed = isJsonObject(list) ? list['key'] : undefined;
+  const key = typeof claimed === 'string' ? publicKeyOf(claimed) : undefined;
+  if (typeof claimed !== 'string' || key?.ok !== true)
+    return { what: 'the signature is by no key that the trust policy names' };
+  if (!verify(null, bytes, key.value, signature))
+    return { what: `the signature does not fit: ${fileListName} or ${signatureName} was changed after signing` };
+  return {
+    what: `it is signed by ${claimed}, a key that the trust policy does not name`,
+    hint: `when its owner has confirmed the key: rlp trust add <name> ${claimed}`,
+  };
 }
 
 function signer(bytes: Uint8Array, signature: Uint8Array, trust: TrustPolicy): Anchor | undefined {

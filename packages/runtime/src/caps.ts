@@ -12,6 +12,7 @@ import { templateFault } from './exec/argv-template.ts';
 import { type FsGrant, expandGrants, grantedDirectory, narrowGrants } from './files/fs-grants.ts';
 import { netGrantFault } from './net/net-grants.ts';
 import { type AgentLimits, agentLimitsMax, defaultAgentLimits } from './limits.ts';
+import { commonExec, commonGlobs, commonHosts, commonTexts } from './trust/patterns.ts';
 
 export type ExecGrant = { readonly command: string; readonly argv: readonly string[] };
 export type Domains = true | readonly string[];
@@ -65,15 +66,30 @@ const keys = [
 class Wrong extends Error {}
 
 export function parseCaps(text: string): Result<Caps, Failure> {
+  return attempt('InvalidBundle', 'policy.caps', () => read(tableOf(text)));
+}
+
+/** Some keys of the same grammar: what a layer above the bundle leaves of it. A key that is not there changes nothing. */
+export type CapsLayer = { readonly caps: Caps; readonly given: { readonly [key: string]: unknown } };
+
+/** `what` names the layer in errors; `given` is its text, or the table that a program had. */
+export function parseLayer(what: string, given: string | object): Result<CapsLayer, Failure> {
+  return attempt('InvalidConfig', what, () => {
+    const table = typeof given === 'string' ? tableOf(given) : (given as { readonly [key: string]: unknown });
+    return { caps: read(table), given: table };
+  });
+}
+
+function tableOf(text: string): { readonly [key: string]: unknown } {
+  return JSON.parse(JSON.stringify(parse(text))) as { [key: string]: unknown };
+}
+
+function attempt<T>(code: 'InvalidBundle' | 'InvalidConfig', what: string, work: () => T): Result<T, Failure> {
   try {
-    return ok(read(JSON.parse(JSON.stringify(parse(text))) as { [key: string]: unknown }));
+    return ok(work());
   } catch (error) {
-    return err(
-      failure(
-        'InvalidBundle',
-        `policy.caps: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`,
-      ),
-    );
+    const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+    return err(failure(code, `${what}: ${why}`));
   }
 }
 
@@ -195,9 +211,7 @@ function limits(value: unknown): AgentLimits {
   return out as AgentLimits;
 }
 
-const both = (a: Domains, b: Domains): Domains =>
-  a === true ? b : b === true ? a : a.filter((item) => b.includes(item));
-const common = (a: readonly string[], b: readonly string[]): readonly string[] => a.filter((item) => b.includes(item));
+const both = (a: Domains, b: Domains): Domains => (a === true ? b : b === true ? a : commonTexts(a, b));
 const least = (a?: number, b?: number): number | undefined =>
   a === undefined ? b : b === undefined ? a : Math.min(a, b);
 
@@ -206,31 +220,30 @@ export function narrow(a: Caps, b: Caps): Caps {
   const tokens =
     a.model !== false && b.model !== false ? least(a.model.tokens_per_run, b.model.tokens_per_run) : undefined;
   const usd = a.model !== false && b.model !== false ? least(a.model.usd_per_run, b.model.usd_per_run) : undefined;
-  const models = (x: readonly string[], y: readonly string[]): readonly string[] =>
-    x.includes('*') ? y : y.includes('*') ? x : common(x, y);
+  const models = a.model === false || b.model === false ? [] : commonGlobs(a.model.allow, b.model.allow);
   const mail =
     a.mail !== undefined && b.mail !== undefined && a.mail.from === b.mail.from
-      ? { from: a.mail.from, to: common(a.mail.to, b.mail.to) }
+      ? { from: a.mail.from, to: commonGlobs(a.mail.to, b.mail.to) }
       : undefined;
   return {
     fs: narrowGrants(a.fs, b.fs),
-    net: common(a.net, b.net),
+    net: commonHosts(a.net, b.net),
     time: a.time && b.time,
     kb_read: both(a.kb_read, b.kb_read),
     kb_write: both(a.kb_write, b.kb_write),
-    secrets: common(a.secrets, b.secrets),
+    secrets: commonTexts(a.secrets, b.secrets),
     model:
-      a.model === false || b.model === false
+      models.length === 0
         ? false
         : {
-            allow: models(a.model.allow, b.model.allow),
+            allow: models,
             ...(tokens === undefined ? {} : { tokens_per_run: tokens }),
             ...(usd === undefined ? {} : { usd_per_run: usd }),
           },
-    exec: a.exec.filter((one) => b.exec.some((other) => JSON.stringify(one) === JSON.stringify(other))),
-    tools: common(a.tools, b.tools),
+    exec: commonExec(a.exec, b.exec),
+    tools: commonTexts(a.tools, b.tools),
     ...(mail === undefined ? {} : { mail }),
-    mailbox: common(a.mailbox, b.mailbox),
+    mailbox: commonTexts(a.mailbox, b.mailbox),
     limits: Object.fromEntries(
       Object.entries(a.limits).map(([key, amount]) => [key, Math.min(amount, b.limits[key as keyof AgentLimits])]),
     ) as AgentLimits,

@@ -6,7 +6,8 @@
  *    makes a fresh instance and stands ready again, at most `cellRunsMax` times, unless it had to give way.
  * 3. Attempts of trusted bundles with the same `share` run in one cell, each in an instance of its own; one that computes
  *    for long is suspended as `elsewhere`, for a cell of its own.
- * 4. A bundle that is not trusted runs in bubblewrap, in a cell that serves nothing else, or not at all.
+ * 4. A bundle that is not trusted runs in bubblewrap, in a cell that serves nothing else, or not at all, unless
+ *    the operator allows it without where bubblewrap cannot run.
  * 5. At most `cellsMax` processes are alive; more attempts wait. `close` leaves no process.
  */
 import { mkdir } from 'node:fs/promises';
@@ -38,6 +39,8 @@ export type CellsOptions = {
   readonly cellsMax?: number;
   /** Absolute path of bubblewrap, in which cells of signers that are not trusted run. */
   readonly bwrap?: string;
+  /** Whether they may run without it on a host where it cannot run. */
+  readonly allowWeak?: () => boolean;
 };
 
 export type Invocation = {
@@ -54,6 +57,8 @@ export interface Cells extends AsyncDisposable {
   run(invocation: Invocation, host: HostCalls, signal: AbortSignal): Promise<AttemptOutcome>;
   /** Prepares the component and has a cell stand ready. */
   warm(bundle: Bundle, limits?: AgentLimits): Promise<Result<void, Failure>>;
+  /** Why bundles that are not trusted cannot be confined on this host, if so. */
+  confinement(): Promise<Failure | undefined>;
   stats(): { readonly alive: number; readonly spare: number; readonly waiting: number; readonly started: number };
   /** Processes that are alive, oldest first. */
   pids(): readonly number[];
@@ -85,6 +90,8 @@ class CellPool implements Cells {
   readonly #confined: Launcher;
   readonly #shared: SharedCells;
   #program: string | undefined;
+  /** Bubblewrap cannot run here; only where that is allowed does anything untrusted get as far as a cell. */
+  #isWeak = false;
   #started = 0;
   #closed = false;
 
@@ -171,9 +178,21 @@ class CellPool implements Cells {
     await this.close();
   }
 
+  confinement(): Promise<Failure | undefined> {
+    return this.#confined.refusal();
+  }
+
   async #prepare(bundle: Bundle, limits: AgentLimits): Promise<Result<PreparedComponent, Failure>> {
     const refusal = bundle.trusted ? undefined : await this.#confined.refusal();
-    if (refusal !== undefined) return err(refusal);
+    if (refusal !== undefined) {
+      if (this.#options.allowWeak?.() !== true) return err(refusal);
+      this.#isWeak = true;
+      const { name, signer } = bundle;
+      this.#deps.log.log('warn', 'an untrusted agent runs without namespaces, as allow_weak says', {
+        agent: name,
+        signer,
+      });
+    }
     if (this.#program === undefined) {
       await mkdir(this.#options.cacheDir, { recursive: true, mode: 0o700 });
       const program = await this.#cache.cellProgram();
@@ -222,7 +241,7 @@ class CellPool implements Cells {
   }
 
   #start(prepared: PreparedComponent, trusted: boolean, heapMib?: number): CellProcess {
-    const launcher = trusted ? bareLauncher : this.#confined;
+    const launcher = trusted || this.#isWeak ? bareLauncher : this.#confined;
     const cell = new CellProcess(this.#program ?? '', this.#options.cacheDir, prepared.key, launcher, heapMib);
     this.#started += 1;
     this.#alive.add(cell);

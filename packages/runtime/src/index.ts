@@ -1,11 +1,34 @@
 /**
  * The one door of the runtime: bundles, trust, building agents, cells, and the capability kernel.
  */
-export { type Bundle, type Anchor, type TrustPolicy, loadBundle } from './bundle.ts';
+export { type Bundle, bundleFiles, fileListName, loadBundle, revocation, signatureName } from './bundle.ts';
+export {
+  type Anchor,
+  type TrustPolicy,
+  emptyPolicy,
+  formatTrustPolicy,
+  parseTrustPolicy,
+  tighten,
+  trustHost,
+} from './trust/policy.ts';
+export { compareVersions } from './trust/version.ts';
+export { type Finding, lintCaps } from './trust/lint.ts';
+export { packBundle, unpackBundle } from './trust/archive.ts';
+export { type Narrowed, applyLayer, asksMore, grantsNothing } from './trust/effective.ts';
 export { type Manifest, type Ports, parseManifest } from './manifest.ts';
-export { type Caps, type ExecGrant, type Domains, noCaps, parseCaps, narrow, expandHome } from './caps.ts';
-export { type FsGrant, grantFor } from './files/fs-grants.ts';
-export { type HostKey, hostKey, publicKeyId, publicKeyOf } from './keys.ts';
+export {
+  type Caps,
+  type CapsLayer,
+  type ExecGrant,
+  type Domains,
+  noCaps,
+  parseCaps,
+  parseLayer,
+  narrow,
+  expandHome,
+} from './caps.ts';
+export { type FsGrant, grantFor, isWithin } from './files/fs-grants.ts';
+export { type HostKey, hostKey, makeSigningKey, publicKeyId, publicKeyOf, readSigningKey } from './keys.ts';
 export { type BuildOptions, buildAgent, signBundle } from './build-agent.ts';
 export { type AgentLimits, defaultAgentLimits, agentLimitsMax } from './limits.ts';
 export { type Cells, type CellsDeps, type CellsOptions, type Invocation, createCells } from './cells.ts';

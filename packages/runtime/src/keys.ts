@@ -38,6 +38,35 @@ export async function hostKey(stateDir: string): Promise<Result<HostKey, Failure
   }
 }
 
+/** A new signing key in a file of its own, which must not be there yet. */
+export async function makeSigningKey(path: string): Promise<Result<HostKey, Failure>> {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  try {
+    await writeFile(path, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600, flag: 'wx' });
+    return ok(keyOf(privateKey));
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code;
+    const what = why === 'EEXIST' ? 'is there already; a key is never overwritten' : `cannot be written: ${why ?? ''}`;
+    return err(failure('StorageFailed', `the key ${path} ${what}`, { hint: 'choose another file: --out <file>' }));
+  }
+}
+
+/** A signing key as `makeSigningKey` wrote it. */
+export async function readSigningKey(path: string): Promise<Result<HostKey, Failure>> {
+  try {
+    const privateKey = createPrivateKey(await readFile(path, 'utf8'));
+    if (privateKey.asymmetricKeyType === 'ed25519') return ok(keyOf(privateKey));
+    return err(failure('InvalidConfig', `${path} is a ${privateKey.asymmetricKeyType ?? ''} key, not an Ed25519 one`));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return err(
+      failure('InvalidConfig', `the signing key ${path} cannot be read: ${why}`, {
+        hint: 'make one: rlp agent keygen',
+      }),
+    );
+  }
+}
+
 function keyOf(privateKey: KeyObject): HostKey {
   const publicKey = createPublicKey(privateKey);
   return { privateKey, publicKey, id: publicKeyId(publicKey) };

@@ -64,6 +64,15 @@ export const manifestBytesMax: number = 256 * 1024;
 /** Files of a bundle, and their bytes. */
 export const bundleFilesMax = 4096;
 export const bundleBytesMax: number = 256 * 1024 * 1024;
+/** Length of a path in an archive, and of one of its segments. */
+export const archivePathBytesMax = 512;
+export const archiveSegmentBytesMax = 128;
+/** What an archive may hold beside its files' bytes: headers and padding, for each entry. */
+export const archiveEntryOverheadBytes: number = 16 * 1024;
+/** Size of trust-policy.toml, and how many anchors and revocations it may hold. */
+export const trustPolicyBytesMax: number = 1024 * 1024;
+export const anchorsMax = 256;
+export const revocationsMax = 10_000;
 /** Calls on one attempt's tape that the kernel looks through. */
 export const tapeCallsMax = 100_000;
 /** What a child of exec may print on each stream. */

@@ -68,8 +68,8 @@ export function createPreparedCache(deps: PreparedDeps, cacheDir: string): Prepa
       const key = digestJson({ component: bundle.component.digest, memoryBytes, fuel: String(fuel), wasi, tools });
       const known = flights.get(key);
       if (known !== undefined) return known;
-      const { path: component } = bundle.component;
-      const wanted = { key, component, memoryBytes, fuel, wasi, trusted: bundle.trusted };
+      const { path: component, digest } = bundle.component;
+      const wanted = { key, component, digest, memoryBytes, fuel, wasi, trusted: bundle.trusted };
       const made = prepare(deps, cacheDir, wanted, cellProgram);
       flights.set(key, made);
       void made.then((result) => {
@@ -85,6 +85,7 @@ export function createPreparedCache(deps: PreparedDeps, cacheDir: string): Prepa
 type Wanted = {
   readonly key: string;
   readonly component: string;
+  readonly digest: string;
   readonly memoryBytes: number;
   readonly fuel: bigint;
   readonly wasi: WasiGrants;
@@ -109,6 +110,7 @@ async function prepare(
     const job = {
       type: 'prepare',
       component: wanted.component,
+      digest: wanted.digest,
       outDir: scratch,
       memoryBytes: wanted.memoryBytes,
       fuel: String(wanted.fuel),

@@ -4,7 +4,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { unwrap } from '@runloop/core';
 import type { Failure } from '@runloop/core';
-import { type Bundle, buildAgent, hostKey, loadBundle, parseManifest, signBundle } from '../src/index.ts';
+import {
+  type Bundle,
+  buildAgent,
+  hostKey,
+  loadBundle,
+  parseManifest,
+  signBundle,
+  type TrustPolicy,
+  trustHost,
+} from '../src/index.ts';
 import { type Bench, buildTestAgent, deps, run, tableHost, workbench } from './fixture.ts';
 
 let bench: Bench;
@@ -18,9 +27,7 @@ const names = [
   'SIGNATURES/manifest.sig',
   'src/agent.ts',
 ];
-const anchors = (): { anchors: { name: string; key: string }[] } => ({
-  anchors: [{ name: 'host', key: bench.key.id }],
-});
+const anchors = (): TrustPolicy => trustHost(bench.key.id);
 
 beforeAll(async () => {
   bench = await workbench();
@@ -81,6 +88,12 @@ describe('A12: a bundle loads only as it was signed', () => {
   test('no signature', async () => {
     await rm(join(bundle.dir, 'SIGNATURES/manifest.sig'));
     expect(await refusal()).toMatchObject({ code: 'InvalidBundle', hint: expect.stringMatching(/build/) });
+  });
+  test('a component that was swapped after the bundle was checked', async () => {
+    const loaded = unwrap(await loadBundle(bundle.dir, anchors()), 'it loads');
+    await appendFile(loaded.component.path, '\n');
+    await using fresh = await workbench();
+    expect(await run(fresh, loaded, { host: tableHost() })).toMatchObject({ type: 'failed', code: 'DigestMismatch' });
   });
   test('a component that is none is refused when it is run', async () => {
     await writeFile(join(bundle.dir, 'bin/plain.wasm'), 'no component');

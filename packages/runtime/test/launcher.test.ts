@@ -18,10 +18,15 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => bench[Symbol.asyncDispose]());
 
-const pool = (bwrap?: string): Cells =>
+const pool = (bwrap?: string, allowWeak = false): Cells =>
   createCells(
     { ...deps, hostKey: bench.key },
-    { cacheDir: join(bench.dir, 'cache'), spares: 2, ...(bwrap === undefined ? {} : { bwrap }) },
+    {
+      cacheDir: join(bench.dir, 'cache'),
+      spares: 2,
+      allowWeak: () => allowWeak,
+      ...(bwrap === undefined ? {} : { bwrap }),
+    },
   );
 
 async function descendants(pid: number | string): Promise<string[]> {
@@ -98,6 +103,10 @@ test('A12: where there is no bubblewrap it is refused, with what to do', async (
     reason: expect.stringMatching(/not trusted, and this host cannot confine it.*install bubblewrap/),
   });
   expect(cells.stats().started).toBe(0);
+  expect(await cells.confinement()).toMatchObject({ code: 'InvalidBundle' });
+  await using weak = pool('/nonexistent/bwrap', true);
+  const host = tableHost({ 'kb.search': () => ({ type: 'value', value: 1 }) });
+  expect(await run({ ...bench, cells: weak }, stranger, { host })).toMatchObject({ type: 'succeeded' });
   expect(await run({ ...bench, cells }, { ...stranger, trusted: true }, { host: tableHost() })).toMatchObject({
     code: 'AgentFailed',
   });

@@ -15,6 +15,7 @@ import {
   type HostCalls,
   loadBundle,
   signBundle,
+  trustHost,
   type RecordedCall,
 } from '../src/index.ts';
 import { type Bench, buildTestAgent, workbench } from './fixture.ts';
@@ -178,7 +179,7 @@ test('a C program: preopened directories, descriptors, streams, WASI codes, file
   );
   writeFileSync(join(dir, 'bin/cfiles.wasm'), component);
   unwrap(await signBundle(dir, bench.key), 'it is signed');
-  const bundle = unwrap(await loadBundle(dir, { anchors: [{ name: 'host', key: bench.key.id }] }), 'a bundle');
+  const bundle = unwrap(await loadBundle(dir, trustHost(bench.key.id)), 'a bundle');
   const live = hostFor(bundle);
   const told = answerOf(await runIn(bundle, live));
   expect(

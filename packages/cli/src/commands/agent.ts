@@ -1,8 +1,10 @@
 /**
- * rlp agent: what agents there are, what each may do, and building one from its source.
+ * rlp agent: what agents there are, what each may do, building one from its source.
+ *
+ * Their keys, archives and installs are in agent-life.ts.
  */
 import { resolve } from 'node:path';
-import { isName, type JsonObject, systemClock, showJson } from '@runloop/core';
+import { isName, type JsonObject, systemClock, showJson, showLine } from '@runloop/core';
 import { type Arguments, type Command, flag, text, texts, type Tools } from '../command.ts';
 import { duration } from '../screen.ts';
 
@@ -36,13 +38,13 @@ async function list(_args: Arguments, tools: Tools): Promise<number> {
   if (!client.ok) return tools.fail(client.error);
   const found = await client.value.call('agent.list', {});
   if (!found.ok) return tools.fail(found.error);
-  const { agents } = found.value as unknown as { agents: readonly { name: string; dir: string }[] };
+  const { agents } = found.value as unknown as { agents: readonly { name: string; dir: string; version?: string }[] };
   if (tools.json) tools.screen.json(agents);
   else if (agents.length === 0) tools.screen.note('no agents; the directories are those of: rlp config show agents');
   else
     tools.screen.table(
-      ['name', 'folder'],
-      agents.map((agent) => [agent.name, agent.dir]),
+      ['name', 'installed', 'folder'],
+      agents.map((agent) => [agent.name, agent.version ?? '-', agent.dir]),
     );
   return 0;
 }
@@ -63,14 +65,16 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
     digest: string;
     trusted: boolean;
     signer: string;
+    confined: string;
     ports: { in: JsonObject; out: JsonObject };
     caps: JsonObject;
   };
   const { screen } = tools;
   screen.line(
-    `${screen.paint('bold', agent.name)} ${agent.version}, a ${agent.kind}, ${agent.trusted ? 'signed by this host' : `signed by ${agent.signer}`}`,
+    `${screen.paint('bold', agent.name)} ${agent.version}, a ${agent.kind}, signed by ${agent.signer === 'host' ? 'this host' : showLine(agent.signer)}`,
   );
   screen.line(screen.paint('dim', agent.digest));
+  if (!agent.trusted) screen.line(`not trusted; confined by: ${showLine(agent.confined)}`);
   for (const way of ['in', 'out'] as const) {
     for (const [port, types] of Object.entries(agent.ports[way]))
       screen.line(`  ${way.padEnd(3)} ${port}: ${(types as readonly string[]).join(' | ')}`);

@@ -44,7 +44,14 @@ export const commands: readonly Command[] = [
 ];
 
 async function doctor(_args: unknown, tools: Tools): Promise<number> {
-  const checks = [...machine(), ...(await state(tools)), await bubblewrap(), ...(await cells()), await daemon(tools)];
+  const checks = [
+    ...machine(),
+    ...(await state(tools)),
+    await bubblewrap(),
+    await trust(tools),
+    ...(await cells()),
+    await daemon(tools),
+  ];
   if (tools.json) tools.screen.json(checks);
   else {
     for (const { name, state: is, says, hint } of checks) {
@@ -161,6 +168,19 @@ async function bubblewrap(): Promise<Check> {
       hint: missing ? 'apt install bubblewrap' : 'see docs/operations.md',
     };
   }
+}
+
+/** Who may sign, and whether what they sign may run without namespaces. */
+async function trust(tools: Tools): Promise<Check> {
+  const { readTrustPolicy } = await import('@runloop/daemon');
+  const [policy, config] = [await readTrustPolicy(tools.environment.root), await tools.config()];
+  if (!policy.ok)
+    return { name: 'trust', state: 'error', says: policy.error.message, hint: 'until it is right, no agent starts' };
+  const { anchors, allowWeak } = policy.value;
+  const isWeak = allowWeak ?? (config.ok && config.value.config.security.sandbox.allow_weak);
+  if (!isWeak) return { name: 'trust', state: 'ok', says: `this host and ${anchors.length} more may sign agents` };
+  const says = 'allow_weak: where bubblewrap cannot run, agents of untrusted signers run without namespaces';
+  return { name: 'trust', state: 'warning', says };
 }
 
 async function daemon(tools: Tools): Promise<Check> {

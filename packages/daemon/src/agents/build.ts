@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type Clock, err, failure, type Failure, ok, type Result, systemRandom } from '@runloop/core';
 import { buildAgent, type Bundle, type Cells, createCells, hostKey, type HostKey } from '@runloop/runtime';
 import { AgentRegistry } from './registry.ts';
+import { ownTrust } from './trust.ts';
 
 export type BuildRequest = {
   readonly root: string;
@@ -56,7 +57,7 @@ function buildOwn(
     );
   const dir = join(checkout, 'agents');
   const registry = new AgentRegistry(
-    { clock, random: systemRandom, hostKey: key },
+    { clock, random: systemRandom, log: quiet, hostKey: key, trust: ownTrust(key) },
     {
       searchDirs: [dir],
       builtIn: { dir, sdkDir: join(checkout, 'packages', 'agent-sdk') },

@@ -4,10 +4,11 @@
  * 1. The first search directory that has an agent wins.
  * 2. Only a bundle whose digests and signature hold is answered; one is checked again when any of its files has changed.
  * 3. Agents of the project's own checkout are built on demand and signed with this host's key; nobody else's are.
- * 4. What a run uses is a copy by digest: replacing an agent changes the next run, not this one.
+ * 4. What an agent may do is what its bundle asks for, as far as its signer and the operator's override let it.
+ * 5. What a run uses is a copy by digest: replacing an agent changes the next run, not this one.
  */
-import { cp, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import {
   type Clock,
   type Digest,
@@ -17,6 +18,7 @@ import {
   type Failure,
   failure,
   isName,
+  type Log,
   nearest,
   ok,
   type Random,
@@ -24,11 +26,28 @@ import {
   toHex,
 } from '@runloop/core';
 import type { AgentInterface } from '@runloop/openings';
-import { buildAgent, type Bundle, capsFlow, type HostKey, loadBundle } from '@runloop/runtime';
+import {
+  applyLayer,
+  buildAgent,
+  type Bundle,
+  capsFlow,
+  compareVersions,
+  type HostKey,
+  loadBundle,
+  type TrustPolicy,
+} from '@runloop/runtime';
 import type { AgentSource } from '../runs/ports.ts';
 import { stampOf } from './file-stamps.ts';
+import { currentVersion, readRecord, versionIn } from './installed.ts';
+import type { TrustSource } from './trust.ts';
 
-export type RegistryDeps = { readonly clock: Clock; readonly random: Random; readonly hostKey: HostKey };
+export type RegistryDeps = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly hostKey: HostKey;
+  readonly trust: TrustSource;
+};
 export type RegistryOptions = {
   readonly searchDirs: readonly string[];
   /** The checkout's own agents: built when they are not, or not by this host. */
@@ -36,7 +55,12 @@ export type RegistryOptions = {
   readonly cacheDir: string;
   readonly storeDir: string;
 };
-export type Listed = { readonly name: string; readonly dir: string; readonly built: boolean };
+export type Listed = {
+  readonly name: string;
+  readonly dir: string;
+  readonly built: boolean;
+  readonly version?: string;
+};
 
 /** What was read of some folders, and the stamp of their files before it was. */
 type Seen<T> = { readonly stamp: string; readonly value: T };
@@ -46,8 +70,10 @@ export const seenMax = 256;
 export class AgentRegistry implements AgentSource {
   readonly #deps: RegistryDeps;
   readonly #options: RegistryOptions;
-  readonly #pinned = new Map<string, Bundle>();
   readonly #bundles = new Map<string, Seen<Bundle>>();
+  readonly #warned = new Set<string>();
+  /** The policy by which those were loaded. */
+  #policy: TrustPolicy | undefined;
   readonly #stamping = new Map<string, Promise<string | undefined>>();
   #listing: Promise<readonly Listed[]> | undefined;
   readonly #sources = new Map<string, Seen<Digest>>();
@@ -70,7 +96,14 @@ export class AgentRegistry implements AgentSource {
       for (const entry of await readdir(dir).catch(() => [])) {
         const path = join(dir, entry);
         if (found.has(entry) || !isName(entry) || !(await exists(join(path, 'manifest.toml')))) continue;
-        found.set(entry, { name: entry, dir: path, built: await exists(join(path, 'SIGNATURES', 'manifest.sig')) });
+        const folder = await currentVersion(dir, entry);
+        const built = await exists(join(path, 'SIGNATURES', 'manifest.sig'));
+        found.set(entry, {
+          name: entry,
+          dir: path,
+          built,
+          ...(folder === undefined ? {} : { version: versionIn(folder) }),
+        });
       }
     }
     return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -95,7 +128,15 @@ export class AgentRegistry implements AgentSource {
     }
     const { builtIn } = this.#options;
     if (builtIn !== undefined && entry.dir.startsWith(`${builtIn.dir}/`)) return this.#built(entry, builtIn.sdkDir);
-    return this.#load(entry.dir);
+    const bundle = await this.#load(await realpath(entry.dir));
+    if (!bundle.ok || entry.version === undefined) return bundle;
+    const record = await readRecord(dirname(entry.dir), name);
+    if (record === undefined || compareVersions(bundle.value.version, record.floor) >= 0) return bundle;
+    return err(
+      failure('InvalidBundle', `agent ${name} is ${bundle.value.version}, but ${record.floor} was installed`, {
+        hint: `if that was meant: rlp agent rollback ${name} ${bundle.value.version}`,
+      }),
+    );
   }
 
   async interfaces(names: readonly string[]): Promise<Result<ReadonlyMap<string, AgentInterface>, Failure>> {
@@ -117,8 +158,6 @@ export class AgentRegistry implements AgentSource {
   async pin(name: string): Promise<Result<Bundle, Failure>> {
     const bundle = await this.resolve(name);
     if (!bundle.ok) return bundle;
-    const kept = this.#pinned.get(bundle.value.digest);
-    if (kept !== undefined) return ok(kept);
     const target = join(this.#options.storeDir, bundle.value.digest);
     if (!(await exists(target))) {
       const fresh = `${target}.${toHex(this.#deps.random.bytes(4))}.new`;
@@ -136,18 +175,39 @@ export class AgentRegistry implements AgentSource {
   }
 
   async pinned(name: string, digest: string): Promise<Result<Bundle, Failure>> {
-    const kept = this.#pinned.get(digest);
-    if (kept !== undefined) return ok(kept);
-    const bundle = await loadBundle(join(this.#options.storeDir, digest), this.#trust());
+    const bundle = await this.#load(join(this.#options.storeDir, digest));
     if (!bundle.ok) return bundle;
     if (bundle.value.digest !== digest)
       return err(failure('DigestMismatch', `the kept copy of agent ${name} is not ${digest.slice(0, 12)}… any more`));
-    this.#pinned.set(digest, bundle.value);
     return bundle;
   }
 
-  #load(dir: string): Promise<Result<Bundle, Failure>> {
-    return this.#unlessSeen(this.#bundles, [dir], () => loadBundle(dir, this.#trust()));
+  /** The bundle in `dir` as the policy and the override of this moment let it be. */
+  async #load(dir: string): Promise<Result<Bundle, Failure>> {
+    const policy = this.#deps.trust.policy();
+    if (!policy.ok) return policy;
+    if (policy.value !== this.#policy) this.#bundles.clear();
+    this.#policy = policy.value;
+    const bundle = await this.#unlessSeen(this.#bundles, [dir], () => loadBundle(dir, policy.value));
+    if (!bundle.ok) return bundle;
+    // While it was read the policy may have become another one.
+    const now = this.#deps.trust.policy();
+    if (!now.ok || now.value !== policy.value) return this.#load(dir);
+    const layer = this.#deps.trust.override(bundle.value.name);
+    if (!layer.ok) return layer;
+    if (layer.value === undefined) return bundle;
+    const { caps, warnings } = applyLayer(bundle.value.caps, layer.value, `caps/${bundle.value.name}.caps`);
+    for (const warning of warnings) this.#warn(bundle.value, warning);
+    return ok({ ...bundle.value, caps });
+  }
+
+  /** Once for each bundle, not at each of its runs. */
+  #warn({ name, digest }: Bundle, warning: string): void {
+    const key = `${digest} ${warning}`;
+    if (this.#warned.has(key)) return;
+    if (this.#warned.size >= seenMax) this.#warned.clear();
+    this.#warned.add(key);
+    this.#deps.log.log('warn', warning, { agent: name });
   }
 
   /** What `read` answered for the first of `folders` before, unless a file changed since; only what is good is kept. */
@@ -178,10 +238,6 @@ export class AgentRegistry implements AgentSource {
     const stamp = stampOf(folder, this.#deps.clock.nowMs()).finally(() => this.#stamping.delete(folder));
     this.#stamping.set(folder, stamp);
     return stamp;
-  }
-
-  #trust(): { anchors: { name: string; key: string }[] } {
-    return { anchors: [{ name: 'host', key: this.#deps.hostKey.id }] };
   }
 
   async #built(entry: Listed, sdkDir: string): Promise<Result<Bundle, Failure>> {

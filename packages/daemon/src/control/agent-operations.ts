@@ -1,18 +1,23 @@
 /**
- * agent.*: what agents there are, and what each may do.
+ * agent.* and caps.show: what agents there are, what each may do and why, and how they come and go.
  */
-import { ok } from '@runloop/core';
-import type { Cells } from '@runloop/runtime';
+import { type Failure, ok, type Result } from '@runloop/core';
+import { applyLayer, type Caps, type Cells } from '@runloop/runtime';
+import type { Installer } from '../agents/install.ts';
 import type { AgentRegistry } from '../agents/registry.ts';
+import type { TrustSource } from '../agents/trust.ts';
 import type { Operations } from './operation.ts';
 
-export function agentOperations({
-  agents,
-  cells,
-}: {
+export type AgentOperationDeps = {
   readonly agents: AgentRegistry;
   readonly cells: Cells;
-}): Operations {
+  readonly trust: TrustSource;
+  readonly installer: Installer;
+  /** Whether untrusted agents may run without namespaces where there are none. */
+  readonly isWeak: () => boolean;
+};
+
+export function agentOperations({ agents, cells, trust, installer, isWeak }: AgentOperationDeps): Operations {
   return {
     'agent.list': (args) => args.check(async () => ok({ agents: await agents.list(), cells: cells.stats() })),
     'agent.show': (args) => {
@@ -32,9 +37,59 @@ export function agentOperations({
           caps,
           component: component.digest,
           signer,
+          signer_key: bundle.value.signerKey,
           trusted,
+          confined: trusted ? 'permission model' : await confinedBy(cells, isWeak),
         });
       });
     },
+    'caps.show': (args) => {
+      const name = args.text('name');
+      return args.check(() => showCaps(name, agents, trust));
+    },
+    'agent.install': (args) => {
+      const source = args.text('source');
+      const accept = args.optionalText('accept');
+      return args.check(() => installer.install(source, accept));
+    },
+    'agent.remove': (args) => {
+      const name = args.text('name');
+      return args.check(() => installer.remove(name));
+    },
+    'agent.rollback': (args) => {
+      const name = args.text('name');
+      const version = args.optionalText('version');
+      return args.check(() => installer.rollback(name, version));
+    },
   };
+}
+
+async function confinedBy(cells: Cells, isWeak: () => boolean): Promise<string> {
+  if ((await cells.confinement()) === undefined) return 'bubblewrap';
+  return isWeak() ? 'permission model alone (allow_weak)' : 'not at all: it is refused';
+}
+
+/** Each layer's word on each key, and what is left. */
+async function showCaps(name: string, agents: AgentRegistry, trust: TrustSource): Promise<Result<unknown, Failure>> {
+  const bundle = await agents.resolve(name);
+  if (!bundle.ok) return bundle;
+  const policy = trust.policy();
+  if (!policy.ok) return policy;
+  const override = trust.override(bundle.value.name);
+  if (!override.ok) return override;
+  const { asks, caps, signer, signerKey, trusted } = bundle.value;
+  const anchor = policy.value.anchors.find(({ key }) => key === signerKey);
+  const given = (layer: Caps | undefined, named: object | undefined, key: string): unknown =>
+    layer === undefined || (named !== undefined && !Object.hasOwn(named, key))
+      ? null
+      : (layer[key as keyof Caps] ?? false);
+  const rows = [...new Set([...Object.keys(asks), ...Object.keys(caps)])].map((key) => ({
+    key,
+    asks: asks[key as keyof Caps] ?? false,
+    anchor: anchor?.caps === undefined ? (trusted ? null : false) : given(anchor.caps.caps, undefined, key),
+    override: given(override.value?.caps, override.value?.given, key),
+    effective: caps[key as keyof Caps] ?? false,
+  }));
+  const warnings = override.value === undefined ? [] : applyLayer(caps, override.value, 'override').warnings;
+  return ok({ name, signer, trusted, rows, warnings });
 }

@@ -37,7 +37,9 @@ import {
   type KernelPorts,
 } from '@runloop/runtime';
 import { AgentRegistry } from '../agents/registry.ts';
+import { Trust } from '../agents/trust.ts';
 import { homeAt } from '../home/home.ts';
+import { effectiveFor } from '../runs/effective.ts';
 import type { RunDraft } from '../runs/ports.ts';
 import { loadCalls, metaOf, readRun, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from '../runs/tape.ts';
 import { Values } from '../runs/values.ts';
@@ -78,6 +80,8 @@ const fromTape: ReadonlySet<string> = new Set([
   'Busy',
   'Internal',
   'Cancelled',
+  'SignatureInvalid',
+  'InvalidConfig',
 ]);
 
 export async function replayRun(
@@ -102,7 +106,7 @@ export async function replayRun(
   const key = await hostKey(home.keys);
   if (!key.ok) return key;
   const agents = new AgentRegistry(
-    { ...deps, hostKey: key.value },
+    { ...deps, hostKey: key.value, trust: new Trust({ ...deps, hostKey: key.value }, { root: options.root }) },
     { searchDirs: [], cacheDir: home.cache, storeDir: home.store },
   );
   await using cells = createCells({ ...deps, hostKey: key.value }, { cacheDir: join(home.cache, 'cells'), spares: 0 });
@@ -220,7 +224,9 @@ class Replay {
     if (!bundle.ok) return bundle;
     const inputs = await this.#inputs(inputsOf(state, index));
     if (!inputs.ok) return inputs;
-    const played = await this.#play(bundle.value, node, attempt, calls, {
+    const effective = effectiveFor(bundle.value, spec ?? { id: node });
+    if (!effective.ok) return effective;
+    const played = await this.#play(effective.value.bundle, node, attempt, calls, {
       with: spec?.with ?? {},
       inputs: inputs.value,
     });

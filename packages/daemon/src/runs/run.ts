@@ -26,7 +26,6 @@ import {
   type CallContext,
   type Caps,
   type Cells,
-  expandHome,
   type Kernel,
   type PerformContext,
   type RecordedCall,
@@ -35,6 +34,7 @@ import { CutOff } from './cut-off.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
 import { passedBy } from './gate.ts';
 import { RunMemory } from './memory.ts';
+import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
 import type { AgentSource, CallScope, HostPerformer, OperatorWill, RunDraft } from './ports.ts';
 import { Questions } from './questions.ts';
 import { loadCalls, tapeKey, type TapedCall, type Told } from './tape.ts';
@@ -59,11 +59,16 @@ export type RunOptions = {
   readonly acceptedMs: number;
   /** Digest of each agent's bundle, pinned when the run was accepted. */
   readonly pins: { readonly [agent: string]: string };
+  /** An agent of whose capabilities nothing is left is refused. */
+  readonly failOnEmpty: boolean;
   readonly ended: (run: Run, fault: Failure | undefined) => void;
 };
 
 type Attempt = {
   bundle?: Bundle;
+  readonly agent: string;
+  /** Why the agent may not run any more. */
+  refused?: Failure;
   /** Of all that it was given and told by now. */
   label?: () => Label;
   readonly held: Promise<unknown>[];
@@ -140,7 +145,8 @@ export class Run implements Performer {
 
   start(node: string, index: number, attempt: number): void {
     this.#armDeadline();
-    const entry: Attempt = { node, attempt, abort: new AbortController(), held: [] };
+    const agent = this.state.opening.nodes[index]?.use.name ?? '';
+    const entry: Attempt = { node, attempt, agent, abort: new AbortController(), held: [] };
     this.#attempts.set(tapeKey(node, attempt), entry);
     void this.#attempt(entry, index).catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
@@ -151,6 +157,16 @@ export class Run implements Performer {
 
   stop(node: string, attempt: number): void {
     this.#attempts.get(tapeKey(node, attempt))?.abort.abort();
+  }
+
+  /** Stops what runs of agents that may not run any more: their signer or their bundle was revoked. */
+  async recheck(): Promise<void> {
+    for (const entry of this.#attempts.values()) {
+      const bundle = await this.#deps.agents.pinned(entry.agent, this.options.pins[entry.agent] ?? '');
+      if (bundle.ok) continue;
+      entry.refused = bundle.error;
+      entry.abort.abort();
+    }
   }
 
   finished(): void {
@@ -180,8 +196,15 @@ export class Run implements Performer {
     if (spec === undefined) throw new Error(`no node ${node}`);
     const refuse = (fault: Failure): Promise<void> => this.#fail(entry, fault.code, fault.message, false, nothingUsed);
     const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
-    if (!bundle.ok) return refuse(bundle.error);
-    const effective = { ...bundle.value, caps: expandHome(bundle.value.caps, this.#deps.homeDir) };
+    if (!bundle.ok) return this.#refuse(entry, bundle.error, nothingUsed);
+    const allowed = effectiveFor(bundle.value, spec, this.#deps.homeDir);
+    if (!allowed.ok) return refuse(allowed.error);
+    if (allowed.value.empty) {
+      const nothing = emptyCaps(bundle.value);
+      if (this.options.failOnEmpty) return this.#refuse(entry, nothing, nothingUsed);
+      this.driver.note([startAudit(entry, this.options.pins[entry.agent], 'empty', nothing)]);
+    }
+    const effective = allowed.value.bundle;
     entry.bundle = effective;
     const inputs = await this.#inputs(index);
     if (!inputs.ok) return refuse(inputs.error);
@@ -217,6 +240,11 @@ export class Run implements Performer {
     if (!tape.ok) return tape;
     const earlier = await loadCalls(this.memory.earlier(node, attempt).filter(stands), values);
     return earlier.ok ? ok({ tape: tape.value, earlier: earlier.value }) : earlier;
+  }
+
+  #refuse(entry: Attempt, fault: Failure, usage: Usage): Promise<void> {
+    this.driver.note([startAudit(entry, this.options.pins[entry.agent], 'deny', fault)]);
+    return this.#fail(entry, fault.code, fault.message, false, usage);
   }
 
   #invoke(
@@ -288,6 +316,7 @@ export class Run implements Performer {
       tokens: 0,
       usd_nano: 0,
     };
+    if (entry.refused !== undefined) return this.#refuse(entry, entry.refused, usage);
     if (outcome.type === 'succeeded' || outcome.type === 'failed') this.#mark(entry, bundle);
     switch (outcome.type) {
       case 'succeeded':

@@ -32,6 +32,7 @@ import {
   validateOpening,
 } from '@runloop/openings';
 import type { RunIdentity } from './driver.ts';
+import { effectiveFor } from './effective.ts';
 import { loosenings } from './gate.ts';
 import { type RunDraft } from './ports.ts';
 import { Run, type RunDeps, type RunOptions } from './run.ts';
@@ -65,7 +66,12 @@ export type Planned = Plan & {
   readonly not_in_force: readonly string[];
 };
 
-export type RunsOptions = { readonly runsMax: number; readonly maxParallel: number; readonly bootId: string };
+export type RunsOptions = {
+  readonly runsMax: number;
+  readonly maxParallel: number;
+  readonly bootId: string;
+  readonly failOnEmpty?: boolean;
+};
 
 export class Runs {
   readonly #deps: RunDeps;
@@ -94,6 +100,11 @@ export class Runs {
   /** Runs whose events could not be written, and why. */
   faults(): ReadonlyMap<string, Failure> {
     return this.#faults;
+  }
+
+  /** The trust policy is another one: what may not run any more is stopped. */
+  async recheck(): Promise<void> {
+    await Promise.all([...this.#live.values()].map((run) => run.recheck()));
   }
 
   drain(): void {
@@ -135,6 +146,12 @@ export class Runs {
     for (const [i, bundle] of bundles.entries()) {
       if (!bundle.ok) return bundle;
       pins[used[i] ?? ''] = bundle.value.digest;
+      for (const node of opening.value.nodes.filter(({ use }) => use.name === used[i])) {
+        const effective = effectiveFor(bundle.value, node, this.#deps.homeDir);
+        if (!effective.ok) return effective;
+        for (const warning of effective.value.warnings)
+          this.#deps.log.log('warn', warning, { trace_id: request.traceId, agent: used[i] });
+      }
     }
     // Asked last, with nothing to wait for before the run is counted: many at once do not slip past together.
     if (this.#live.size >= this.#options.runsMax) {
@@ -240,11 +257,13 @@ export class Runs {
     identity: RunIdentity,
     opening: Opening,
     seed: Uint8Array,
-    options: Omit<RunOptions, 'ended'>,
+    given: Omit<RunOptions, 'ended' | 'failOnEmpty'>,
     rows: readonly StoredEvent[] = [],
   ): Run {
     const state = newState(opening, seed, this.#options.maxParallel);
-    return new Run(this.#deps, identity, state, { ...options, ended: (run, fault) => this.#ended(run, fault) }, rows);
+    const { failOnEmpty = false } = this.#options;
+    const options = { ...given, failOnEmpty, ended: (run: Run, fault?: Failure) => this.#ended(run, fault) };
+    return new Run(this.#deps, identity, state, options, rows);
   }
 
   /** Takes up every run that had not finished; answers how many. */

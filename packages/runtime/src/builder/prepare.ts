@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { $init, generate } from '@bytecodealliance/jco-transpile/component';
+import { digestLarge } from '@runloop/core';
 import type { BuilderAnswer, LayoutEntry, PrepareJob } from '../builder-job.ts';
 import { suspendingImports } from '../cell/operations.ts';
 import { guardComponent, guardModule } from '../wasm/guard.ts';
@@ -18,6 +19,8 @@ const wrapper = { head: '(() => {', tail: '\nreturn instantiate;\n})()' } as con
 
 export async function prepareComponent(job: PrepareJob): Promise<BuilderAnswer> {
   const component = readFileSync(job.component);
+  if ((await digestLarge(component)) !== job.digest)
+    return { ok: false, code: 'DigestMismatch', message: 'the component is not the one that was checked' };
   const guarded = guardComponent(component);
   if (!guarded.ok) return { ok: false, code: guarded.error.code, message: guarded.error.message };
   await $init;

@@ -1,0 +1,56 @@
+/**
+ * What an attempt may do: what its agent may, narrowed by the node's `caps` in the opening.
+ *
+ * The opening can only take away; what it says beyond that is ignored, and named when the run is accepted.
+ */
+import { type Failure, ok, type Result } from '@runloop/core';
+import type { NodeSpec } from '@runloop/openings';
+import { applyLayer, type Bundle, type Caps, expandHome, grantsNothing, parseLayer } from '@runloop/runtime';
+import type { RunDraft } from './ports.ts';
+
+export type Effective = {
+  readonly bundle: Bundle;
+  readonly warnings: readonly string[];
+  /** It asks for something, and nothing of it is left: it runs, and can only compute. */
+  readonly empty: boolean;
+};
+
+/** `homeDir` is what `~` in grants of files means; a replay, which opens none, has no use for it. */
+export function effectiveFor(
+  given: Bundle,
+  { id, caps: more }: Pick<NodeSpec, 'id' | 'caps'>,
+  homeDir?: string,
+): Result<Effective, Failure> {
+  const expanded = (caps: Caps): Caps => (homeDir === undefined ? caps : expandHome(caps, homeDir));
+  const bundle = { ...given, caps: expanded(given.caps) };
+  if (more === undefined) return ok({ bundle, warnings: [], empty: isEmpty(bundle, bundle) });
+  const layer = parseLayer(`node "${id}": caps`, more);
+  if (!layer.ok) return { ok: false, error: { ...layer.error, code: 'InvalidOpening' } };
+  const { caps: layered, given: named } = layer.value;
+  const { caps, warnings } = applyLayer(bundle.caps, { caps: expanded(layered), given: named }, `node "${id}"`);
+  return ok({ bundle: { ...bundle, caps }, warnings, empty: isEmpty(bundle, { caps }) });
+}
+
+function isEmpty({ asks }: Bundle, { caps }: Pick<Bundle, 'caps'>): boolean {
+  return grantsNothing(caps) && !grantsNothing(asks);
+}
+
+export function emptyCaps({ name }: Bundle): Failure {
+  return {
+    code: 'CapabilityDenied',
+    message: `agent ${name} asks for capabilities, and nothing of them is left: it can only compute`,
+    hint: `who took what: rlp caps show ${name}`,
+  };
+}
+
+/** An agent that may not start, or can do nothing, in the words of every other refusal. */
+export function startAudit(
+  { agent, node }: { readonly agent: string; readonly node: string },
+  digest: string | undefined,
+  decision: 'deny' | 'empty',
+  { message: reason }: Failure,
+): RunDraft {
+  const cap = decision === 'empty' ? 'caps_empty' : 'run';
+  const meta = { agent, node, cap, op: 'agent.start', target: digest ?? '', args_hash: '', decision, reason };
+  return { kind: 'cap.audit', level: 'warn', message: `${agent}: ${reason}`, meta };
+}
