@@ -95,6 +95,11 @@ export class CellProcess {
     return this.#child.pid;
   }
 
+  /** Processor time that it has used, milliseconds; undefined where the system does not say. */
+  get cpuMs(): number | undefined {
+    return this.pid === undefined ? undefined : cpuMsOf(this.pid);
+  }
+
   /** Why it is dead. */
   get fault(): Failure | undefined {
     return this.#fault;
@@ -186,6 +191,18 @@ export class CellProcess {
     this.kill();
     this.#wake();
     this.#events?.lost(why);
+  }
+}
+
+/** The kernel counts in hundredths of a second; the name in brackets may hold anything. */
+function cpuMsOf(pid: number): number | undefined {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  } catch {
+    return undefined;
   }
 }
 

@@ -51,7 +51,7 @@ export const sharedCellsMax = 2;
 export const aloneMax = 1_024;
 /** How long a guest in a shared cell may compute in one turn, as fuel, before it goes to a cell of its own. */
 export const sharedTurnMs = 20;
-/** A shared cell that computes and says nothing for longer is killed. */
+/** A shared cell that uses this much processor time and says nothing is killed. */
 export const sharedTurnMsMax = 250;
 /** What a shared cell's V8 heap may hold, beside its guests' own memories. */
 export const sharedHeapMib = 768;

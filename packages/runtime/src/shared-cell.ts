@@ -3,7 +3,8 @@
  *
  * 1. Only attempts with the same key share it: component, limits, capabilities, owner and labels.
  * 2. A guest that computes past its turn is stopped by its fuel inside the cell. Where even that does not end its turn,
- *    the cell says nothing for `sharedTurnMsMax` and is killed.
+ *    the cell uses the processor for `sharedTurnMsMax` without a word, and is killed. One that merely gets no processor,
+ *    because the machine is busy, is not.
  * 3. What is lost with it was nobody's fault but one's: all of its attempts are told to run again elsewhere.
  */
 import type { Clock, Failure } from '@runloop/core';
@@ -92,10 +93,16 @@ export class SharedCell {
     this.#watch?.[Symbol.dispose]();
     this.#watch = undefined;
     if (!this.#busy || this.#cell.dead) return;
+    this.#look(this.#cell.cpuMs ?? 0);
+  }
+
+  #look(cpuMs: number): void {
     this.#watch = this.#clock.after(sharedTurnMsMax, () => {
       this.#watch = undefined;
-      if (this.#cell.ready) this.#cell.kill();
-      else this.#heard();
+      if (!this.#busy || this.#cell.dead) return;
+      const used = (this.#cell.cpuMs ?? Infinity) - cpuMs;
+      if (this.#cell.ready && used >= sharedTurnMsMax) this.#cell.kill();
+      else this.#look(this.#cell.ready ? cpuMs : (this.#cell.cpuMs ?? 0));
     });
   }
 }

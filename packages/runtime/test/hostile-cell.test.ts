@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock, unwrap } from '@runloop/core';
-import { defaultAgentLimits } from '../src/index.ts';
+import { type AttemptOutcome, defaultAgentLimits, type HostAnswer } from '../src/index.ts';
 import { runAttempt } from '../src/attempt.ts';
 import { OwnSeat } from '../src/seat.ts';
+import { SharedCell } from '../src/shared-cell.ts';
 import { CellProcess } from '../src/cell-process.ts';
 import { createChannel, say } from '../src/channel.ts';
 import { channelBodyBytesMax, hotCodeBytesMax } from '../src/limits.ts';
@@ -131,4 +132,75 @@ test.each([
   const code = await rehearse({ clock: systemClock }, program, dir, prepared);
   if (expected === undefined) expect(code).toBe(undefined);
   else expect(code).toMatchObject(expected);
+});
+
+/** Two attempts in one cell: the first waits for its host, the second is asked and computes. */
+async function neighbours(
+  source: string,
+  meanwhile: (cell: CellProcess) => Promise<void>,
+): Promise<readonly AttemptOutcome[]> {
+  const program = join(dir, `shared-${source.length}.cjs`);
+  await writeFile(program, source);
+  const cell = new CellProcess(program, dir, 'key');
+  const shared = new SharedCell(systemClock, cell, 'key');
+  const gate = Promise.withResolvers<HostAnswer>();
+  const asked = Promise.withResolvers<void>();
+  const host = tableHost({
+    'kb.search': () => {
+      asked.resolve();
+      return gate.promise;
+    },
+  });
+  const attempt = {
+    bundle: { ports: { in: {}, out: { out: ['*'] } } },
+    run: {
+      trace_id: 'ab'.repeat(16),
+      run_id: 'run_1',
+      node: 'n',
+      attempt: 1,
+      seed: '00',
+      accepted_ms: 0,
+      deadline_ms: 15_000,
+    },
+    request: { with: {}, inputs: {} },
+    limits: defaultAgentLimits,
+  };
+  const start = async (): Promise<AttemptOutcome> => {
+    const seat = shared.seat(() => undefined);
+    return (await runAttempt(systemClock, seat, attempt, host, new AbortController().signal)).outcome;
+  };
+  const first = start();
+  await asked.promise;
+  const second = start();
+  await meanwhile(cell);
+  gate.resolve({ type: 'value', value: 1 });
+  const outcomes = await Promise.all([first, second]);
+  cell.kill();
+  await cell.closed;
+  return outcomes;
+}
+
+const ready = frames(
+  [say.hello, { v: 1, ready: true }],
+  [say.hostcall, { v: 1, slot: 1, index: 0, op: 'kb.search', args: '{}' }],
+);
+const answer = (slot: number): string =>
+  frames([say.response, { v: 1, slot, outcome: { type: 'answered', answer: '{}' } }]);
+
+test('a shared cell that computes without a word is killed; who waited is a bystander', async () => {
+  const outcomes = await neighbours(`${ready}for (;;) {}`, (cell) => cell.closed);
+  expect(outcomes).toMatchObject([
+    { type: 'suspended', reason: 'bystander' },
+    { type: 'suspended', reason: 'elsewhere' },
+  ]);
+});
+
+test('a shared cell that gets no processor is not killed for it', async () => {
+  const source = `${ready}setTimeout(() => { ${answer(1)}${answer(2)} }, 700);${wait}`;
+  const outcomes = await neighbours(source, async (cell) => {
+    process.kill(cell.pid ?? 0, 'SIGSTOP');
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    process.kill(cell.pid ?? 0, 'SIGCONT');
+  });
+  expect(outcomes).toMatchObject([{ type: 'succeeded' }, { type: 'succeeded' }]);
 });
