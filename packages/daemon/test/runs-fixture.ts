@@ -22,10 +22,13 @@ import {
   noCaps,
 } from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
-import { envSecrets } from '../src/host/env-secrets.ts';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
 import type { AgentSource, HostPerformer, OperatorWill, RunLedger } from '../src/runs/ports.ts';
+import type { SecretsBackend } from '../src/secrets/backend.ts';
+import { envBackend } from '../src/secrets/given.ts';
+import { Scrubber } from '../src/secrets/scrubber.ts';
+import { Secrets } from '../src/secrets/store.ts';
 import { Runs, type Submission } from '../src/runs/runs.ts';
 import { Slots } from '../src/runs/slots.ts';
 import { metaOf, readRun } from '../src/runs/tape.ts';
@@ -151,11 +154,15 @@ export class Place implements AsyncDisposable {
       nowMs?: () => number;
       bundle?: Bundle;
       env?: { readonly [name: string]: string };
+      secrets?: SecretsBackend;
     } = {},
   ): Promise<Boot> {
     for (const before of this.#boots.splice(0)) before.close();
     const kb = this.#kb;
-    const values = new Values(kb);
+    const scrubber = new Scrubber();
+    const env = options.env ?? {};
+    const secretsDeps = { clock: systemClock, log: memoryLog(), scrubber, env };
+    const values = new Values(kb, scrubber);
     const models = {
       clears: () => true,
       call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))),
@@ -168,7 +175,8 @@ export class Place implements AsyncDisposable {
       files: createFiles({ never: [this.#path], commandDirs: [] }),
       fetcher: this.#fetcher,
       schemas: this.#schemas,
-      secrets: envSecrets(options.env ?? {}),
+      secrets: new Secrets(secretsDeps, options.secrets ?? envBackend(env)),
+      scrubber,
       mcpServers: new Map(),
       execTimeoutMs: 10_000,
       hidden: [this.#path],
@@ -183,6 +191,7 @@ export class Place implements AsyncDisposable {
         ledger: options.ledger?.(kb) ?? kb,
         publisher: { published: () => undefined, lossy: () => undefined },
         slots: new Slots(4, 100_000),
+        scrubber,
         values,
         agents: agentsOf(options.bundle ?? { ...bundle, caps: options.caps ?? bundle.caps }),
         cells: cellsOf(script, options.port ?? 'out'),

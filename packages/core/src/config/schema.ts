@@ -276,8 +276,6 @@ export const notReadYet: readonly string[] = [
   'security.operators_group',
   'security.caps.audit_on_deny',
   'security.caps.audit_on_allow',
-  'security.secrets.provider',
-  'security.secrets.root',
   'bus.register',
   'policy',
   'ui.theme',

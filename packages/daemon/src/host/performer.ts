@@ -4,13 +4,17 @@
 import { failure, isJsonObject, type JsonValue } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { Files } from '@runloop/runtime';
-import type { HostPerformer, Performed } from '../runs/ports.ts';
+import type { CallScope, HostPerformer, Performed } from '../runs/ports.ts';
 import type { Values } from '../runs/values.ts';
 import { commandReferents, performCommand } from './exec-calls.ts';
 import { performHttp } from './http-calls.ts';
 import { performKb, refused } from './kb-calls.ts';
 import { performMail } from './mail-calls.ts';
 import { performClock } from './clock-calls.ts';
+import type { Scrubber } from '../secrets/scrubber.ts';
+import type { Secrets } from '../secrets/store.ts';
+import { performSecretRef } from './secret-calls.ts';
+import { missingSecret } from './secret-headers.ts';
 import { missingForTool, performTool, type ToolCallDeps, toolReferents } from './tool-calls.ts';
 import { type ModelPort, performModel } from './model-calls.ts';
 
@@ -19,6 +23,8 @@ export type PerformerDeps = ToolCallDeps & {
   readonly values: Values;
   readonly models: ModelPort;
   readonly files: Files;
+  readonly secrets: Secrets;
+  readonly scrubber: Scrubber;
 };
 
 /**
@@ -37,7 +43,10 @@ const repeatable: ReadonlySet<string> = new Set([
 export function createPerformer(deps: PerformerDeps): HostPerformer {
   return {
     repeats: (op) => repeatable.has(op),
-    missing: (op, args, scope) => (op === 'tools.call' ? missingForTool(args, scope) : undefined),
+    missing(op, args, scope) {
+      if (op === 'http.fetch') return missingSecret(scope.caps, args);
+      return op === 'tools.call' ? missingForTool(args, scope) : undefined;
+    },
     async referents(op, args, scope) {
       if (op === 'tools.call') return toolReferents(deps, args, scope);
       const command = isJsonObject(args) ? args['command'] : undefined;
@@ -49,19 +58,38 @@ export function createPerformer(deps: PerformerDeps): HostPerformer {
       return deps.models.clears(typeof model === 'string' ? model : undefined);
     },
     async perform(op, args: JsonValue, scope, signal): Promise<Performed> {
-      const given = isJsonObject(args) ? args : {};
-      if (op.startsWith('kb.')) return performKb(deps.kb, op, given, scope);
-      if (op.startsWith('model.')) return performModel(deps.models, op, given, scope, signal);
-      if (op.startsWith('fs.')) {
-        const { callId: id, approved, repeated, bundle } = scope;
-        return { result: await deps.files.perform(op, args, { id, approved, repeated, grants: bundle.caps.fs }) };
-      }
-      if (op.startsWith('clock.')) return performClock(deps.clock, op, given, signal);
-      if (op === 'mail.send') return performMail(deps.kb, deps.values, given, scope);
-      if (op === 'http.fetch') return performHttp(deps, given, scope, signal);
-      if (op === 'exec.run') return performCommand(deps, given, scope, signal);
-      if (op === 'tools.call') return performTool(deps, given, scope, signal);
-      return refused(failure('ProviderUnavailable', `${op} is not available on this host yet`));
+      return scrubbed(deps.scrubber, await perform(deps, op, args, scope, signal));
     },
   };
+}
+
+/** No agent and no record gets to see a secret that came back. */
+function scrubbed(scrubber: Scrubber, { result, events = [] }: Performed): Performed {
+  const clean = result.ok
+    ? { ...result, value: scrubber.scrubJson(result.value) }
+    : { ...result, message: scrubber.scrub(result.message) };
+  return { result: clean, events };
+}
+
+async function perform(
+  deps: PerformerDeps,
+  op: string,
+  args: JsonValue,
+  scope: CallScope,
+  signal: AbortSignal,
+): Promise<Performed> {
+  const given = isJsonObject(args) ? args : {};
+  if (op.startsWith('kb.')) return performKb(deps.kb, op, given, scope);
+  if (op.startsWith('model.')) return performModel(deps.models, op, given, scope, signal);
+  if (op.startsWith('fs.')) {
+    const { callId: id, approved, repeated, bundle } = scope;
+    return { result: await deps.files.perform(op, args, { id, approved, repeated, grants: bundle.caps.fs }) };
+  }
+  if (op.startsWith('clock.')) return performClock(deps.clock, op, given, signal);
+  if (op === 'mail.send') return performMail(deps.kb, deps.values, given, scope);
+  if (op === 'http.fetch') return performHttp(deps, given, scope, signal);
+  if (op === 'exec.run') return performCommand(deps, given, scope, signal);
+  if (op === 'tools.call') return performTool(deps, given, scope, signal);
+  if (op === 'secrets.ref') return performSecretRef(deps.secrets, given);
+  return refused(failure('ProviderUnavailable', `${op} is not available on this host yet`));
 }
