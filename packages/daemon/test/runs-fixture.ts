@@ -137,6 +137,10 @@ export class Place implements AsyncDisposable {
     );
   }
 
+  get path(): string {
+    return this.#path;
+  }
+
   get kb(): Kb {
     return this.#kb;
   }
