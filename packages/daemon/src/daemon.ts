@@ -48,6 +48,7 @@ import { secretOperations } from './control/secret-operations.ts';
 import { runOperations } from './control/run-operations.ts';
 import { mcpServersOf } from './host/tool-calls.ts';
 import { createModels, type Models } from './host/models.ts';
+import { type MailTransport, mailTransport } from './host/mail-transport.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, homeAt, makeHome, searchDirs } from './home/home.ts';
 import { LogFile } from './home/log-file.ts';
@@ -144,6 +145,7 @@ type Base = {
   readonly models: Models;
   readonly secrets: Secrets;
   readonly scrubber: Scrubber;
+  readonly mail: MailTransport | undefined;
   readonly mcpServers: ReadonlyMap<string, McpServer>;
 };
 
@@ -173,6 +175,8 @@ async function openBase(
   const mcpServers = mcpServersOf(config.tools.mcp.servers);
   if (!mcpServers.ok) return mcpServers;
   const secrets = openSecrets({ clock, random, log, scrubber, env: deps.env }, config, root);
+  const mail = mailTransport({ secrets }, config.mail);
+  if (!mail.ok) return mail;
   const models = createModels({ clock, random, log, secrets }, config);
   if (!models.ok) return models;
   opening.defer(() => models.value.close());
@@ -186,6 +190,7 @@ async function openBase(
     models: models.value,
     secrets,
     scrubber,
+    mail: mail.value,
     mcpServers: mcpServers.value,
   });
 }
@@ -347,7 +352,7 @@ function allowsWeak(trust: Trust, config: Config): boolean {
 function wirePerformer(
   { clock, env }: DaemonDeps,
   { config }: DaemonOptions,
-  { home, kb, models, secrets, scrubber, mcpServers }: Base,
+  { home, kb, models, secrets, scrubber, mail, mcpServers }: Base,
   values: Values,
   opening: AsyncDisposableStack,
 ): HostPerformer {
@@ -358,6 +363,7 @@ function wirePerformer(
     models,
     secrets,
     scrubber,
+    mail,
     mcpServers,
     files: filesOutside(home, env['PATH'] ?? ''),
     fetcher: opening.use(createFetcher({ clock })),

@@ -5,7 +5,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { digestText, err, failure, type JsonValue, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
+import {
+  type Config,
+  digestText,
+  err,
+  failure,
+  type JsonValue,
+  ok,
+  systemClock,
+  systemRandom,
+  unwrap,
+} from '@runloop/core';
 import { type Kb, openKb, type StoredEvent } from '@runloop/kb';
 import {
   type Bundle,
@@ -22,6 +32,7 @@ import {
   noCaps,
 } from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
+import { mailTransport } from '../src/host/mail-transport.ts';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
 import type { AgentSource, HostPerformer, OperatorWill, RunLedger } from '../src/runs/ports.ts';
@@ -159,6 +170,7 @@ export class Place implements AsyncDisposable {
       bundle?: Bundle;
       env?: { readonly [name: string]: string };
       secrets?: SecretsBackend;
+      mail?: Config['mail'];
     } = {},
   ): Promise<Boot> {
     for (const before of this.#boots.splice(0)) before.close();
@@ -171,7 +183,13 @@ export class Place implements AsyncDisposable {
       clears: () => true,
       call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))),
     };
+    const store = new Secrets(secretsDeps, options.secrets ?? envBackend(env));
+    const mail =
+      options.mail === undefined
+        ? undefined
+        : unwrap(mailTransport({ secrets: store, idleMs: 2_000 }, options.mail), 'mail');
     const real = createPerformer({
+      mail,
       clock: systemClock,
       kb,
       values,
@@ -179,7 +197,7 @@ export class Place implements AsyncDisposable {
       files: createFiles({ never: [this.#path], commandDirs: [] }),
       fetcher: this.#fetcher,
       schemas: this.#schemas,
-      secrets: new Secrets(secretsDeps, options.secrets ?? envBackend(env)),
+      secrets: store,
       scrubber,
       mcpServers: new Map(),
       execTimeoutMs: 10_000,

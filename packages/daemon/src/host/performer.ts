@@ -10,6 +10,7 @@ import { commandReferents, performCommand } from './exec-calls.ts';
 import { performHttp } from './http-calls.ts';
 import { performKb, refused } from './kb-calls.ts';
 import { performMail } from './mail-calls.ts';
+import type { MailTransport } from './mail-transport.ts';
 import { performClock } from './clock-calls.ts';
 import type { Scrubber } from '../secrets/scrubber.ts';
 import type { Secrets } from '../secrets/store.ts';
@@ -25,11 +26,13 @@ export type PerformerDeps = ToolCallDeps & {
   readonly files: Files;
   readonly secrets: Secrets;
   readonly scrubber: Scrubber;
+  /** Without one, mail stays a draft. */
+  readonly mail?: MailTransport | undefined;
 };
 
 /**
- * Proposals and mail end in what the ledger takes once for each call id; file calls find what they did before.
- * Mail will leave this list with its first transport.
+ * Proposals end in what the ledger takes once for each call id, and so does mail that stays a draft; file calls find
+ * what they did before.
  */
 const repeatable: ReadonlySet<string> = new Set([
   'kb.propose',
@@ -42,7 +45,7 @@ const repeatable: ReadonlySet<string> = new Set([
 
 export function createPerformer(deps: PerformerDeps): HostPerformer {
   return {
-    repeats: (op) => repeatable.has(op),
+    repeats: (op) => repeatable.has(op) && !(op === 'mail.send' && deps.mail !== undefined),
     missing(op, args, scope) {
       if (op === 'http.fetch') return missingSecret(scope.caps, args);
       return op === 'tools.call' ? missingForTool(args, scope) : undefined;
@@ -57,8 +60,9 @@ export function createPerformer(deps: PerformerDeps): HostPerformer {
       const model = isJsonObject(args) ? args['model'] : undefined;
       return deps.models.clears(typeof model === 'string' ? model : undefined);
     },
-    async perform(op, args: JsonValue, scope, signal): Promise<Performed> {
-      return scrubbed(deps.scrubber, await perform(deps, op, args, scope, signal));
+    async perform(op, args: JsonValue, scope, signal): Promise<Performed | undefined> {
+      const performed = await perform(deps, op, args, scope, signal);
+      return performed === undefined ? undefined : scrubbed(deps.scrubber, performed);
     },
   };
 }
@@ -77,7 +81,7 @@ async function perform(
   args: JsonValue,
   scope: CallScope,
   signal: AbortSignal,
-): Promise<Performed> {
+): Promise<Performed | undefined> {
   const given = isJsonObject(args) ? args : {};
   if (op.startsWith('kb.')) return performKb(deps.kb, op, given, scope);
   if (op.startsWith('model.')) return performModel(deps.models, op, given, scope, signal);
@@ -86,7 +90,7 @@ async function perform(
     return { result: await deps.files.perform(op, args, { id, approved, repeated, grants: bundle.caps.fs }) };
   }
   if (op.startsWith('clock.')) return performClock(deps.clock, op, given, signal);
-  if (op === 'mail.send') return performMail(deps.kb, deps.values, given, scope);
+  if (op === 'mail.send') return performMail(deps, given, scope, signal);
   if (op === 'http.fetch') return performHttp(deps, given, scope, signal);
   if (op === 'exec.run') return performCommand(deps, given, scope, signal);
   if (op === 'tools.call') return performTool(deps, given, scope, signal);

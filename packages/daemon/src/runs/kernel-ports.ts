@@ -61,7 +61,9 @@ export function kernelPorts({ runOf, values, performer, log }: KernelJoin): Kern
     async perform(op, args, ctx, signal) {
       const run = runFor(ctx);
       const scope = run.scopeOf(ctx);
-      const { result, events } = await performer.perform(op, args, scope, signal);
+      const performed = await performer.perform(op, args, scope, signal);
+      if (performed === undefined) return undefined;
+      const { result, events } = performed;
       if (events !== undefined && events.length > 0) telling.set(ctx.call, events);
       return result;
     },
