@@ -133,7 +133,7 @@ async function compose({ from, to, subject, body, messageId, date }: Mail): Prom
   return new Promise((resolve, reject) => {
     composer.compile().build((error, message) => {
       if (error) reject(error);
-      else resolve(message as Buffer);
+      else resolve(message);
     });
   });
 }

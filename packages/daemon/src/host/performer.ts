@@ -17,6 +17,7 @@ import type { Secrets } from '../secrets/store.ts';
 import { performSecretRef } from './secret-calls.ts';
 import { missingSecret } from './secret-headers.ts';
 import { missingForTool, performTool, type ToolCallDeps, toolReferents } from './tool-calls.ts';
+import { Mailbox } from './mailbox-calls.ts';
 import { type ModelPort, performModel } from './model-calls.ts';
 
 export type PerformerDeps = ToolCallDeps & {
@@ -31,19 +32,22 @@ export type PerformerDeps = ToolCallDeps & {
 };
 
 /**
- * Proposals end in what the ledger takes once for each call id, and so does mail that stays a draft; file calls find
+ * Proposals and messages to agents end in what the ledger takes once for each call id, and so does mail that stays a draft; file calls find
  * what they did before.
  */
 const repeatable: ReadonlySet<string> = new Set([
   'kb.propose',
   'mail.send',
+  'mailbox.send',
+  'mailbox.receive',
   'fs.write',
   'fs.mkdir',
   'fs.remove',
   'fs.rename',
 ]);
 
-export function createPerformer(deps: PerformerDeps): HostPerformer {
+export function createPerformer(given: PerformerDeps): HostPerformer {
+  const deps = { ...given, mailbox: new Mailbox(given) };
   return {
     repeats: (op) => repeatable.has(op) && !(op === 'mail.send' && deps.mail !== undefined),
     missing(op, args, scope) {
@@ -76,7 +80,7 @@ function scrubbed(scrubber: Scrubber, { result, events = [] }: Performed): Perfo
 }
 
 async function perform(
-  deps: PerformerDeps,
+  deps: PerformerDeps & { readonly mailbox: Mailbox },
   op: string,
   args: JsonValue,
   scope: CallScope,
@@ -94,6 +98,8 @@ async function perform(
   if (op === 'http.fetch') return performHttp(deps, given, scope, signal);
   if (op === 'exec.run') return performCommand(deps, given, scope, signal);
   if (op === 'tools.call') return performTool(deps, given, scope, signal);
+  if (op === 'mailbox.send') return deps.mailbox.send(given, scope);
+  if (op === 'mailbox.receive') return deps.mailbox.receive(given, scope, signal);
   if (op === 'secrets.ref') return performSecretRef(deps.secrets, given);
   return refused(failure('ProviderUnavailable', `${op} is not available on this host yet`));
 }
