@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type Failure, type Result, systemClock, systemRandom, unwrap } from '@runloop/core';
+import { cleanLabel, type Failure, resolveConfig, type Result, systemClock, systemRandom, unwrap } from '@runloop/core';
 import type { SecretUse } from '@runloop/runtime';
-import { memoryLog } from '@runloop/testkit';
+import { memoryLog, startFakeProvider } from '@runloop/testkit';
+import { createModels } from '../src/host/models.ts';
+import type { CallScope } from '../src/runs/ports.ts';
 import { checkId, parseBinding, permits, showBinding } from '../src/secrets/binding.ts';
 import { envBackend, envName, systemdBackend } from '../src/secrets/given.ts';
 import { keyringBackend } from '../src/secrets/keyring.ts';
@@ -14,6 +16,7 @@ import { secretCharsMax, secretCharsMin, secretsMax } from '../src/secrets/limit
 import { Scrubber } from '../src/secrets/scrubber.ts';
 import { Secrets } from '../src/secrets/store.ts';
 import { Vault } from '../src/secrets/vault.ts';
+import { bundle } from './runs-fixture.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'rl-sec-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -273,6 +276,47 @@ describe('the store', () => {
     expect(log.lines.filter((line) => JSON.stringify(line).includes('environment'))).toHaveLength(1);
     unwrap(await store.put('runloop/a/b', 'https://b.example.com', 'sk-0123456789'), 'put');
     expect(said(await store.resolve('runloop/a/b', use))).toContain('CapabilityDenied');
+  });
+
+  test('gives a provider its key for the origin that it was put for, and for no other', async () => {
+    await using fake = await startFakeProvider('hello');
+    const { store } = await storeOf();
+    const provider = { id: 'fake', kind: 'http', base_url: fake.url, secret_id: 'runloop/models/fake' };
+    const given = { models: { default: 'fake:m', broker: { providers: [provider] } } };
+    const { config } = unwrap(resolveConfig([{ origin: 'test', kind: 'user', value: given }]), 'a configuration');
+    const models = unwrap(
+      createModels({ clock: systemClock, random: systemRandom, log: memoryLog(), secrets: store }, config),
+      'models',
+    );
+    const scope = {
+      traceId: 't',
+      node: 'n',
+      bundle,
+      budgets: {},
+      label: cleanLabel,
+      approved: false,
+    } as unknown as CallScope;
+    const ask = async (): Promise<string> =>
+      said(
+        await models.call(
+          'complete',
+          { messages: [{ role: 'user', content: 'hi' }] },
+          scope,
+          new AbortController().signal,
+        ),
+      );
+    expect(await ask()).toContain('there is no secret runloop/models/fake');
+    unwrap(await store.put('runloop/models/fake', 'https://api.example.com', 'sk-0123456789'), 'put');
+    expect(await ask()).toContain(`not for ${fake.url}:authorization`);
+    unwrap(await store.put('runloop/models/fake', fake.url, 'sk-0123456789'), 'put');
+    fake.script({ type: 'status', status: 401, body: `bad ${Buffer.from('x sk-0123456789').toString('base64')}` });
+    expect(await ask()).toMatch(/answered 401: bad [A-Za-z0-9+]*\[secret\]/);
+    expect(await ask()).toBe('ok');
+    expect(fake.requests.map(({ authorization }) => authorization)).toEqual([
+      'Bearer sk-0123456789',
+      'Bearer sk-0123456789',
+    ]);
+    await models.close();
   });
 
   test('systemd credentials need to say what they are for', async () => {

@@ -150,13 +150,13 @@ export const configKeys: readonly KeyRow[] = [
     key: 'mail.transport.password_secret',
     type: 'string',
     default: '',
-    about: 'Id of the password: rlp secrets put <id> --for smtp://host:port',
+    about: 'Id of its password (rlp secrets put <id> --for smtp://host:port).',
   },
   {
     key: 'mail.transport.ca_file',
     type: 'string',
     default: '',
-    about: 'Certificates to trust beside the system (PEM).',
+    about: 'Certificates to trust beside those of the system (PEM).',
   },
   { key: 'mail.from', type: 'string', default: '', about: 'The one address that may be sent from; empty: any.' },
   {
