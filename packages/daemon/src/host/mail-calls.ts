@@ -41,7 +41,7 @@ export async function performMail(
   scope: CallScope,
   signal: AbortSignal,
 ): Promise<Performed | undefined> {
-  const read = messageOf(args);
+  const read = messageOf(args, deps.mail === undefined ? draftAddress : address);
   if (!read.ok) return refused(read.error);
   const { to, subject, body } = read.value;
   const from = scope.caps.mail?.from ?? '';
@@ -86,7 +86,11 @@ export async function performMail(
   return recorded.ok ? answered({ ...draft, sent: true, ...receipt }) : refused(recorded.error);
 }
 
-function messageOf(args: JsonObject): Result<Message, Failure> {
+const address = /^[^\s<>()[\]\\,:;"@]{1,64}@[^\s<>()[\]\\,:;"@]{1,253}$/;
+/** A draft may name somebody whose address is not known yet. */
+const draftAddress = /^[^\s<>()[\]\\,:;"@]{1,64}(?:@[^\s<>()[\]\\,:;"@]{1,253})?$/;
+
+function messageOf(args: JsonObject, form: RegExp): Result<Message, Failure> {
   const wrong = (why: string): Result<never, Failure> => err(failure('InvalidParams', `mail.send: ${why}`));
   const { subject, body } = args;
   const to = (Array.isArray(args['to']) ? (args['to'] as readonly JsonValue[]) : [args['to']]).filter(
@@ -95,7 +99,7 @@ function messageOf(args: JsonObject): Result<Message, Failure> {
   if (to.length === 0 || typeof subject !== 'string' || typeof body !== 'string')
     return wrong('it needs { to, subject, body }');
   if (to.length > mailRecipientsMax) return wrong(`more than ${mailRecipientsMax} recipients`);
-  const odd = to.find((one) => !/^[^\s<>()[\]\\,:;"@]{1,64}@[^\s<>()[\]\\,:;"@]{1,253}$/.test(one));
+  const odd = to.find((one) => !form.test(one));
   if (odd !== undefined)
     return wrong(`${JSON.stringify(odd.slice(0, 100))} is no plain address such as name@example.com`);
   if (/[\r\n\0]/.test(subject)) return wrong('the subject must be one line');
