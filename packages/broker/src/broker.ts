@@ -24,7 +24,7 @@ import { createEchoProvider } from './echo-provider.ts';
 import { promptTokensMax } from './estimate.ts';
 import { type GateState, createGate } from './gate.ts';
 import type { Http } from './http.ts';
-import { createHttpProvider } from './http-provider.ts';
+import { createHttpProvider, type ProviderSecrets } from './http-provider.ts';
 import { type BookedCall, dayKey, levelsOf } from './levels.ts';
 import { answerTokensDefault, embedTextsMax, requestBytesMax } from './limits.ts';
 import type { Embedded } from './openai.ts';
@@ -47,7 +47,7 @@ export type BrokerDeps = {
   readonly random: Random;
   readonly log: Log;
   readonly http: Http;
-  readonly secrets: { resolve(id: string): Promise<string | undefined> };
+  readonly secrets: ProviderSecrets;
 };
 
 export type ModelRow = {

@@ -14,10 +14,18 @@ import type { Attempt, AttemptFailure, Provider } from './provider.ts';
 import type { Answer } from './request.ts';
 import { createSseDecoder } from './sse.ts';
 
+export type ProviderSecrets = {
+  /** The value, for this header of this origin alone. */
+  resolve(
+    id: string,
+    use: { readonly type: 'http'; readonly origin: string; readonly header: string },
+  ): Promise<Result<string, Failure>>;
+  scrub(text: string): string;
+};
 export type HttpProviderDeps = {
   readonly clock: Clock;
   readonly http: Http;
-  readonly secrets: { resolve(id: string): Promise<string | undefined> };
+  readonly secrets: ProviderSecrets;
 };
 type Read<T> = (answer: HttpAnswer) => Promise<Result<T, Failure>>;
 
@@ -31,28 +39,26 @@ export function createHttpProvider(deps: HttpProviderDeps, config: ProviderConfi
     attempt: Attempt,
     read: Read<T>,
   ): Promise<Result<T, AttemptFailure>> => {
-    const secret = secretId === undefined ? undefined : await deps.secrets.resolve(secretId);
-    if (secretId !== undefined && secret === undefined) {
-      return unavailable(
-        config.id,
-        `its secret "${secretId}" is not set`,
-        `Put it with: rlp secrets put ${secretId} --for ${config.baseUrl}`,
-      );
+    const { origin } = new URL(config.baseUrl);
+    const use = { type: 'http', origin, header: 'authorization' } as const;
+    const secret = secretId === undefined ? undefined : await deps.secrets.resolve(secretId, use);
+    if (secret?.ok === false) {
+      const { message, hint = `put it: rlp secrets put ${secretId} --for ${origin}` } = secret.error;
+      return unavailable(config.id, message, hint);
     }
     const late = new AbortController();
     using _deadline = deps.clock.after(config.timeoutMs, () => late.abort());
     const signal = AbortSignal.any([attempt.signal, late.signal]);
-    const scrub = (text: string): string =>
-      secret === undefined || secret === '' ? text : text.replaceAll(secret, '[secret]');
     let sent = false;
     try {
       const headers = {
         'content-type': 'application/json',
-        ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
+        ...(secret === undefined ? {} : { authorization: `Bearer ${secret.value}` }),
       };
       const answer = await deps.http.post(`${root}${path}`, headers, body, signal);
       sent = true;
-      if (answer.status < 200 || answer.status > 299) return err(await refusal(config.id, answer, scrub));
+      if (answer.status < 200 || answer.status > 299)
+        return err(await refusal(config.id, answer, (text) => deps.secrets.scrub(text)));
       const value = await read(answer);
       if (value.ok) return value;
       return err({ failure: value.error, verdict: 'next', spent: true });

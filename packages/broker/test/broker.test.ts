@@ -1,5 +1,5 @@
 /** The broker against a real HTTP server: answers, streams, failures, fallbacks, cache, budgets. */
-import { type JsonObject, systemClock, systemRandom, unwrap } from '@runloop/core';
+import { err, failure, type JsonObject, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
 import { type FakeReply, startFakeProvider } from '@runloop/testkit';
 import { describe, expect, test } from 'vitest';
 import {
@@ -21,7 +21,13 @@ const make = (models: JsonObject): Broker =>
       random: systemRandom,
       log: { log: (_, message) => void logged.push(message) },
       http: undiciHttp(),
-      secrets: { resolve: (id) => Promise.resolve(id === 'runloop/models/fake' ? secret : undefined) },
+      secrets: {
+        resolve: (id) =>
+          Promise.resolve(
+            id === 'runloop/models/fake' ? ok(secret) : err(failure('NotFound', `there is no secret ${id}`)),
+          ),
+        scrub: (text) => text.replaceAll(secret, '[secret]'),
+      },
     },
     unwrap(parseBrokerConfig(models), 'a configuration'),
   );

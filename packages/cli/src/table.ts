@@ -100,6 +100,14 @@ export const table: readonly Entry[] = [
     ['drops', 'messages that were dropped, by reason'],
     ['models', 'models that can be called'],
   ]),
+  ...of('operate', () => import('./commands/secrets.ts'), [
+    ['secrets init', 'make the vault'],
+    ['secrets unlock', 'open the vault until the daemon stops'],
+    ['secrets put', 'keep a value, for one use'],
+    ['secrets list', 'ids and what they are for; no values'],
+    ['secrets delete', 'forget a value'],
+    ['secrets rotate', 'another value for the same use'],
+  ]),
   ...of('operate', () => import('./commands/token.ts'), [
     ['token issue', 'make a narrower token for a client'],
     ['token list', 'tokens that are good'],

@@ -33,7 +33,6 @@ import {
   type HostKey,
   hostKey,
   type McpServer,
-  type SecretsPort,
 } from '@runloop/runtime';
 import { Installer } from './agents/install.ts';
 import { AgentRegistry } from './agents/registry.ts';
@@ -45,10 +44,11 @@ import { createControl } from './control/control.ts';
 import { daemonOperations } from './control/daemon-operations.ts';
 import { kbOperations } from './control/kb-operations.ts';
 import { modelOperations } from './control/model-operations.ts';
+import { secretOperations } from './control/secret-operations.ts';
 import { runOperations } from './control/run-operations.ts';
-import { envSecrets } from './host/env-secrets.ts';
 import { mcpServersOf } from './host/tool-calls.ts';
 import { createModels, type Models } from './host/models.ts';
+import { type MailTransport, mailTransport } from './host/mail-transport.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, homeAt, makeHome, searchDirs } from './home/home.ts';
 import { LogFile } from './home/log-file.ts';
@@ -59,6 +59,9 @@ import type { HostPerformer } from './runs/ports.ts';
 import { Runs } from './runs/runs.ts';
 import { Slots } from './runs/slots.ts';
 import { Values } from './runs/values.ts';
+import { openSecrets } from './secrets/open.ts';
+import { Scrubber } from './secrets/scrubber.ts';
+import type { Secrets } from './secrets/store.ts';
 import { createSessionServer, defaultSessionLimits, type PeerPort, type SessionServer } from './sessions/index.ts';
 import { openTokens, type Tokens } from './tokens/index.ts';
 
@@ -142,7 +145,9 @@ type Base = {
   readonly hostKey: HostKey;
   readonly tokens: Tokens;
   readonly models: Models;
-  readonly secrets: SecretsPort;
+  readonly secrets: Secrets;
+  readonly scrubber: Scrubber;
+  readonly mail: MailTransport | undefined;
   readonly mcpServers: ReadonlyMap<string, McpServer>;
 };
 
@@ -155,8 +160,9 @@ async function openBase(
   const { clock, random } = deps;
   const { config, root } = options;
   const home = homeAt(root, config);
-  const log = opening.use(new LogFile(home.logFile, clock, config.logging.level));
-  const agentLog = opening.use(new LogFile(join(root, 'logs', 'agents.log'), clock, 'trace'));
+  const scrubber = new Scrubber();
+  const log = opening.use(new LogFile(home.logFile, clock, config.logging.level, scrubber));
+  const agentLog = opening.use(new LogFile(join(root, 'logs', 'agents.log'), clock, 'trace', scrubber));
   const { events_db: events, view_db: views } = config.kb;
   const kb = await openKb(
     { clock, random, log },
@@ -170,7 +176,9 @@ async function openBase(
   if (!tokens.ok) return tokens;
   const mcpServers = mcpServersOf(config.tools.mcp.servers);
   if (!mcpServers.ok) return mcpServers;
-  const secrets = envSecrets(deps.env);
+  const secrets = openSecrets({ clock, random, log, scrubber, env: deps.env }, config, root);
+  const mail = mailTransport({ secrets }, config.mail);
+  if (!mail.ok) return mail;
   const models = createModels({ clock, random, log, secrets }, config);
   if (!models.ok) return models;
   opening.defer(() => models.value.close());
@@ -183,6 +191,8 @@ async function openBase(
     tokens: tokens.value,
     models: models.value,
     secrets,
+    scrubber,
+    mail: mail.value,
     mcpServers: mcpServers.value,
   });
 }
@@ -209,10 +219,10 @@ function wireRuns(
 ): Engine {
   const { clock, random } = deps;
   const { config } = options;
-  const { home, log, agentLog, kb, models } = base;
+  const { home, log, agentLog, kb, models, scrubber } = base;
   const { trust, cells, agents, installer } = wireAgents(deps, options, base, opening);
   const slots = new Slots(config.runtime.max_parallel, config.daemon.nodes_waiting_max);
-  const values = new Values(kb);
+  const values = new Values(kb, scrubber);
   const feed = new EventFeed(clock, kb);
   const bootId = toHex(random.bytes(8));
   const performer = wirePerformer(deps, options, base, values, opening);
@@ -255,6 +265,7 @@ function wireRuns(
       ledger: kb,
       publisher,
       slots,
+      scrubber,
       values,
       agents,
       cells,
@@ -344,7 +355,7 @@ function allowsWeak(trust: Trust, config: Config): boolean {
 function wirePerformer(
   { clock, env }: DaemonDeps,
   { config }: DaemonOptions,
-  { home, kb, models, secrets, mcpServers }: Base,
+  { home, kb, models, secrets, scrubber, mail, mcpServers }: Base,
   values: Values,
   opening: AsyncDisposableStack,
 ): HostPerformer {
@@ -354,6 +365,8 @@ function wirePerformer(
     values,
     models,
     secrets,
+    scrubber,
+    mail,
     mcpServers,
     files: filesOutside(home, env['PATH'] ?? ''),
     fetcher: opening.use(createFetcher({ clock })),
@@ -414,6 +427,7 @@ function wireSessions(
     ...actionOperations({ kb: base.kb, runs }),
     ...kbOperations(base.kb),
     ...agentOperations({ agents, cells, trust, installer, isWeak: () => allowsWeak(trust, config) }),
+    ...secretOperations({ clock, kb: base.kb, secrets: base.secrets, keyFile: join(root, 'keys', 'vault.key') }),
     ...modelOperations({ models: base.models, kb: base.kb }),
     ...agreementOperations({ clock, kb: base.kb, pins: engine.pins }),
   });

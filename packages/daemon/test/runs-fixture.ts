@@ -5,7 +5,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { digestText, err, failure, type JsonValue, ok, systemClock, systemRandom, unwrap } from '@runloop/core';
+import {
+  type Config,
+  digestText,
+  err,
+  failure,
+  type JsonValue,
+  ok,
+  systemClock,
+  systemRandom,
+  unwrap,
+} from '@runloop/core';
 import { type Kb, openKb, type StoredEvent } from '@runloop/kb';
 import {
   type Bundle,
@@ -22,10 +32,14 @@ import {
   noCaps,
 } from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
-import { envSecrets } from '../src/host/env-secrets.ts';
+import { mailTransport } from '../src/host/mail-transport.ts';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
 import type { AgentSource, HostPerformer, OperatorWill, RunLedger } from '../src/runs/ports.ts';
+import type { SecretsBackend } from '../src/secrets/backend.ts';
+import { envBackend } from '../src/secrets/given.ts';
+import { Scrubber } from '../src/secrets/scrubber.ts';
+import { Secrets } from '../src/secrets/store.ts';
 import { Runs, type Submission } from '../src/runs/runs.ts';
 import { Slots } from '../src/runs/slots.ts';
 import { metaOf, readRun } from '../src/runs/tape.ts';
@@ -134,6 +148,10 @@ export class Place implements AsyncDisposable {
     );
   }
 
+  get path(): string {
+    return this.#path;
+  }
+
   get kb(): Kb {
     return this.#kb;
   }
@@ -152,16 +170,27 @@ export class Place implements AsyncDisposable {
       nowMs?: () => number;
       bundle?: Bundle;
       env?: { readonly [name: string]: string };
+      secrets?: SecretsBackend;
+      mail?: Config['mail'];
     } = {},
   ): Promise<Boot> {
     for (const before of this.#boots.splice(0)) before.close();
     const kb = this.#kb;
-    const values = new Values(kb);
+    const scrubber = new Scrubber();
+    const env = options.env ?? {};
+    const secretsDeps = { clock: systemClock, log: memoryLog(), scrubber, env };
+    const values = new Values(kb, scrubber);
     const models = {
       clears: () => true,
       call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))),
     };
+    const store = new Secrets(secretsDeps, options.secrets ?? envBackend(env));
+    const mail =
+      options.mail === undefined
+        ? undefined
+        : unwrap(mailTransport({ secrets: store, idleMs: 2_000 }, options.mail), 'mail');
     const real = createPerformer({
+      mail,
       clock: systemClock,
       kb,
       values,
@@ -169,7 +198,8 @@ export class Place implements AsyncDisposable {
       files: createFiles({ never: [this.#path], commandDirs: [] }),
       fetcher: this.#fetcher,
       schemas: this.#schemas,
-      secrets: envSecrets(options.env ?? {}),
+      secrets: store,
+      scrubber,
       mcpServers: new Map(),
       execTimeoutMs: 10_000,
       hidden: [this.#path],
@@ -192,6 +222,7 @@ export class Place implements AsyncDisposable {
         ledger: options.ledger?.(kb) ?? kb,
         publisher: { published: () => undefined, lossy: () => undefined },
         slots: new Slots(4, 100_000),
+        scrubber,
         values,
         agents: agentsOf(options.bundle ?? { ...bundle, caps: options.caps ?? bundle.caps }),
         cells: cellsOf(script, options.port ?? 'out'),

@@ -28,6 +28,7 @@ export {
   type TaintQuery,
   type RunWithNodes,
 } from './reads.ts';
+export { type MailboxMessage, type MailboxQuery, type MailboxState } from './read-mailbox.ts';
 export { type QueryRows } from './query.ts';
 export { type Verified } from './verify.ts';
 export { type ViewHashes } from './views.ts';

@@ -39,6 +39,7 @@ import type {
   SearchQuery,
   TaintQuery,
 } from './reads.ts';
+import type { MailboxQuery, MailboxState } from './read-mailbox.ts';
 import { storageFailure } from './storage-failure.ts';
 import { viewsIdleMs } from './limits.ts';
 import { restingThread } from './resting-thread.ts';
@@ -93,6 +94,7 @@ export interface Kb extends AsyncDisposable {
   search(q: SearchQuery): Asked<readonly SearchHit[]>;
   /** The labels under which what an answer rests on was written. */
   taint(q: TaintQuery): Asked<Label>;
+  mailbox(q: MailboxQuery): Asked<MailboxState>;
   /** Without `raw`, addresses are redacted. */
   why(entity: string, raw?: boolean): Asked<Why>;
   blame(entity: string, field: string, raw?: boolean): Asked<Blame>;
@@ -199,6 +201,7 @@ type Reads = Pick<
   | 'find'
   | 'search'
   | 'taint'
+  | 'mailbox'
   | 'why'
   | 'blame'
 >;
@@ -217,6 +220,7 @@ function readsOf(ask: Ask): Reads {
     find: (q) => ask({ type: 'find', q }),
     search: (q) => ask({ type: 'search', q }),
     taint: (q) => ask({ type: 'taint', q }),
+    mailbox: (q) => ask({ type: 'mailbox', q }),
     why: (entity, raw = false) => ask({ type: 'why', entity, raw }),
     blame: (entity, field, raw = false) => ask({ type: 'blame', entity, field, raw }),
   };

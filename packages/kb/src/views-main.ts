@@ -11,6 +11,7 @@ import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok 
 import { type Blake3, hexOf, loadBlake3 } from './blake3.ts';
 import { createValidator, type Proposer, type StateDelta } from './propose.ts';
 import * as reads from './reads.ts';
+import { type MailboxQuery, readMailbox } from './read-mailbox.ts';
 import { redactText } from './redact.ts';
 import { storageFailure } from './storage-failure.ts';
 import type { Answer, Question } from './thread.ts';
@@ -33,6 +34,7 @@ export type ViewsQuestion =
   | { readonly type: 'find'; readonly q: reads.FindQuery }
   | { readonly type: 'search'; readonly q: reads.SearchQuery }
   | { readonly type: 'taint'; readonly q: reads.TaintQuery }
+  | { readonly type: 'mailbox'; readonly q: MailboxQuery }
   | { readonly type: 'why'; readonly entity: string; readonly raw: boolean }
   | { readonly type: 'blame'; readonly entity: string; readonly field: string; readonly raw: boolean }
   | { readonly type: 'validate'; readonly delta: StateDelta; readonly by: Proposer }
@@ -101,6 +103,8 @@ function answer(question: ViewsQuestion, hasher: Blake3): Result<unknown, Failur
       return ok(reads.search(db, question.q));
     case 'taint':
       return ok(reads.readTaint(ledger, db, question.q));
+    case 'mailbox':
+      return ok(readMailbox(db, question.q));
     case 'why': {
       const ladder = found(why({ ledger, views: db }, question.entity), question.entity);
       return question.raw || !ladder.ok ? ladder : ok(redactAll(ladder.value));

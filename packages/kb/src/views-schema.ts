@@ -3,7 +3,7 @@
  *
  * Times are milliseconds; ids of events are those of the ledger; `source_event` is the event that wrote the row last.
  */
-export const viewsVersion = 1;
+export const viewsVersion = 2;
 
 /** Each view with the columns that order it when it is hashed. */
 export const viewTables: { readonly [table: string]: string } = {
@@ -19,6 +19,7 @@ export const viewTables: { readonly [table: string]: string } = {
   approvals: 'action',
   costs: 'source_event',
   audit: 'source_event',
+  mailbox: 'id',
   entity_history: 'entity, event_id',
   search_docs: 'id',
   search_fts: 'rowid',
@@ -47,6 +48,8 @@ CREATE TABLE approvals(action TEXT PRIMARY KEY, trace_id TEXT, node TEXT, op TEX
 CREATE INDEX approvals_of_state ON approvals(state);
 CREATE TABLE costs(source_event INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, trace_id TEXT, node TEXT, provider TEXT, model TEXT, tokens_in INTEGER, tokens_out INTEGER, usd_nano INTEGER, cache TEXT, latency_ms REAL);
 CREATE TABLE audit(source_event INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, trace_id TEXT, agent TEXT, cap TEXT, op TEXT, target TEXT, args_hash TEXT, decision TEXT, reason TEXT);
+CREATE TABLE mailbox(id INTEGER PRIMARY KEY, recipient TEXT NOT NULL, sender TEXT, type TEXT, value_json TEXT, label_json TEXT, bytes INTEGER NOT NULL, call TEXT, ts_ms INTEGER NOT NULL, received_by TEXT, source_event INTEGER NOT NULL);
+CREATE INDEX mailbox_of ON mailbox(recipient, received_by);
 CREATE TABLE entity_history(entity TEXT, event_id INTEGER, PRIMARY KEY(entity, event_id)) WITHOUT ROWID;
 CREATE TABLE search_docs(id INTEGER PRIMARY KEY, entity TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, ts_ms INTEGER NOT NULL, source_event INTEGER NOT NULL);
 CREATE VIRTUAL TABLE search_fts USING fts5(body, body_redacted, tokenize = 'unicode61 remove_diacritics 2');

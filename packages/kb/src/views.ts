@@ -14,6 +14,7 @@ import type { EventRow } from './event.ts';
 import { projectEventsMax } from './limits.ts';
 import { type Projected, type ProjectionOf, metaOf } from './projection.ts';
 import { projectContacts, projectEdges, projectFacts, projectNotes } from './project-knowledge.ts';
+import { projectMailbox } from './project-mailbox.ts';
 import { projectApprovals, projectEffects, projectNodes, projectRecords, projectRuns } from './project-runs.ts';
 import { viewTables, viewsSql, viewsVersion } from './views-schema.ts';
 
@@ -41,6 +42,7 @@ const projections: readonly ProjectionOf[] = [
   projectEffects,
   projectApprovals,
   projectRecords,
+  projectMailbox,
 ];
 
 type Row = Pick<EventRow, 'id' | 'ts_ms' | 'actor' | 'kind' | 'payload_json' | 'trace_id' | 'chain_blake3'>;

@@ -8,7 +8,9 @@ import type { Failure, Result } from '@runloop/core';
 
 export type SecretUse =
   | { readonly type: 'http'; readonly origin: string; readonly header: string }
-  | { readonly type: 'exec'; readonly path: string };
+  | { readonly type: 'exec'; readonly path: string }
+  /** `server` is host:port. */
+  | { readonly type: 'smtp'; readonly server: string };
 
 export interface SecretsPort {
   resolve(id: string, use: SecretUse): Promise<Result<string, Failure>>;

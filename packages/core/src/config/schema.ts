@@ -17,6 +17,17 @@ export type Config = {
     readonly max_parallel: number;
   };
   readonly tools: { readonly mcp: { readonly servers: JsonValue } };
+  readonly mail: {
+    readonly transport: {
+      readonly host: string;
+      readonly port: number;
+      readonly security: 'starttls' | 'tls' | 'none-loopback-only';
+      readonly user: string;
+      readonly password_secret: string;
+      readonly ca_file: string;
+    };
+    readonly from: string;
+  };
   readonly agents: { readonly search_dirs: readonly string[] };
   readonly openings: { readonly search_dirs: readonly string[] };
   readonly models: {
@@ -121,6 +132,33 @@ export const configKeys: readonly KeyRow[] = [
     default: {},
     about: 'MCP servers that tools of agents may use, by name: { command, args } or { url }.',
   },
+  {
+    key: 'mail.transport.host',
+    type: 'string',
+    default: '',
+    about: 'The mail server that agents send through (SMTP); empty: mail stays a draft.',
+  },
+  { key: 'mail.transport.port', type: 'integer', default: 587, about: 'Its port.', min: 1 },
+  {
+    key: 'mail.transport.security',
+    type: ['starttls', 'tls', 'none-loopback-only'],
+    default: 'starttls',
+    about: 'TLS after STARTTLS, TLS from the start, or none, for a server on this machine.',
+  },
+  { key: 'mail.transport.user', type: 'string', default: '', about: 'Whom to sign in as; empty: nobody.' },
+  {
+    key: 'mail.transport.password_secret',
+    type: 'string',
+    default: '',
+    about: 'Id of its password (rlp secrets put <id> --for smtp://host:port).',
+  },
+  {
+    key: 'mail.transport.ca_file',
+    type: 'string',
+    default: '',
+    about: 'Certificates to trust beside those of the system (PEM).',
+  },
+  { key: 'mail.from', type: 'string', default: '', about: 'The one address that may be sent from; empty: any.' },
   {
     key: 'agents.search_dirs',
     type: 'strings',
@@ -259,7 +297,7 @@ export const configKeys: readonly KeyRow[] = [
 ];
 
 /** Keys that the environment cannot set. */
-export const notFromEnvironment: readonly string[] = ['security', 'policy', 'models.broker.providers', 'tools'];
+export const notFromEnvironment: readonly string[] = ['security', 'policy', 'models.broker.providers', 'tools', 'mail'];
 
 /**
  * Keys that nothing reads yet: setting one is allowed, for the file is that of later versions too, and answered by a
@@ -273,8 +311,6 @@ export const notReadYet: readonly string[] = [
   'observability.traces.otlp_endpoint',
   'observability.traces.sampling',
   'security.operators_group',
-  'security.secrets.provider',
-  'security.secrets.root',
   'bus.register',
   'policy',
   'ui.theme',

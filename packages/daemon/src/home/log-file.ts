@@ -1,11 +1,12 @@
 /**
  * A log file of JSON lines, bounded: when it is full it becomes `<name>.1` and a new one begins.
  *
- * Writing never blocks and never fails a caller; what could not be written is counted and told when writing works again.
+ * No line holds a secret. Writing never blocks and never fails a caller; what could not be written is counted and told when writing works again.
  */
 import { appendFile, mkdir, rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock, Log, LogLevel } from '@runloop/core';
+import type { Scrubber } from '../secrets/scrubber.ts';
 
 /** Size at which a file is turned over. */
 export const logFileBytesMax: number = 16 * 1024 * 1024;
@@ -18,12 +19,14 @@ export class LogFile implements Log, AsyncDisposable {
   readonly #path: string;
   readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #level: number;
+  readonly #scrubber: Scrubber;
   #waiting: string[] = [];
   #dropped = 0;
   #bytes: number | undefined;
   #writing: Promise<void> | undefined;
 
-  constructor(path: string, clock: Pick<Clock, 'nowMs'>, level: LogLevel) {
+  constructor(path: string, clock: Pick<Clock, 'nowMs'>, level: LogLevel, scrubber: Scrubber) {
+    this.#scrubber = scrubber;
     this.#path = path;
     this.#clock = clock;
     this.#level = order.indexOf(level);
@@ -39,7 +42,7 @@ export class LogFile implements Log, AsyncDisposable {
       this.#dropped += 1;
       return;
     }
-    this.#waiting.push(`${JSON.stringify(value)}\n`);
+    this.#waiting.push(`${this.#scrubber.scrubLine(JSON.stringify(value))}\n`);
     this.#writing ??= this.#write();
   }
 

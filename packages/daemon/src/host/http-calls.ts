@@ -1,21 +1,28 @@
 /**
- * http.fetch: the request checked, performed within the agent's grants, and told.
+ * http.fetch: the request checked, its secrets filled in, performed within the agent's grants, and told.
+ *
+ * A redirect to another origin takes no header of the request's own along, and so no secret.
  */
 import { type Clock, isJsonObject, type JsonObject } from '@runloop/core';
-import { type CallResult, type Fetcher, parseFetch } from '@runloop/runtime';
+import { type CallResult, type Fetcher, parseFetch, type SecretsPort } from '@runloop/runtime';
 import type { CallScope, Performed } from '../runs/ports.ts';
 import { refused } from './kb-calls.ts';
+import { fillHeaders } from './secret-headers.ts';
 import { told } from './telling.ts';
 
-export type HttpCallDeps = { readonly clock: Clock; readonly fetcher: Fetcher };
+export type HttpCallDeps = { readonly clock: Clock; readonly fetcher: Fetcher; readonly secrets: SecretsPort };
 
 export async function performHttp(
-  { clock, fetcher }: HttpCallDeps,
+  { clock, fetcher, secrets }: HttpCallDeps,
   args: JsonObject,
   scope: CallScope,
   signal: AbortSignal,
 ): Promise<Performed> {
-  const request = parseFetch(args);
+  const asked = parseFetch(args);
+  if (!asked.ok) return refused(asked.error);
+  const filled = await fillHeaders(secrets, args, new URL(asked.value.url).origin);
+  if (!filled.ok) return refused(filled.error);
+  const request = parseFetch(filled.value);
   if (!request.ok) return refused(request.error);
   const { url, method } = request.value;
   const startedMs = clock.monotonicMs();

@@ -43,13 +43,7 @@ export interface Models extends ModelPort {
 export function createModels({ clock, random, log, secrets }: ModelsDeps, config: Config): Result<Models, Failure> {
   const parsed = parseBrokerConfig(config.models);
   if (!parsed.ok) return parsed;
-  const named = {
-    async resolve(id: string): Promise<string | undefined> {
-      const found = await secrets.resolve(id, { type: 'http', origin: '', header: 'authorization' });
-      return found.ok ? found.value : undefined;
-    },
-  };
-  const broker = createBroker({ clock, random, log, http: undiciHttp(), secrets: named }, parsed.value);
+  const broker = createBroker({ clock, random, log, http: undiciHttp(), secrets }, parsed.value);
   return ok({
     async call(op, request, scope, signal) {
       if (op === 'embed') {

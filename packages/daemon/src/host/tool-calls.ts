@@ -28,7 +28,6 @@ import {
   planTool,
   type Referents,
   type SchemaChecks,
-  secretsIn,
   type SecretsPort,
   type Tool,
   type ToolPlan,
@@ -37,6 +36,7 @@ import {
 import type { CallScope, Performed } from '../runs/ports.ts';
 import { commandReferents, type ExecCallDeps, sandboxOf } from './exec-calls.ts';
 import { refused } from './kb-calls.ts';
+import { fillHeaders } from './secret-headers.ts';
 import { told } from './telling.ts';
 
 export type ToolCallDeps = ExecCallDeps & {
@@ -135,7 +135,8 @@ async function transported(
       if (!ran.ok) return err(failure(ran.code as ErrorCode, ran.message));
       const { exit_code: code, stdout, stderr } = ran.value as { [key: string]: JsonValue };
       if (code !== 0) {
-        return err(failure('ProviderFailed', `${command} ended with ${String(code)}: ${String(stderr).slice(0, 500)}`));
+        const why = deps.secrets.scrub(String(stderr)).slice(0, 500);
+        return err(failure('ProviderFailed', `${command} ended with ${String(code)}: ${why}`));
       }
       return ok(jsonOr(String(stdout)));
     }
@@ -164,17 +165,9 @@ async function request(
   signal: AbortSignal,
 ): Promise<Result<JsonValue, Failure>> {
   const { origin } = new URL(given.url);
-  const headers: { [name: string]: string } = {};
-  for (const [name, template] of Object.entries(isJsonObject(given['headers']) ? given['headers'] : {})) {
-    let value = String(template);
-    for (const id of secretsIn(value)) {
-      const secret = await secrets.resolve(id, { type: 'http', origin, header: name });
-      if (!secret.ok) return secret;
-      value = value.replaceAll(`{{secret:${id}}}`, () => secret.value);
-    }
-    headers[name] = value;
-  }
-  const asked = parseFetch({ ...given, headers });
+  const filled = await fillHeaders(secrets, given, origin);
+  if (!filled.ok) return filled;
+  const asked = parseFetch(filled.value);
   if (!asked.ok) return asked;
   const answer = await fetcher.fetch(asked.value, scope.caps.net, signal);
   if (!answer.ok) return answer;
@@ -182,7 +175,10 @@ async function request(
   const value = typeof body === 'string' ? jsonOr(body) : (body ?? null);
   if (typeof status !== 'number' || status >= 400) {
     return err(
-      failure('ProviderFailed', `${origin} answered ${String(status)}: ${JSON.stringify(value).slice(0, 500)}`),
+      failure(
+        'ProviderFailed',
+        `${origin} answered ${String(status)}: ${secrets.scrub(JSON.stringify(value)).slice(0, 500)}`,
+      ),
     );
   }
   return ok(value);

@@ -43,6 +43,7 @@ import { effectiveFor } from '../runs/effective.ts';
 import type { RunDraft } from '../runs/ports.ts';
 import { loadCalls, metaOf, readRun, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from '../runs/tape.ts';
 import { Values } from '../runs/values.ts';
+import { Scrubber } from '../secrets/scrubber.ts';
 
 export type ReplayDeps = { readonly clock: Clock; readonly random: Random; readonly log: Log };
 export type ReplayOptions = { readonly root: string; readonly config: Config; readonly traceId: string };
@@ -110,10 +111,13 @@ export async function replayRun(
     { searchDirs: [], cacheDir: home.cache, storeDir: home.store },
   );
   await using cells = createCells({ ...deps, hostKey: key.value }, { cacheDir: join(home.cache, 'cells'), spares: 0 });
-  const values = new Values({
-    getBlob: (digest) => tape.getBlob(digest),
-    putBlob: () => Promise.resolve(err(failure('Internal', 'a replay writes nothing'))),
-  });
+  const values = new Values(
+    {
+      getBlob: (digest) => tape.getBlob(digest),
+      putBlob: () => Promise.resolve(err(failure('Internal', 'a replay writes nothing'))),
+    },
+    new Scrubber(),
+  );
   const replay = new Replay(options.traceId, rows.value, values, agents, cells);
   const report = await replay.run(progress);
   return report.ok

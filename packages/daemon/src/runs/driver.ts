@@ -11,6 +11,7 @@ import { type Effect, finalPhases, type RunState, type Signal, step } from '@run
 import { Actions } from './actions.ts';
 import type { EventDraft } from '@runloop/kb';
 import type { RunDraft, RunLedger, RunPublisher } from './ports.ts';
+import type { Scrubber } from '../secrets/scrubber.ts';
 import type { Slots } from './slots.ts';
 
 /** News that one turn takes; the rest waits for the next, so that no transaction grows without end. */
@@ -32,6 +33,8 @@ export type DriverDeps = {
   readonly ledger: RunLedger;
   readonly publisher: RunPublisher;
   readonly slots: Slots;
+  /** Takes secrets out of whatever is told. */
+  readonly scrubber: Scrubber;
 };
 
 /** What the driver asks of its owner once an event is durable. */
@@ -271,8 +274,8 @@ export class RunDriver {
       opening_id: this.identity.openingId,
       kind: draft.kind,
       level: draft.level,
-      message: draft.message,
-      meta: draft.meta,
+      message: this.#deps.scrubber.scrub(draft.message),
+      meta: this.#deps.scrubber.scrubJson(draft.meta),
     };
   }
 }

@@ -63,7 +63,9 @@ export function kernelPorts({ runOf, values, performer, audits, log }: KernelJoi
     async perform(op, args, ctx, signal) {
       const run = runFor(ctx);
       const scope = run.scopeOf(ctx);
-      const { result, events } = await performer.perform(op, args, scope, signal);
+      const performed = await performer.perform(op, args, scope, signal);
+      if (performed === undefined) return undefined;
+      const { result, events } = performed;
       if (events !== undefined && events.length > 0) telling.set(ctx.call, events);
       return result;
     },

@@ -70,7 +70,8 @@ export interface HostPerformer {
   leaves(op: string, args: JsonValue, caps: Caps): Promise<boolean>;
   /** Whether a model that takes private data serves this request. */
   cleared(args: JsonValue): boolean;
-  perform(op: string, args: JsonValue, scope: CallScope, signal: AbortSignal): Promise<Performed>;
+  /** Undefined where the call was made and nobody knows what came of it. */
+  perform(op: string, args: JsonValue, scope: CallScope, signal: AbortSignal): Promise<Performed | undefined>;
 }
 
 /** An event of a run before it has a sequence number and a time. */

@@ -1,7 +1,7 @@
 /**
  * Values that cross between nodes: canonical JSON in the blob store, found again by digest.
  *
- * A value that the process has just written or read is kept at hand, up to a bound; the store is the truth.
+ * What is kept holds no secret. A value that the process has just written or read is kept at hand, up to a bound; the store is the truth.
  */
 import {
   canonicalJson,
@@ -14,6 +14,7 @@ import {
   inlineBytesMax,
   ok,
 } from '@runloop/core';
+import type { Scrubber } from '../secrets/scrubber.ts';
 import type { RunLedger } from './ports.ts';
 
 /** Bytes of canonical JSON kept at hand, over all runs. */
@@ -24,15 +25,18 @@ export type Stored = { readonly json: JsonValue } | { readonly blob: string };
 
 export class Values {
   readonly #ledger: Pick<RunLedger, 'putBlob' | 'getBlob'>;
+  readonly #scrubber: Scrubber;
   readonly #kept = new Map<string, { value: JsonValue; bytes: number }>();
   #bytes = 0;
 
-  constructor(ledger: Pick<RunLedger, 'putBlob' | 'getBlob'>) {
+  constructor(ledger: Pick<RunLedger, 'putBlob' | 'getBlob'>, scrubber: Scrubber) {
+    this.#scrubber = scrubber;
     this.#ledger = ledger;
   }
 
   /** Stores the value as a blob; answers its digest once it is durable. */
-  async put(value: JsonValue): Promise<Result<string, Failure>> {
+  async put(given: JsonValue): Promise<Result<string, Failure>> {
+    const value = this.#scrubber.scrubJson(given);
     const text = canonicalJson(value);
     if (!text.ok)
       return err(failure('AgentFailed', `the value at ${text.error.path} cannot be kept: ${text.error.why}`));
@@ -54,7 +58,8 @@ export class Values {
   }
 
   /** `always` for what must be erasable by itself (prompts and answers); otherwise by size. */
-  async store(value: JsonValue, always = false): Promise<Result<Stored, Failure>> {
+  async store(given: JsonValue, always = false): Promise<Result<Stored, Failure>> {
+    const value = this.#scrubber.scrubJson(given);
     const text = canonicalJson(value);
     if (!text.ok)
       return err(failure('AgentFailed', `the value at ${text.error.path} cannot be kept: ${text.error.why}`));

@@ -29,8 +29,10 @@ const changing: ReadonlySet<string> = new Set([
   'token.issue',
   'token.revoke',
   'token.rotate',
-  'secret.put',
-  'secret.delete',
+  'secrets.init',
+  'secrets.put',
+  'secrets.rotate',
+  'secrets.delete',
 ]);
 
 export function changesSomething(op: string): boolean {

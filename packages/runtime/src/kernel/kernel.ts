@@ -124,7 +124,8 @@ export type KernelPorts = {
   leaves?(op: string, args: JsonValue, ctx: CallContext): Promise<boolean>;
   /** Whether a model that takes private data serves this request. */
   cleared(args: JsonValue, ctx: CallContext): boolean;
-  perform(op: string, args: JsonValue, ctx: PerformContext, signal: AbortSignal): Promise<CallResult>;
+  /** Undefined where the call was made and nobody knows what came of it. */
+  perform(op: string, args: JsonValue, ctx: PerformContext, signal: AbortSignal): Promise<CallResult | undefined>;
   /** Told of every refusal and every grant that is used. */
   audit(audit: CapAudit, ctx: CallContext): void;
   line(stream: 'log' | 'stdout' | 'stderr', level: string, text: string, ctx: CallContext): void;
@@ -345,6 +346,7 @@ class Door implements KernelDoor {
     if (row.cls !== 'pure' && !this.#tape.has(record.index)) await this.#ports.journal.intent(record, this.#ctx);
     const ctx = { ...this.#ctx, call: record.call, label: this.#label, approved };
     const result = await this.#ports.perform(record.op, record.args, ctx, signal);
+    if (result === undefined) return { type: 'suspend', reason: 'unknown_outcome' };
     if (!result.ok && result.code === 'CapabilityDenied') this.#audit(record, row, target, result.message);
     const told = joinLabels(taintOf(record.op, record.args), (result.ok ? result.label : undefined) ?? cleanLabel);
     const label = readBy(told, this.#ctx.node);

@@ -41,7 +41,7 @@ const table: { readonly [op: string]: Row } = {
   'exec.run': row('once', 'exec', true),
   'tools.call': row('once', 'tools', true),
   'secrets.ref': row('pure', 'secrets'),
-  'mailbox.receive': row('pure', undefined),
+  'mailbox.receive': row('once', undefined),
   'mailbox.send': row('once', 'mailbox'),
   'mail.send': row('once', 'mail', true),
   'fs.stat': row('pure', 'fs'),
