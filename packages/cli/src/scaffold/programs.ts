@@ -64,10 +64,10 @@ fn text_of(json: &str) -> Option<&str> {
 fn main() {
     let mut request = String::new();
     std::io::stdin().read_to_string(&mut request).expect("a request");
-    let Some(text) = text_of(&request) else {
+    let text = text_of(&request).unwrap_or_else(|| {
         eprintln!("give with.text");
         std::process::exit(1)
-    };
+    });
     let plain = text.replace("\\\\n", " ").replace("\\\\r", " ").replace("\\\\t", " ");
     let words = plain.split_whitespace().count();
     println!("a note of {words} words");
