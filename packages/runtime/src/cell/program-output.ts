@@ -139,7 +139,7 @@ class Lines {
   }
 
   #flush(): void {
-    const line = this.#parts.join('');
+    const line = this.#parts.join('').slice(0, this.#lengthMax);
     this.#parts = [];
     this.#length = 0;
     this.#take(line);
