@@ -35,7 +35,12 @@ const tools: { readonly [language in SourceLanguage]: Tool } = {
     compiler: (dir, out) => ({
       command: '/usr/bin/clang',
       argv: [
-        ...['--target=wasm32-wasi', '-O2', '-Wall', '-Wl,--strip-all', '-o', out],
+        '--target=wasm32-wasi',
+        '-O2',
+        '-Wall',
+        '-Wl,--strip-all',
+        '-o',
+        out,
         ...readdirSync(join(dir, 'src'))
           .filter((name) => name.endsWith('.c'))
           .sort()
@@ -54,8 +59,16 @@ const tools: { readonly [language in SourceLanguage]: Tool } = {
     compiler: (dir, out) => ({
       command: '/usr/bin/rustc',
       argv: [
-        ...['--edition=2021', '--target', rustTarget() ?? rustTargets[0], '-O', '-Cstrip=symbols', '-Cpanic=abort'],
-        ...['--color=never', '-o', out, join(dir, mainSources.rust)],
+        '--edition=2021',
+        '--target',
+        rustTarget() ?? rustTargets[0],
+        '-O',
+        '-Cstrip=symbols',
+        '-Cpanic=abort',
+        '--color=never',
+        '-o',
+        out,
+        join(dir, mainSources.rust),
       ],
     }),
   },

@@ -62,12 +62,7 @@ export interface AgentInstance {
 
 export async function createInstance(prepared: Prepared): Promise<AgentInstance> {
   const parts: WebAssembly.Instance[] = [];
-  const state: { context: RunContext; program: Program; hostcalls: number; logBytes: number } = {
-    context: idle,
-    program: { stdin: { bytes: new Uint8Array(), at: 0 }, output: undefined },
-    hostcalls: 0,
-    logBytes: 0,
-  };
+  const state: State = { context: idle, program: noProgram, hostcalls: 0, logBytes: 0 };
 
   const log = (stream: string, level: string, text: string): void => {
     const { context } = state;
@@ -107,12 +102,7 @@ export async function createInstance(prepared: Prepared): Promise<AgentInstance>
     })),
     'runloop:agent/log': { write: (level: string, line: string) => log('log', level, line) },
     'runloop:agent/run': { info: () => state.context.info },
-    ...Object.fromEntries(
-      Object.entries(hostFunctions).map(([name, functions]) => [
-        name,
-        Object.fromEntries(Object.entries(functions).map(([member, op]) => [member, (args: string) => call(op, args)])),
-      ]),
-    ),
+    ...hostImports(call),
   };
   const exported = (await prepared.instantiate(prepared.module, imports, (module, given) => {
     const part = new WebAssembly.Instance(module, given);
@@ -149,10 +139,13 @@ export async function createInstance(prepared: Prepared): Promise<AgentInstance>
   };
 }
 
+type State = { context: RunContext; program: Program; hostcalls: number; logBytes: number };
 type Program = {
   readonly stdin: { readonly bytes: Uint8Array; at: number };
   readonly output: ProgramOutput | undefined;
 };
+
+const noProgram: Program = { stdin: { bytes: new Uint8Array(), at: 0 }, output: undefined };
 
 /** The answer of a program that ended well; what else it came to is thrown, with what it said last. */
 async function runProgram(main: () => Promise<void>, output: ProgramOutput): Promise<string> {
@@ -178,6 +171,15 @@ async function runProgram(main: () => Promise<void>, output: ProgramOutput): Pro
 }
 
 class TooLarge extends Error {}
+
+function hostImports(call: (op: string, args: string) => Promise<string>): Imports {
+  return Object.fromEntries(
+    Object.entries(hostFunctions).map(([name, functions]) => [
+      name,
+      Object.fromEntries(Object.entries(functions).map(([member, op]) => [member, (args: string) => call(op, args)])),
+    ]),
+  );
+}
 
 function callFailure(code: string, message: string): Error {
   return Object.assign(new Error(message), { payload: { code, message, retryable: false } });
