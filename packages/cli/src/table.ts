@@ -58,6 +58,7 @@ export const table: readonly Entry[] = [
     ['agent show', 'one agent: ports, capabilities, digest'],
     ['agent build', 'build an agent from its source'],
   ]),
+  ...of('agents', () => import('./commands/agent-author.ts'), [['agent scaffold', 'make a new agent']]),
   ...of('agents', () => import('./commands/agent-life.ts'), [
     ['agent keygen', 'make a signing key'],
     ['agent sign', 'sign a bundle with a key of yours'],

@@ -29,6 +29,7 @@ export { type Daemon, type DaemonDeps, type DaemonOptions, openDaemon } from './
 export { type Home, checkoutRoot, homeAt, searchDirs } from './home/home.ts';
 export { version } from './version.ts';
 export { type BuildRequest, type Built, buildAgents } from './agents/build.ts';
+export { lintCaps } from '@runloop/runtime';
 export { lintFolder, makeKeyPair, packFolder, signFolder } from './agents/author.ts';
 export {
   type TrustChange,

@@ -5,13 +5,15 @@
  * 2. The list is signed last, over exactly the files that lie there; a bundle half built does not load.
  */
 import { type KeyObject, sign } from 'node:crypto';
-import { access, cp, mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { access, cp, mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { type Clock, type Failure, type Result, digestLarge, type Digest, err, failure, ok } from '@runloop/core';
 import { type Bundle, bundleFiles, fileListName, loadBundle, signatureName } from './bundle.ts';
 import { fromSource, runBuilder } from './builder.ts';
+import { compileProgram, mainSources, type SourceLanguage } from './compile.ts';
 import { type HostKey } from './keys.ts';
-import { parseManifest } from './manifest.ts';
+import { type Manifest, parseManifest } from './manifest.ts';
 import { trustHost } from './trust/policy.ts';
 
 export type BuildOptions = {
@@ -36,35 +38,87 @@ export async function buildAgent(
   if (manifestText === undefined) return refuse('there is no manifest.toml', 'make one: rlp agent scaffold <name>');
   const manifest = parseManifest(manifestText);
   if (!manifest.ok) return manifest;
-  const entry = join(source, 'src/agent.ts');
-  if (!(await exists(entry))) return refuse('there is no src/agent.ts');
-  const sdkDir = (await findSdk(source)) ?? options.sdkDir;
-  if (sdkDir === undefined) return refuse('the package @runloop/agent is not installed', 'npm install @runloop/agent');
-  const sdkFromSource = fromSource && (await exists(join(sdkDir, 'src/index.ts')));
-  const stale = sdkFromSource ? undefined : await missingFromSdk(sdkDir);
-  if (stale !== undefined) return refuse(`${sdkDir} ${stale}`, 'where it is a checkout: npm run build');
   const outDir = resolve(options.outDir ?? source);
   try {
     if (outDir !== source) await copySources(source, outDir);
     await rm(join(outDir, signatureName), { force: true });
     const out = join(outDir, manifest.value.entry);
     await mkdir(dirname(out), { recursive: true });
-    const built = await runBuilder(deps, {
-      type: 'build',
-      dir: source,
-      entry,
-      sdkDir,
-      fromSource: sdkFromSource,
-      out: `${out}.new`,
-    });
+    const built = await buildEntry(deps, source, manifest.value, out, options.sdkDir);
     if (!built.ok) return built;
-    await rename(`${out}.new`, out);
     const signed = await signBundle(outDir, options.signWith);
     if (!signed.ok) return signed;
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error));
   }
   return loadBundle(outDir, trustHost(options.signWith.id));
+}
+
+const languages: readonly SourceLanguage[] = ['c', 'rust'];
+
+/** The component in `out`: of the source in src/, or of the program that the author put into bin/. */
+async function buildEntry(
+  deps: { readonly clock: Clock },
+  source: string,
+  { kind, entry }: Manifest,
+  out: string,
+  sdkDir: string | undefined,
+): Promise<Result<void, Failure>> {
+  const refuse = (what: string, hint?: string): Result<never, Failure> =>
+    err(failure('BuildFailed', `agent ${source}: ${what}`, hint === undefined ? {} : { hint }));
+  const agent = join(source, 'src/agent.ts');
+  if (await exists(agent)) {
+    if (kind !== 'component') return refuse('an agent in TypeScript is of kind = "component"');
+    return buildTypeScript(deps, source, agent, out, sdkDir);
+  }
+  const present = await Promise.all(languages.map((one) => exists(join(source, mainSources[one]))));
+  const language = languages.find((_, at) => present[at]);
+  if (language !== undefined && kind !== 'command')
+    return refuse(`${mainSources[language]} is a program: write kind = "command" in manifest.toml`);
+  const prebuilt = join(source, entry);
+  if (language === undefined && !(await exists(prebuilt)))
+    return refuse(`there is no ${['src/agent.ts', ...Object.values(mainSources)].join(', ')}, and no ${entry}`);
+  const scratch = await realpath(await mkdtemp(join(tmpdir(), 'runloop-build-')));
+  try {
+    const program =
+      language === undefined ? ok(prebuilt) : await compileProgram(deps, language, await realpath(source), scratch);
+    if (!program.ok) return program;
+    const adapted = join(scratch, 'component.wasm');
+    const built = await runBuilder(deps, { type: 'adapt', program: program.value, outDir: scratch, out: adapted });
+    if (!built.ok) return built;
+    await cp(adapted, `${out}.new`);
+    await rename(`${out}.new`, out);
+    return ok(undefined);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function buildTypeScript(
+  deps: { readonly clock: Clock },
+  source: string,
+  entry: string,
+  out: string,
+  ownSdk: string | undefined,
+): Promise<Result<void, Failure>> {
+  const refuse = (what: string, hint: string): Result<never, Failure> =>
+    err(failure('BuildFailed', `agent ${source}: ${what}`, { hint }));
+  const sdkDir = (await findSdk(source)) ?? ownSdk;
+  if (sdkDir === undefined) return refuse('the package @runloop/agent is not installed', 'npm install @runloop/agent');
+  const sdkFromSource = fromSource && (await exists(join(sdkDir, 'src/index.ts')));
+  const stale = sdkFromSource ? undefined : await missingFromSdk(sdkDir);
+  if (stale !== undefined) return refuse(`${sdkDir} ${stale}`, 'where it is a checkout: npm run build');
+  const built = await runBuilder(deps, {
+    type: 'build',
+    dir: source,
+    entry,
+    sdkDir,
+    fromSource: sdkFromSource,
+    out: `${out}.new`,
+  });
+  if (!built.ok) return built;
+  await rename(`${out}.new`, out);
+  return ok(undefined);
 }
 
 /** Writes the list of the bundle's files and signs it. */

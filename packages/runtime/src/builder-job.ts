@@ -20,12 +20,22 @@ export type PrepareJob = {
   readonly component: string;
   /** BLAKE3 of the component that was checked: another one in its place is refused. */
   readonly digest: string;
+  readonly kind: 'component' | 'command';
   readonly outDir: string;
   readonly memoryBytes: number;
   /** Decimal digits of a 64-bit integer. */
   readonly fuel: string;
   /** Which of WASI's own functions become host calls. */
   readonly wasi: WasiGrants;
+};
+
+export type AdaptJob = {
+  readonly type: 'adapt';
+  /** A core module of WASI preview 1, or a component, which stays what it is. */
+  readonly program: string;
+  /** Holds `out`; the builder may write nothing else. */
+  readonly outDir: string;
+  readonly out: string;
 };
 
 export type BundleJob = {
@@ -42,7 +52,7 @@ export type UnpackJob = {
   readonly outDir: string;
 };
 
-export type BuilderJob = BuildJob | PrepareJob | BundleJob | UnpackJob;
+export type BuilderJob = BuildJob | AdaptJob | PrepareJob | BundleJob | UnpackJob;
 
 export type LayoutEntry = { readonly name: string; readonly offset: number; readonly bytes: number };
 

@@ -5,6 +5,7 @@
  *
  * Jobs come as one JSON object on standard input; the answer is one JSON line on standard output.
  * - `build`: an agent's TypeScript source → one JavaScript module → a component.
+ * - `adapt`: a compiled program → a component. No guest code runs.
  * - `prepare`: a component → guard → transpile → guard → clamp and meter → files for a cell. No guest code runs.
  * - `bundle`: the cell's own program into one file, so that a cell starts fast.
  * - `unpack`: a bundle's archive → its files in one folder.
@@ -16,6 +17,8 @@ async function work(job: BuilderJob): Promise<BuilderAnswer> {
   switch (job.type) {
     case 'build':
       return (await import('./builder/build.ts')).buildComponent(job);
+    case 'adapt':
+      return (await import('./builder/adapt.ts')).adaptProgram(job);
     case 'prepare':
       return (await import('./builder/prepare.ts')).prepareComponent(job);
     case 'bundle':
@@ -35,7 +38,7 @@ try {
   const message = error instanceof Error ? error.message : String(error);
   answer = {
     ok: false,
-    code: job.type === 'prepare' || job.type === 'unpack' ? 'InvalidBundle' : 'BuildFailed',
+    code: job.type === 'prepare' || job.type === 'adapt' || job.type === 'unpack' ? 'InvalidBundle' : 'BuildFailed',
     message: message.slice(0, 4000),
   };
 }

@@ -3,7 +3,7 @@
  *
  * 1. A builder has no environment, a deadline, and bounded output; what it does not say in time is a failure.
  * 2. No V8 flag is on its command line, as none is on a cell's: V8 would refuse the code cache that it makes.
- * 3. A builder that parses what a bundle brings (`prepare`, `unpack`) may read files and write its one folder, by Node's permission model; it starts nothing.
+ * 3. A builder that parses what a bundle brings (`prepare`, `adapt`, `unpack`) may read files and write its one folder, by Node's permission model; it starts nothing.
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -69,8 +69,8 @@ export async function runBuilder(
 }
 
 function permissionsOf(job: BuilderJob): string[] {
-  if (job.type !== 'prepare' && job.type !== 'unpack') return [];
+  if (job.type !== 'prepare' && job.type !== 'adapt' && job.type !== 'unpack') return [];
   // The transpiler's WASI shim starts a worker for its own input and output.
-  const worker = job.type === 'prepare' ? ['--allow-worker'] : [];
+  const worker = job.type !== 'unpack' ? ['--allow-worker'] : [];
   return ['--permission', ...worker, '--allow-fs-read=*', `--allow-fs-write=${job.outDir}`];
 }

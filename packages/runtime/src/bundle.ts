@@ -58,7 +58,9 @@ const outside = (path: string): boolean =>
   path === fileListName ||
   path.startsWith('SIGNATURES/') ||
   /^(?:node_modules|test|dist)\//.test(path) ||
-  path === 'tsconfig.json';
+  path === 'tsconfig.json' ||
+  // Openings that an author keeps beside an agent.
+  /^[^/]+\.yaml$/.test(path);
 export const fileListName = 'bin/manifest.json';
 export const signatureName = 'SIGNATURES/manifest.sig';
 

@@ -51,8 +51,13 @@ export function parseManifest(text: string): Result<Manifest, Failure> {
   if (typeof name !== 'string' || !isName(name)) return refuse('agent.name must match [a-z][a-z0-9_]{0,63}');
   if (typeof version !== 'string' || !semver.test(version))
     return refuse('agent.version must be a semantic version such as 0.1.0');
-  if (kind !== 'component')
-    return refuse(`agent.kind "${typeof kind === 'string' ? kind : '?'}" is not supported; write kind = "component"`);
+  if (kind !== 'component' && kind !== 'command')
+    return refuse(`agent.kind "${typeof kind === 'string' ? kind : '?'}" is neither "component" nor "command"`);
+  const backend = agent['backend'] ?? 'quickjs';
+  if (backend !== 'quickjs')
+    return refuse(
+      `agent.backend "${typeof backend === 'string' ? backend : '?'}" is not offered; leave it out: QuickJS`,
+    );
   const given = agent['entry_wasm'];
   const entryTable = object(given);
   const entry = typeof given === 'string' ? given : (entryTable['path'] ?? `bin/${name}.wasm`);

@@ -42,11 +42,11 @@ export type PreparedComponent = {
 export type PreparedDeps = { readonly clock: Clock; readonly random: Random; readonly hostKey: HostKey };
 
 /** Versions of everything that decides what comes out; raise `prepare` when the builder changes its output. */
-const tools = { prepare: 3, transpiler: 'jco-transpile 0.15.0', node: process.version } as const;
+const tools = { prepare: 4, transpiler: 'jco-transpile 0.15.0', node: process.version } as const;
 
 export interface PreparedCache {
   get(
-    bundle: Pick<Bundle, 'component' | 'trusted' | 'caps'>,
+    bundle: Pick<Bundle, 'component' | 'kind' | 'trusted' | 'caps'>,
     limits: AgentLimits,
   ): Promise<Result<PreparedComponent, Failure>>;
   /** What is wrong with the entry's files, if anything is. */
@@ -65,11 +65,18 @@ export function createPreparedCache(deps: PreparedDeps, cacheDir: string): Prepa
       const memoryBytes = limits.memory_mib * 2 ** 20;
       const fuel = BigInt(limits.cpu_ms) * BigInt(fuelPerCpuMs);
       const wasi = { fs: bundle.caps.fs.length > 0, time: bundle.caps.time };
-      const key = digestJson({ component: bundle.component.digest, memoryBytes, fuel: String(fuel), wasi, tools });
+      const key = digestJson({
+        component: bundle.component.digest,
+        memoryBytes,
+        fuel: String(fuel),
+        wasi,
+        kind: bundle.kind,
+        tools,
+      });
       const known = flights.get(key);
       if (known !== undefined) return known;
       const { path: component, digest } = bundle.component;
-      const wanted = { key, component, digest, memoryBytes, fuel, wasi, trusted: bundle.trusted };
+      const wanted = { key, component, digest, memoryBytes, fuel, wasi, kind: bundle.kind, trusted: bundle.trusted };
       const made = prepare(deps, cacheDir, wanted, cellProgram);
       flights.set(key, made);
       void made.then((result) => {
@@ -88,6 +95,7 @@ type Wanted = {
   readonly digest: string;
   readonly memoryBytes: number;
   readonly fuel: bigint;
+  readonly kind: Bundle['kind'];
   readonly wasi: WasiGrants;
   readonly trusted: boolean;
 };
@@ -114,6 +122,7 @@ async function prepare(
       outDir: scratch,
       memoryBytes: wanted.memoryBytes,
       fuel: String(wanted.fuel),
+      kind: wanted.kind,
       wasi: wanted.wasi,
     } as const;
     const built = await runBuilder(deps, job);

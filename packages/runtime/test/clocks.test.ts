@@ -23,6 +23,7 @@ function instance(time: boolean): {
     seed: new Uint8Array(32),
     acceptedMs: 1000,
     fs: [],
+    stdin: { bytes: new Uint8Array(), at: 0 },
     filesOpenMax: 0,
     time,
     write: () => undefined,

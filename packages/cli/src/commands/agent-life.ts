@@ -9,7 +9,7 @@ import { canAsk, throwAwayTyped } from '../ask-approval.ts';
 import { type Arguments, type Command, flag, text, type Tools } from '../command.ts';
 
 /** An install looks at every byte and prepares the component. */
-const installMsMax = 180_000;
+export const installMsMax = 180_000;
 
 export const commands: readonly Command[] = [
   {

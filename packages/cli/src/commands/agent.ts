@@ -3,10 +3,12 @@
  *
  * Their keys, archives and installs are in agent-life.ts.
  */
-import { resolve } from 'node:path';
-import { isName, type JsonObject, systemClock, showJson, showLine } from '@runloop/core';
+import { existsSync, realpathSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type Failure, isName, type JsonObject, type Result, systemClock, showJson, showLine } from '@runloop/core';
 import { type Arguments, type Command, flag, text, texts, type Tools } from '../command.ts';
 import { duration } from '../screen.ts';
+import { installMsMax } from './agent-life.ts';
 
 export const commands: readonly Command[] = [
   {
@@ -23,10 +25,13 @@ export const commands: readonly Command[] = [
   },
   {
     usage: 'agent build [names..]',
-    about: 'build agents from their source folders and sign them with the key of this host',
-    options: { all: { type: 'boolean', about: 'every agent of the checkout' } },
+    about: 'build agents from their source folders, sign them with the key of this host and install them',
+    options: {
+      all: { type: 'boolean', about: 'every agent of the checkout' },
+      install: { type: 'boolean', about: '--no-install: only build', default: true },
+    },
     examples: [
-      ['rlp agent build ./my_agent', 'a folder with manifest.toml and src/agent.ts'],
+      ['rlp agent build ./my_agent', 'a folder with manifest.toml and src/agent.ts, src/main.c or src/main.rs'],
       ['rlp agent build --all', 'in a checkout of Runloop'],
     ],
     run: build,
@@ -87,15 +92,37 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
   return 0;
 }
 
+/** Below the state directory's own agents: it is found where it lies. */
+function isKept(dir: string, { environment }: Tools): boolean {
+  return realpathSync(dir).startsWith(`${realpathSync(environment.root)}/agents/`);
+}
+
+/** Whoever builds here has read what is asked for, so that an upgrade that asks for more is told and not asked about. */
+async function register(dir: string, tools: Tools): Promise<number> {
+  const client = await tools.connect();
+  if (!client.ok) return tools.fail(client.error);
+  const ask = (more: JsonObject): Promise<Result<unknown, Failure>> =>
+    client.value.call('agent.install', { source: dir, ...more }, { timeoutMs: installMsMax });
+  let done = await ask({});
+  if (!done.ok && done.error.code === 'ApprovalRequired') {
+    const { digest, more } = done.error.details ?? {};
+    for (const line of Array.isArray(more) ? more : [])
+      tools.screen.note(`  now it asks for ${showLine(String(line))}`);
+    done = await ask({ accept: String(digest) });
+  }
+  return done.ok ? 0 : tools.fail(done.error);
+}
+
 async function build(args: Arguments, tools: Tools): Promise<number> {
   const { buildAgents, checkoutRoot } = await import('@runloop/daemon');
   const checkout = checkoutRoot(import.meta.dirname);
   const named = texts(args, 'names');
   if (named.length === 0 && !flag(args, 'all'))
     return tools.fail({ code: 'Usage', message: 'which agent?', hint: 'rlp agent build <folder or name>, or --all' });
-  const places = named.map((name) =>
-    isName(name) && checkout !== undefined ? { name } : { dir: resolve(tools.environment.cwd, name) },
-  );
+  const places = named.map((name) => {
+    const dir = resolve(tools.environment.cwd, name);
+    return isName(name) && checkout !== undefined && !existsSync(join(dir, 'manifest.toml')) ? { name } : { dir };
+  });
   let failed = 0;
   const built: JsonObject[] = [];
   for await (const { name, result, ms } of buildAgents({
@@ -109,9 +136,11 @@ async function build(args: Arguments, tools: Tools): Promise<number> {
       failed = tools.fail(result.error);
       continue;
     }
-    built.push({ name, dir: result.value.dir, digest: result.value.digest, ms: Math.round(ms) });
-    if (!tools.json)
-      tools.screen.line(`${name}  ${result.value.digest.slice(0, 12)}  ${duration(ms)}  ${result.value.dir}`);
+    const { dir, digest } = result.value;
+    built.push({ name, dir, digest, ms: Math.round(ms) });
+    if (!tools.json) tools.screen.line(`${name}  ${digest.slice(0, 12)}  ${duration(ms)}  ${dir}`);
+    const own = places.some((place) => 'dir' in place && place.dir === dir);
+    if (own && args['install'] !== false && !isKept(dir, tools)) failed = (await register(dir, tools)) || failed;
   }
   if (tools.json) tools.screen.json(built);
   return failed;

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { $init, generate } from '@bytecodealliance/jco-transpile/component';
 import { digestLarge } from '@runloop/core';
 import type { BuilderAnswer, LayoutEntry, PrepareJob } from '../builder-job.ts';
-import { suspendingImports } from '../cell/operations.ts';
+import { entryExports, suspendingImports } from '../cell/operations.ts';
 import { guardComponent, guardModule } from '../wasm/guard.ts';
 import { instrument } from '../wasm/instrument.ts';
 import { codeCache } from './code-cache.ts';
@@ -24,14 +24,19 @@ export async function prepareComponent(job: PrepareJob): Promise<BuilderAnswer> 
   const guarded = guardComponent(component);
   if (!guarded.ok) return { ok: false, code: guarded.error.code, message: guarded.error.message };
   await $init;
-  const { files } = generate(component, {
+  const { files, exports: exported } = generate(component, {
     name: 'agent',
     instantiation: { tag: 'async' },
-    asyncMode: { tag: 'jspi', val: { imports: suspendingImports('0.1.0', job.wasi), exports: ['handle'] } },
+    asyncMode: {
+      tag: 'jspi',
+      val: { imports: suspendingImports('0.1.0', job.wasi), exports: [entryExports[job.kind]] },
+    },
     noNodejsCompat: true,
     noTypescript: true,
     base64Cutoff: 0,
   });
+  const missing = missingExport(job.kind, exported);
+  if (missing !== undefined) return { ok: false, code: 'InvalidBundle', message: missing };
   const layout: LayoutEntry[] = [];
   const binaries: Uint8Array[] = [];
   let source: string | undefined;
@@ -58,6 +63,20 @@ export async function prepareComponent(job: PrepareJob): Promise<BuilderAnswer> 
   writeFileSync(join(job.outDir, 'modules.bin'), modules);
   const files256 = { code_sha256: sha256(code), cache_sha256: sha256(cache), modules_sha256: sha256(modules) };
   return { ok: true, files: { ...files256, layout } };
+}
+
+/** What the component would have to export to be of its kind. */
+function missingExport(
+  kind: PrepareJob['kind'],
+  exported: readonly (readonly [string, 'function' | 'instance'])[],
+): string | undefined {
+  if (kind === 'component')
+    return exported.some(([name, type]) => name === 'handle' && type === 'function')
+      ? undefined
+      : 'the component does not export handle: for a program that reads standard input, write kind = "command"';
+  return exported.some(([name]) => name.startsWith('wasi:cli/run@'))
+    ? undefined
+    : 'the component is no wasi:cli program: for one that exports handle, write kind = "component"';
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -2,11 +2,13 @@
  * One instance of a prepared component inside a cell: made ahead of its run, used for one run, thrown away.
  *
  * 1. Whatever the guest does, `handle` comes back as an outcome: answered, failed, trapped, out of fuel or of memory.
- * 2. Log text and host calls are bounded here, before anything is sent; what is over is counted.
+ * 2. A program of kind `command` is run once: the request on its standard input, the answer on its standard output.
+ * 3. Log text and host calls are bounded here, before anything is sent; what is over is counted.
  */
 import type { FsGrant } from '../files/fs-grants.ts';
 import { Meters } from './meters.ts';
 import { hostFunctions } from './operations.ts';
+import { ProgramOutput } from './program-output.ts';
 import { ExitRequested, type Imports, wasiImports } from './wasi.ts';
 
 export type CellOutcome =
@@ -52,6 +54,7 @@ export type Prepared = {
 };
 
 type Handle = (request: string) => Promise<string>;
+type Exports = { readonly handle?: Handle; readonly run?: { readonly run: () => Promise<void> } };
 
 export interface AgentInstance {
   run(request: string, context: RunContext): Promise<{ readonly outcome: CellOutcome; readonly usage: CellUsage }>;
@@ -59,11 +62,7 @@ export interface AgentInstance {
 
 export async function createInstance(prepared: Prepared): Promise<AgentInstance> {
   const parts: WebAssembly.Instance[] = [];
-  const state: { context: RunContext; hostcalls: number; logBytes: number } = {
-    context: idle,
-    hostcalls: 0,
-    logBytes: 0,
-  };
+  const state: State = { context: idle, program: noProgram, hostcalls: 0, logBytes: 0 };
 
   const log = (stream: string, level: string, text: string): void => {
     const { context } = state;
@@ -94,31 +93,39 @@ export async function createInstance(prepared: Prepared): Promise<AgentInstance>
       filesOpenMax: state.context.filesOpenMax,
       time: state.context.time,
       ask: async (op, args) => JSON.parse(await call(op, JSON.stringify(args))) as unknown,
-      write: (stream, bytes) => log(stream, 'info', text.decode(bytes)),
+      stdin: state.program.stdin,
+      write: (stream, bytes) => {
+        const { output } = state.program;
+        if (output === undefined) log(stream, 'info', text.decode(bytes));
+        else output.write(stream, bytes);
+      },
     })),
     'runloop:agent/log': { write: (level: string, line: string) => log('log', level, line) },
     'runloop:agent/run': { info: () => state.context.info },
-    ...Object.fromEntries(
-      Object.entries(hostFunctions).map(([name, functions]) => [
-        name,
-        Object.fromEntries(Object.entries(functions).map(([member, op]) => [member, (args: string) => call(op, args)])),
-      ]),
-    ),
+    ...hostImports(call),
   };
   const exported = (await prepared.instantiate(prepared.module, imports, (module, given) => {
     const part = new WebAssembly.Instance(module, given);
     parts.push(part);
     return part;
-  })) as { readonly handle?: Handle };
-  const { handle } = exported;
-  if (handle === undefined) throw new Error('the component does not export handle');
+  })) as Exports;
+  const { handle, run } = exported;
+  if (handle === undefined && run === undefined)
+    throw new Error('the component exports neither handle nor wasi:cli/run');
   const meters = new Meters(parts, prepared.fuel, prepared.turnFuel);
 
   return {
     async run(request, context) {
       state.context = context;
       meters.beginTurn();
-      const outcome = await invoke(handle, request, context, prepared.memoryBytesMax, meters);
+      const answering =
+        handle ??
+        ((given: string): Promise<string> => {
+          const output = new ProgramOutput((stream, line) => log(stream, 'info', line), context.outputBytesMax);
+          state.program = { stdin: { bytes: new TextEncoder().encode(given), at: 0 }, output };
+          return runProgram(() => run?.run() ?? Promise.resolve(), output);
+        });
+      const outcome = await invoke(answering, request, context, prepared.memoryBytesMax, meters);
       return {
         outcome,
         usage: {
@@ -130,6 +137,48 @@ export async function createInstance(prepared: Prepared): Promise<AgentInstance>
       };
     },
   };
+}
+
+type State = { context: RunContext; program: Program; hostcalls: number; logBytes: number };
+type Program = {
+  readonly stdin: { readonly bytes: Uint8Array; at: number };
+  readonly output: ProgramOutput | undefined;
+};
+
+const noProgram: Program = { stdin: { bytes: new Uint8Array(), at: 0 }, output: undefined };
+
+/** The answer of a program that ended well; what else it came to is thrown, with what it said last. */
+async function runProgram(main: () => Promise<void>, output: ProgramOutput): Promise<string> {
+  let problem: unknown;
+  let ended = true;
+  try {
+    await main();
+  } catch (error) {
+    ended = error instanceof ExitRequested && error.succeeded;
+    problem = error;
+  }
+  const answer = output.end();
+  const { complaint } = output;
+  const failing = (reason: string): unknown => ({ reason: reason.slice(0, 4096), retryable: false });
+  if (ended && answer !== undefined) return answer;
+  if (ended && output.tooLarge) throw new TooLarge();
+  if (ended)
+    throw failing(`it printed no JSON object on standard output${complaint === '' ? '' : `; it said: ${complaint}`}`);
+  const orderly = problem instanceof ExitRequested || (problem instanceof Error && 'payload' in problem);
+  if (orderly) throw failing(complaint === '' ? 'it ended with an exit code other than 0' : complaint);
+  if (complaint === '' || !(problem instanceof Error)) throw problem;
+  throw new Error(`${problem.message}; it said: ${complaint}`, { cause: problem });
+}
+
+class TooLarge extends Error {}
+
+function hostImports(call: (op: string, args: string) => Promise<string>): Imports {
+  return Object.fromEntries(
+    Object.entries(hostFunctions).map(([name, functions]) => [
+      name,
+      Object.fromEntries(Object.entries(functions).map(([member, op]) => [member, (args: string) => call(op, args)])),
+    ]),
+  );
 }
 
 function callFailure(code: string, message: string): Error {
@@ -164,15 +213,13 @@ async function invoke(
 ): Promise<CellOutcome> {
   try {
     const answer = await handle(request);
-    if (answer.length > context.outputBytesMax) {
-      return {
-        type: 'refused',
-        code: 'OutputTooLarge',
-        reason: `the answer has more than ${context.outputBytesMax} bytes`,
-      };
-    }
+    if (answer.length > context.outputBytesMax) throw new TooLarge();
     return { type: 'answered', answer };
   } catch (error) {
+    if (error instanceof TooLarge) {
+      const reason = `the answer has more than ${context.outputBytesMax} bytes`;
+      return { type: 'refused', code: 'OutputTooLarge', reason };
+    }
     const { state, memoryBytes } = meters;
     if (state === 'over_turn')
       return { type: 'refused', code: 'OverTurn', reason: 'it computes for too long to share a cell' };

@@ -49,6 +49,12 @@ const wasiClocks: readonly string[] = [
 /** What a component asks for of WASI's own interfaces. */
 export type WasiGrants = { readonly fs: boolean; readonly time: boolean };
 
+/** What runs a component of each kind; without a version. */
+export const entryExports: { readonly [kind in 'component' | 'command']: string } = {
+  component: 'handle',
+  command: 'wasi:cli/run#run',
+};
+
 /** As the transpiler wants them: `interface@version#function`. */
 export function suspendingImports(version: string, { fs, time }: WasiGrants): string[] {
   const own = Object.entries(hostFunctions).flatMap(([name, functions]) =>

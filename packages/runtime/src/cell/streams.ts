@@ -1,5 +1,5 @@
 /**
- * The resources of wasi:io for one instance: polling over virtual time, empty input, output that goes to the run's log.
+ * The resources of wasi:io for one instance: polling over virtual time, input that is there already, output that goes to the run's log.
  *
  * 1. Nobody waits in virtual time: blocking on a pollable moves the instance's monotonic time to the moment that it is due.
  *    With a real clock the host is asked to wait.
@@ -80,6 +80,31 @@ export class InputStream {
   }
   subscribe(): Pollable {
     return new Pollable(this.#time);
+  }
+}
+
+/** Bytes that are there already. `from` says which and how far they were read, for all streams over them. */
+export class BytesInput extends InputStream {
+  readonly #from: () => { readonly bytes: Uint8Array; at: number };
+  constructor(time: VirtualTime, from: () => { readonly bytes: Uint8Array; at: number }) {
+    super(time);
+    this.#from = from;
+  }
+  override read(length: bigint = writeBytesMax): Uint8Array {
+    const from = this.#from();
+    if (from.at >= from.bytes.length) throw closed();
+    const begin = from.at;
+    from.at = Math.min(from.bytes.length, begin + Number(length < writeBytesMax ? length : writeBytesMax));
+    return from.bytes.slice(begin, from.at);
+  }
+  override blockingRead(length?: bigint): Uint8Array {
+    return this.read(length);
+  }
+  override skip(length?: bigint): bigint {
+    return BigInt(this.read(length).length);
+  }
+  override blockingSkip(length?: bigint): bigint {
+    return this.skip(length);
   }
 }
 

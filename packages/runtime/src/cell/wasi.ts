@@ -1,7 +1,7 @@
 /**
  * The WASI 0.2 host of a cell: nothing from outside, everything from the run.
  *
- * 1. No environment, no arguments, no working directory, no terminal; standard input is empty.
+ * 1. No environment, no arguments, no working directory, no terminal; standard input is a program's request, or empty.
  * 2. Wall time stands at the run's accepted time, monotonic time advances by sleeps only, randomness comes from the seed.
  *    With the grant `time` each reading of a clock and each sleep is a host call, so that a tape can give it again.
  * 3. `exit` ends the instance alone; standard output and error go to the run's log, cut at its limit.
@@ -11,6 +11,7 @@
 import { seededRandom } from '@runloop/core';
 import { Descriptor, DirectoryEntryStream, FileSystem, type FilesContext } from './files.ts';
 import {
+  BytesInput,
   InputStream,
   IoError,
   OutputStream,
@@ -34,6 +35,8 @@ export type WasiContext = FilesContext & {
   readonly time: boolean;
   readonly seed: Uint8Array;
   readonly acceptedMs: number;
+  /** Standard input, and how far it was read. */
+  readonly stdin: { readonly bytes: Uint8Array; at: number };
   readonly write: (stream: StreamName, bytes: Uint8Array) => void;
 };
 
@@ -64,7 +67,7 @@ function commandLine(context: () => WasiContext, time: VirtualTime): Imports {
         throw new ExitRequested(status.tag === 'ok');
       },
     },
-    'wasi:cli/stdin': { getStdin: () => new InputStream(time) },
+    'wasi:cli/stdin': { getStdin: () => new BytesInput(time, () => context().stdin) },
     'wasi:cli/stdout': { getStdout: () => output('stdout') },
     'wasi:cli/stderr': { getStderr: () => output('stderr') },
     'wasi:cli/terminal-input': { TerminalInput: opaque() },
