@@ -24,7 +24,7 @@ export async function prepareComponent(job: PrepareJob): Promise<BuilderAnswer> 
   const guarded = guardComponent(component);
   if (!guarded.ok) return { ok: false, code: guarded.error.code, message: guarded.error.message };
   await $init;
-  const { files } = generate(component, {
+  const { files, exports } = generate(component, {
     name: 'agent',
     instantiation: { tag: 'async' },
     asyncMode: { tag: 'jspi', val: { imports: suspendingImports('0.1.0', job.wasi), exports: ['handle'] } },
@@ -32,6 +32,8 @@ export async function prepareComponent(job: PrepareJob): Promise<BuilderAnswer> 
     noTypescript: true,
     base64Cutoff: 0,
   });
+  if (!exports.some(([name, kind]) => name === 'handle' && kind === 'function'))
+    return { ok: false, code: 'InvalidBundle', message: 'the component does not export the function handle' };
   const layout: LayoutEntry[] = [];
   const binaries: Uint8Array[] = [];
   let source: string | undefined;
