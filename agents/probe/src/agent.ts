@@ -28,7 +28,7 @@ function ambient(): JsonObject {
   const seen = names.split(' ').filter((name) => Reflect.get(globalThis, name) !== undefined);
   const evaluate = (source: string): JsonValue => {
     try {
-      const value: unknown = Function(`return ${source}`)();
+      const value = (Reflect.get(globalThis, 'eval') as (source: string) => unknown)(source);
       return value === undefined ? null : String(value).slice(0, 200);
     } catch (error) {
       return error instanceof Error ? error.name : 'thrown';

@@ -192,7 +192,7 @@ function take(message: Message): void {
 function fail(error: unknown): void {
   const why = (error instanceof Error ? error.message : String(error)).slice(0, 500);
   // Only a component's start function runs outside of a request.
-  const trapped = error instanceof WebAssembly.RuntimeError;
+  const trapped = error instanceof Error && error.name === 'RuntimeError';
   send(say.response, {
     v: 1,
     outcome: trapped
