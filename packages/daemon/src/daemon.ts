@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import { type Bus, type BusLimits, createBus, defaultBusLimits, type OwnMessage } from '@runloop/bus';
 import {
+  type JsonObject,
   type Clock,
   type Config,
   err,
@@ -38,6 +39,8 @@ import {
 import { Installer } from './agents/install.ts';
 import { AgentRegistry } from './agents/registry.ts';
 import { systemTrustPolicy, Trust } from './agents/trust.ts';
+import { Quarantine } from './agents/quarantine.ts';
+import { verifyAgent } from './agents/verify.ts';
 import { agreementOperations } from './control/agreement-operations.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
@@ -195,6 +198,10 @@ type Engine = {
   readonly feed: EventFeed;
   readonly pins: Pins;
   readonly bootId: string;
+  readonly performer: HostPerformer;
+  /** What `~` means in a grant. */
+  readonly homeDir: string;
+  readonly quarantine: Quarantine;
 };
 
 /** Runs with all that they need: cells, agents, the kernel and who performs what it lets through. */
@@ -209,6 +216,7 @@ function wireRuns(
   const { config } = options;
   const { home, log, agentLog, kb, models } = base;
   const { trust, cells, agents, installer } = wireAgents(deps, options, base, opening);
+  const quarantine = wireQuarantine(deps, base);
   const slots = new Slots(config.runtime.max_parallel, config.daemon.nodes_waiting_max);
   const values = new Values(kb);
   const feed = new EventFeed(clock, kb);
@@ -239,6 +247,7 @@ function wireRuns(
     lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
   };
   const pins = new Pins(home.trust);
+  const homeDir = deps.env['HOME'] ?? '/nonexistent';
   const operator = {
     confirms: config.security.confirm_external_actions,
     trusts: (digest: string): boolean => pins.has('openings', digest),
@@ -258,7 +267,8 @@ function wireRuns(
       kernel,
       performer,
       operator,
-      homeDir: deps.env['HOME'] ?? '/nonexistent',
+      homeDir,
+      quarantine,
     },
     {
       runsMax: config.daemon.runs_max,
@@ -268,7 +278,7 @@ function wireRuns(
     },
   );
   opening.use(trust.watch(() => void runs.recheck()));
-  return { runs, cells, agents, trust, installer, slots, feed, pins, bootId };
+  return { runs, cells, agents, trust, installer, slots, feed, pins, bootId, performer, homeDir, quarantine };
 }
 
 /** What agents there are, who may sign them, how they come, and the cells that they run in. */
@@ -321,6 +331,14 @@ function wireInstaller(
     },
     join(home.root, 'agents'),
   );
+}
+
+function wireQuarantine({ clock }: DaemonDeps, { home, kb, log }: Base): Quarantine {
+  const record = async (kind: string, payload: JsonObject): Promise<boolean> => {
+    const event = { ts_ms: clock.nowMs(), actor: 'daemon', kind, scope: 'agents', payload, provenance: {} };
+    return (await kb.append([event])).ok;
+  };
+  return new Quarantine({ clock, log, record }, join(home.root, 'quarantine.json'));
 }
 
 /** The component's imports, its limits, and what of it this host can enforce; the builder process does the work. */
@@ -378,6 +396,8 @@ function wireSessions(
   const { clock, random } = deps;
   const { config, root } = options;
   const { runs, cells, agents, trust, installer, slots, feed } = engine;
+  const { performer, homeDir } = engine;
+  const verifier = { clock, random, cells, performer, homeDir, stateDir: root };
   const beganMs = clock.monotonicMs();
   const control = createControl({
     ...daemonOperations({
@@ -410,7 +430,15 @@ function wireSessions(
     }),
     ...actionOperations({ kb: base.kb, runs }),
     ...kbOperations(base.kb),
-    ...agentOperations({ agents, cells, trust, installer, isWeak: () => allowsWeak(trust, config) }),
+    ...agentOperations({
+      agents,
+      cells,
+      trust,
+      installer,
+      isWeak: () => allowsWeak(trust, config),
+      quarantine: engine.quarantine,
+      verify: (agent, probe, signal) => verifyAgent(verifier, agent, probe, signal),
+    }),
     ...modelOperations({ models: base.models, kb: base.kb }),
     ...agreementOperations({ clock, kb: base.kb, pins: engine.pins }),
   });

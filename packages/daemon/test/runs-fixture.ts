@@ -23,6 +23,7 @@ import {
 } from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
 import { envSecrets } from '../src/host/env-secrets.ts';
+import { Quarantine } from '../src/agents/quarantine.ts';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
 import type { AgentSource, HostPerformer, OperatorWill, RunLedger } from '../src/runs/ports.ts';
@@ -189,6 +190,10 @@ export class Place implements AsyncDisposable {
         kernel,
         performer,
         homeDir: '/nonexistent',
+        quarantine: new Quarantine(
+          { clock: systemClock, log: memoryLog(), record: () => Promise.resolve(true) },
+          join(this.#path, 'quarantine.json'),
+        ),
         operator: { confirms: true, trusts: () => false, declassifies: () => false, ...options.operator },
       },
       { runsMax: options.runsMax ?? 100, maxParallel: 4, bootId: 'boot' },
