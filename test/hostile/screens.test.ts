@@ -29,7 +29,15 @@ beforeAll(async () => {
   const node = { id: 'n', use: 'agent:hostile', with: { tries } };
   writeFileSync(file, JSON.stringify({ version: 0, name: 'evil', goals: [evil], nodes: [node] }));
   const contact = { contact: 'contact:evil', name: evil, email: 'evil@example.com', confidence: 1, trust: 'untrusted' };
-  await arena.home.rlp('kb', 'propose', '--kind', 'contact.upserted', '--payload', JSON.stringify(contact));
+  const proposed = await arena.home.rlp(
+    'kb',
+    'propose',
+    '--kind',
+    'contact.upserted',
+    '--payload',
+    JSON.stringify(contact),
+  );
+  expect(proposed.code, proposed.err).toBe(0);
   const detached = await arena.home.rlp('run', file, '--detach');
   trace = detached.out.trim();
   expect(trace, detached.err).toMatch(/^[0-9a-f]{32}$/);
