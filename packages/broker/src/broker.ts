@@ -64,7 +64,7 @@ export type ModelRow = {
 export interface Broker extends AsyncDisposable {
   complete(request: CompletionRequest, ctx: CallContext, signal: AbortSignal): Promise<Result<Completion, Failure>>;
   embed(request: EmbedRequest, ctx: CallContext, signal: AbortSignal): Promise<Result<Embedding, Failure>>;
-  /** Whether some provider that a request for this model may go to is cleared for what is private. */
+  /** Whether what is private may go where a request for this model goes: to a cleared provider, or nowhere at all. */
   clears(model: string | undefined): boolean;
   models(): { readonly prices_date: string; readonly rows: readonly ModelRow[] };
   /** What was spent and reserved: of today, and of a run. */
@@ -129,7 +129,10 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       const { paid, called } = answered.value;
       return ok({ vectors: paid.value.vectors, dimension: paid.value.vectors[0]?.length ?? 0, called });
     },
-    clears: (model) => cleared(route(config, model ?? config.defaultModel)).length > 0,
+    clears(model) {
+      const routed = route(config, model ?? config.defaultModel);
+      return routed.length === 0 || cleared(routed).length > 0;
+    },
     models: () => ({ prices_date: table.date, rows: modelRows(config, stations, priceOf) }),
     spending(run) {
       const day = budgets.state(dayKey(clock.nowMs()));

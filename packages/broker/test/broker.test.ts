@@ -335,7 +335,7 @@ describe('budgets', () => {
     expect(await served({ secrecy: 'private', agreed: true })).toBe('open');
     expect(await served({ secrecy: 'public' }, 'mixed')).toBe('open');
     expect(await served({ secrecy: 'private' }, 'mixed')).toBe('safe');
-    expect([broker.clears(undefined), broker.clears('mixed'), broker.clears('nobody')]).toEqual([false, true, false]);
+    expect([broker.clears(undefined), broker.clears('mixed'), broker.clears('nobody')]).toEqual([false, true, true]);
   });
 
   test('usage beyond the reservation is booked, freezes the level, and is logged', async () => {

@@ -77,6 +77,9 @@ export const table: readonly Entry[] = [
     ['trust remove', 'let a signer out'],
     ['trust revoke', 'stop a signer or a bundle, also what runs'],
   ]),
+  ...of('agents', () => import('./commands/trust-declassifier.ts'), [
+    ['trust declassifier', 'pin an agent whose answers are no secret'],
+  ]),
   ...of('agents', () => import('./commands/caps.ts'), [
     ['caps show', 'what an agent may do, and who took what'],
     ['caps lint', 'what is wrong or too broad in a policy.caps'],

@@ -66,10 +66,10 @@ describe('layers', () => {
       const resolved = resolveConfig([user(value)]);
       return resolved.ok ? resolved.value.warnings : ['refused'];
     };
-    expect(warnings({ security: { confirm_external_actions: false } })).toEqual([
-      'user.yaml: security.confirm_external_actions is set, but nothing reads it in this version',
+    expect(warnings({ security: { operators_group: 'staff' } })).toEqual([
+      'user.yaml: security.operators_group is set, but nothing reads it in this version',
     ]);
-    expect(warnings({ security: { confirm_external_actions: true } })).toEqual([]);
+    expect(warnings({ security: { operators_group: 'runloop', confirm_external_actions: false } })).toEqual([]);
     expect(notReadYet.filter((key) => !configKeys.some((row) => row.key === key))).toEqual([]);
   });
 

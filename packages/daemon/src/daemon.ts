@@ -130,6 +130,8 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   await engine.installer.sweep();
   const recovered = await engine.runs.recover();
   if (!recovered.ok) return recovered;
+  if (!options.config.security.confirm_external_actions)
+    log.log('warn', 'what leaves is not asked about: security.confirm_external_actions is false');
   log.log('info', 'ready', { socket: home.socket, recovered: recovered.value, boot: engine.bootId, pid: options.pid });
   const opened = opening.move();
   return ok({ home, kb, log, sessions, ...engine, [Symbol.asyncDispose]: () => opened.disposeAsync() });
@@ -227,6 +229,7 @@ function wireRuns(
       runOf: (traceId) => runs.get(traceId),
       values,
       performer,
+      audits: { deny: config.security.caps.audit_on_deny, allow: config.security.caps.audit_on_allow },
       log: (ctx, stream, level, text) => {
         const { trace_id, node, agent } = ctx;
         agentLog.line({ ts_ms: clock.nowMs(), trace_id, node, agent, stream, level, text });

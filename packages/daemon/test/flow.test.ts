@@ -254,3 +254,23 @@ test('a declassifier that is pinned takes the secret away and leaves the distrus
     ['n2', 'untrusted', 'public'],
   ]);
 });
+
+test.each<[string, { deny?: boolean; allow?: boolean }, readonly string[]]>([
+  ['refusals', {}, ['deny secrets.ref', 'deny nobody.knows']],
+  ['grants too', { allow: true }, ['allow kb.query', 'deny secrets.ref', 'deny nobody.knows']],
+  ['nothing', { deny: false }, []],
+])('security.caps.audit_*: %s', async (_what, audits, expected) => {
+  await using place = await Place.open();
+  const { submit, until } = await place.boot(
+    async (call) => {
+      await call('kb.query', { kind: 'contact' });
+      await call('secrets.ref', { id: 'runloop/x/y' });
+      await call('nobody.knows', {});
+      return 1;
+    },
+    { caps, audits },
+  );
+  await submit({ text: opening(1) });
+  const audited = of(await until('run.finished'), 'cap.audit').map(metaOf);
+  expect(audited.map(({ decision, op }) => `${String(decision)} ${String(op)}`)).toEqual(expected);
+});

@@ -147,6 +147,7 @@ export class Place implements AsyncDisposable {
       performer?: (real: HostPerformer) => HostPerformer;
       runsMax?: number;
       caps?: Caps;
+      audits?: { readonly deny?: boolean; readonly allow?: boolean };
       operator?: Partial<OperatorWill>;
       ledger?: (real: Kb) => RunLedger;
       nowMs?: () => number;
@@ -175,7 +176,15 @@ export class Place implements AsyncDisposable {
       hidden: [this.#path],
     });
     const performer = options.performer?.(real) ?? real;
-    const kernel = createKernel(kernelPorts({ runOf: (id) => runs.get(id), values, performer, log: () => undefined }));
+    const kernel = createKernel(
+      kernelPorts({
+        runOf: (id) => runs.get(id),
+        values,
+        performer,
+        audits: { deny: true, allow: false, ...options.audits },
+        log: () => undefined,
+      }),
+    );
     const runs: Runs = new Runs(
       {
         clock: options.nowMs === undefined ? systemClock : { ...systemClock, nowMs: options.nowMs },

@@ -36,19 +36,22 @@ export interface FakeProvider extends AsyncDisposable {
   /** Connections that were closed by the client before their answer. */
   readonly aborted: number;
   script(...replies: readonly FakeReply[]): void;
+  /** Answers what no script answers by what was asked. */
+  answerBy(think: (body: FakeRequest['body']) => FakeReply): void;
 }
 
 export async function startFakeProvider(text = 'hello'): Promise<FakeProvider> {
   const replies: FakeReply[] = [];
   const requests: FakeRequest[] = [];
   let aborted = 0;
+  let otherwise: (body: FakeRequest['body']) => FakeReply = () => ({ type: 'text', text });
   const server = createServer((request, response) => {
     response.on('close', () => {
       if (!response.writableFinished) aborted += 1;
     });
     void readJson(request).then((body) => {
       requests.push({ path: request.url ?? '', authorization: request.headers.authorization, body });
-      answer(response, replies.shift() ?? { type: 'text', text }, request.url ?? '', body);
+      answer(response, replies.shift() ?? otherwise(body), request.url ?? '', body);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -61,6 +64,7 @@ export async function startFakeProvider(text = 'hello'): Promise<FakeProvider> {
       return aborted;
     },
     script: (...more) => void replies.push(...more),
+    answerBy: (think) => void (otherwise = think),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

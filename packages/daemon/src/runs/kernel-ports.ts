@@ -4,7 +4,7 @@
  * A journal entry that cannot be made durable throws: the call is not answered, and the attempt ends with its cell.
  */
 import type { Failure, Result } from '@runloop/core';
-import type { KernelPorts, CallContext } from '@runloop/runtime';
+import type { CallContext, CapAudit, KernelPorts } from '@runloop/runtime';
 import type { HostPerformer, RunDraft } from './ports.ts';
 import type { Run } from './run.ts';
 import { intentDraft, resultDraft, type TapedCall } from './tape.ts';
@@ -14,10 +14,12 @@ export type KernelJoin = {
   readonly runOf: (traceId: string) => Run | undefined;
   readonly values: Values;
   readonly performer: HostPerformer;
+  /** Which decisions of the kernel are recorded. */
+  readonly audits: { readonly [decision in CapAudit['decision']]: boolean };
   readonly log: (ctx: CallContext, stream: 'log' | 'stdout' | 'stderr', level: string, text: string) => void;
 };
 
-export function kernelPorts({ runOf, values, performer, log }: KernelJoin): KernelPorts {
+export function kernelPorts({ runOf, values, performer, audits, log }: KernelJoin): KernelPorts {
   const runFor = (ctx: CallContext): Run => {
     const run = runOf(ctx.trace_id);
     if (run === undefined) throw new Error(`run ${ctx.trace_id} is not under way`);
@@ -66,8 +68,12 @@ export function kernelPorts({ runOf, values, performer, log }: KernelJoin): Kern
       return result;
     },
     audit(audit, ctx) {
-      const message = `${audit.agent} was refused ${audit.op}: ${audit.reason}`;
-      runFor(ctx).driver.note([{ kind: 'cap.audit', level: 'warn', message, meta: { ...audit, node: ctx.node } }]);
+      if (!audits[audit.decision]) return;
+      const isDenied = audit.decision === 'deny';
+      const message = `${audit.agent} was ${isDenied ? 'refused' : 'let'} ${audit.op}: ${audit.reason}`;
+      runFor(ctx).driver.note([
+        { kind: 'cap.audit', level: isDenied ? 'warn' : 'debug', message, meta: { ...audit, node: ctx.node } },
+      ]);
     },
     line: (stream, level, text, ctx) => log(ctx, stream, level, text),
   };

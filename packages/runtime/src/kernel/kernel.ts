@@ -99,7 +99,7 @@ export type CapAudit = {
   readonly op: string;
   readonly target: string;
   readonly args_hash: string;
-  readonly decision: 'deny';
+  readonly decision: 'allow' | 'deny';
   readonly reason: string;
 };
 
@@ -125,6 +125,7 @@ export type KernelPorts = {
   /** Whether a model that takes private data serves this request. */
   cleared(args: JsonValue, ctx: CallContext): boolean;
   perform(op: string, args: JsonValue, ctx: PerformContext, signal: AbortSignal): Promise<CallResult>;
+  /** Told of every refusal and every grant that is used. */
   audit(audit: CapAudit, ctx: CallContext): void;
   line(stream: 'log' | 'stdout' | 'stderr', level: string, text: string, ctx: CallContext): void;
 };
@@ -191,7 +192,7 @@ class Door implements KernelDoor {
     const index = this.#next;
     this.#next += 1;
     const row = operation(op, args);
-    if (row === undefined) return refusal('InvalidParams', `there is no operation "${op.slice(0, 64)}"`);
+    if (row === undefined) return this.#unknown(op.slice(0, 64), args);
     const canonical = canonicalJson(args);
     if (!canonical.ok) return refusal('InvalidParams', `${op}: ${canonical.error.path}: ${canonical.error.why}`);
     const hash = digestJson(args);
@@ -229,6 +230,15 @@ class Door implements KernelDoor {
       if (changed) return this.#noted(record, changedSince(op));
     }
     return this.#perform(record, row, { approved: asked, target: verdict.target }, signal);
+  }
+
+  #unknown(op: string, args: JsonValue): HostAnswer {
+    const { agent } = this.#ctx;
+    const reason = `there is no operation "${op}"`;
+    const canonical = canonicalJson(args);
+    const hash = canonical.ok ? digestJson(args) : '';
+    this.#ports.audit({ agent, cap: op, op, target: '', args_hash: hash, decision: 'deny', reason }, this.#ctx);
+    return refusal('InvalidParams', reason);
   }
 
   async #leaves(op: string, args: JsonValue): Promise<boolean> {
@@ -307,9 +317,17 @@ class Door implements KernelDoor {
     return this.#noted(record, { ok: false, code: 'CapabilityDenied', message, retryable: false });
   }
 
-  #audit({ op, args_hash }: CallRecord, { capability }: Operation, target: string, reason: string): void {
+  /** Once for each call: an attempt that runs over its tape again is not told of twice. */
+  #audit(
+    { index, op, args_hash }: CallRecord,
+    { capability }: Operation,
+    target: string,
+    reason: string,
+    decision: CapAudit['decision'] = 'deny',
+  ): void {
     const { agent } = this.#ctx;
-    this.#ports.audit({ agent, cap: capability ?? op, op, target, args_hash, decision: 'deny', reason }, this.#ctx);
+    const audit = { agent, cap: capability ?? op, op, target, args_hash, decision, reason };
+    if (!this.#tape.has(index)) this.#ports.audit(audit, this.#ctx);
   }
 
   #noted(record: CallRecord, result: CallResult): HostAnswer {
@@ -323,6 +341,7 @@ class Door implements KernelDoor {
     { approved, target }: { readonly approved: boolean; readonly target: string },
     signal: AbortSignal,
   ): Promise<HostAnswer> {
+    if (row.capability !== undefined) this.#audit(record, row, target, 'policy.caps grants it', 'allow');
     if (row.cls !== 'pure' && !this.#tape.has(record.index)) await this.#ports.journal.intent(record, this.#ctx);
     const ctx = { ...this.#ctx, call: record.call, label: this.#label, approved };
     const result = await this.#ports.perform(record.op, record.args, ctx, signal);
