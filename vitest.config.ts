@@ -9,7 +9,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source'] } },
   test: {
     include: ['packages/*/test/**/*.test.ts', 'agents/*/test/**/*.test.ts', 'test/**/*.test.ts'],
-    globalSetup: filters.length > 0 && !filters.some((filter) => filter.includes('e2e')) ? [] : ['test/e2e/setup.ts'],
+    globalSetup:
+      filters.length > 0 && !filters.some((filter) => /e2e|hostile/.test(filter)) ? [] : ['test/e2e/setup.ts'],
     // The machine of CI may be shared: what needs real processes may be tried once more there, and is reported if it was.
     retry: process.env['CI'] === 'true' ? 1 : 0,
     pool: 'forks',

@@ -119,7 +119,9 @@ export async function startDaemon(environment: Environment, config: Config): Pro
   );
   // Memory that threads have freed goes back to the system instead of into arenas of their own.
   Object.assign(env, { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' });
-  const child = spawn(nodePath, [...daemonMain(), '--home', environment.root], {
+  const command = [nodePath, ...daemonMain(), '--home', environment.root];
+  // No core dump of it, nor of anything that it starts: a cell's memory is not for the disk.
+  const child = spawn('/bin/sh', ['-c', 'ulimit -c 0; exec "$@"', 'runloopd', ...command], {
     detached: true,
     cwd: '/',
     env,

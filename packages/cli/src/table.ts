@@ -65,7 +65,11 @@ export const table: readonly Entry[] = [
     ['agent pack', 'put a bundle into one file'],
     ['agent install', 'install a bundle'],
     ['agent remove', 'remove an installed agent'],
+    ['agent release', 'let an agent run again that is held back'],
     ['agent rollback', 'go back to the version before'],
+  ]),
+  ...of('agents', () => import('./commands/agent-verify.ts'), [
+    ['agent verify', 'try what an agent may do, and what lies beyond'],
   ]),
   ...of('agents', () => import('./commands/trust.ts'), [
     ['trust list', 'who may sign agents, and what is revoked'],

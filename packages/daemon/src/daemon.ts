@@ -6,37 +6,15 @@
  */
 import { join } from 'node:path';
 import { type Bus, type BusLimits, createBus, defaultBusLimits, type OwnMessage } from '@runloop/bus';
-import {
-  type Clock,
-  type Config,
-  err,
-  type Failure,
-  failure,
-  ok,
-  type Random,
-  type Result,
-  type RunEvent,
-  toHex,
-  type TraceId,
-} from '@runloop/core';
-import { type Kb, openKb } from '@runloop/kb';
+import { type Config, type Failure, ok, type Result, type RunEvent, toHex, type TraceId } from '@runloop/core';
+import { type Kb } from '@runloop/kb';
 import { createRegistry, schema } from '@runloop/rmp';
-import {
-  type Bundle,
-  type Cells,
-  createCells,
-  createFetcher,
-  createFiles,
-  createKernel,
-  createSchemaChecks,
-  type Files,
-  type HostKey,
-  hostKey,
-  type McpServer,
-} from '@runloop/runtime';
-import { Installer } from './agents/install.ts';
-import { AgentRegistry } from './agents/registry.ts';
-import { systemTrustPolicy, Trust } from './agents/trust.ts';
+import { type Cells, createFetcher, createFiles, createKernel, createSchemaChecks, type Files } from '@runloop/runtime';
+import type { Installer } from './agents/install.ts';
+import type { AgentRegistry } from './agents/registry.ts';
+import type { Trust } from './agents/trust.ts';
+import type { Quarantine } from './agents/quarantine.ts';
+import { verifyAgent } from './agents/verify.ts';
 import { agreementOperations } from './control/agreement-operations.ts';
 import { actionOperations } from './control/action-operations.ts';
 import { agentOperations } from './control/agent-operations.ts';
@@ -46,12 +24,9 @@ import { kbOperations } from './control/kb-operations.ts';
 import { modelOperations } from './control/model-operations.ts';
 import { secretOperations } from './control/secret-operations.ts';
 import { runOperations } from './control/run-operations.ts';
-import { mcpServersOf } from './host/tool-calls.ts';
-import { createModels, type Models } from './host/models.ts';
-import { type MailTransport, mailTransport } from './host/mail-transport.ts';
 import { createPerformer } from './host/performer.ts';
-import { type Home, homeAt, makeHome, searchDirs } from './home/home.ts';
-import { LogFile } from './home/log-file.ts';
+import { type Home, makeHome, searchDirs } from './home/home.ts';
+import type { LogFile } from './home/log-file.ts';
 import { Pins } from './home/pins.ts';
 import { EventFeed } from './runs/feed.ts';
 import { kernelPorts } from './runs/kernel-ports.ts';
@@ -59,37 +34,11 @@ import type { HostPerformer } from './runs/ports.ts';
 import { Runs } from './runs/runs.ts';
 import { Slots } from './runs/slots.ts';
 import { Values } from './runs/values.ts';
-import { openSecrets } from './secrets/open.ts';
-import { Scrubber } from './secrets/scrubber.ts';
-import type { Secrets } from './secrets/store.ts';
-import { createSessionServer, defaultSessionLimits, type PeerPort, type SessionServer } from './sessions/index.ts';
-import { openTokens, type Tokens } from './tokens/index.ts';
+import { createSessionServer, defaultSessionLimits, type SessionServer } from './sessions/index.ts';
+import { allowsWeak, wireAgents, wireQuarantine } from './wire-agents.ts';
+import { type Base, type DaemonDeps, type DaemonOptions, openBase } from './wire-base.ts';
 
-export type DaemonOptions = {
-  readonly root: string;
-  readonly config: Config;
-  readonly origin: ReadonlyMap<string, string>;
-  readonly version: string;
-  /** The checkout that this code runs from, if it does. */
-  readonly checkout: string | undefined;
-  readonly mode: 'user' | 'system';
-  readonly uid: number;
-  readonly pid: number;
-  readonly spares: number;
-};
-
-export type DaemonDeps = {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly peer: PeerPort;
-  readonly env: { readonly [name: string]: string | undefined };
-  readonly rssBytes: () => number;
-  readonly loopDelayMs: () => number;
-  /** Nothing has been asked for a while: a good moment to give memory back. */
-  readonly rested?: () => void;
-  /** Somebody asked the daemon to stop. */
-  readonly stopRequested: () => void;
-};
+export type { DaemonDeps, DaemonOptions } from './wire-base.ts';
 
 export interface Daemon extends AsyncDisposable {
   readonly home: Home;
@@ -137,66 +86,6 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   return ok({ home, kb, log, sessions, ...engine, [Symbol.asyncDispose]: () => opened.disposeAsync() });
 }
 
-type Base = {
-  readonly home: Home;
-  readonly log: LogFile;
-  readonly agentLog: LogFile;
-  readonly kb: Kb;
-  readonly hostKey: HostKey;
-  readonly tokens: Tokens;
-  readonly models: Models;
-  readonly secrets: Secrets;
-  readonly scrubber: Scrubber;
-  readonly mail: MailTransport | undefined;
-  readonly mcpServers: ReadonlyMap<string, McpServer>;
-};
-
-/** What everything else stands on: logs, the ledger with its lock, keys, tokens, the broker. */
-async function openBase(
-  deps: DaemonDeps,
-  options: DaemonOptions,
-  opening: AsyncDisposableStack,
-): Promise<Result<Base, Failure>> {
-  const { clock, random } = deps;
-  const { config, root } = options;
-  const home = homeAt(root, config);
-  const scrubber = new Scrubber();
-  const log = opening.use(new LogFile(home.logFile, clock, config.logging.level, scrubber));
-  const agentLog = opening.use(new LogFile(join(root, 'logs', 'agents.log'), clock, 'trace', scrubber));
-  const { events_db: events, view_db: views } = config.kb;
-  const kb = await openKb(
-    { clock, random, log },
-    { rootDir: home.kb, eventsDb: join(home.kb, events), viewDb: join(home.kb, views), onRest: deps.rested },
-  );
-  if (!kb.ok) return kb;
-  opening.use(kb.value);
-  const key = await hostKey(home.keys);
-  if (!key.ok) return key;
-  const tokens = openTokens({ stateDir: root, clock, random });
-  if (!tokens.ok) return tokens;
-  const mcpServers = mcpServersOf(config.tools.mcp.servers);
-  if (!mcpServers.ok) return mcpServers;
-  const secrets = openSecrets({ clock, random, log, scrubber, env: deps.env }, config, root);
-  const mail = mailTransport({ secrets }, config.mail);
-  if (!mail.ok) return mail;
-  const models = createModels({ clock, random, log, secrets }, config);
-  if (!models.ok) return models;
-  opening.defer(() => models.value.close());
-  return ok({
-    home,
-    log,
-    agentLog,
-    kb: kb.value,
-    hostKey: key.value,
-    tokens: tokens.value,
-    models: models.value,
-    secrets,
-    scrubber,
-    mail: mail.value,
-    mcpServers: mcpServers.value,
-  });
-}
-
 type Engine = {
   readonly runs: Runs;
   readonly cells: Cells;
@@ -207,6 +96,10 @@ type Engine = {
   readonly feed: EventFeed;
   readonly pins: Pins;
   readonly bootId: string;
+  readonly performer: HostPerformer;
+  /** What `~` means in a grant. */
+  readonly homeDir: string;
+  readonly quarantine: Quarantine;
 };
 
 /** Runs with all that they need: cells, agents, the kernel and who performs what it lets through. */
@@ -221,6 +114,7 @@ function wireRuns(
   const { config } = options;
   const { home, log, agentLog, kb, models, scrubber } = base;
   const { trust, cells, agents, installer } = wireAgents(deps, options, base, opening);
+  const quarantine = wireQuarantine(deps, base);
   const slots = new Slots(config.runtime.max_parallel, config.daemon.nodes_waiting_max);
   const values = new Values(kb, scrubber);
   const feed = new EventFeed(clock, kb);
@@ -252,6 +146,7 @@ function wireRuns(
     lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
   };
   const pins = new Pins(home.trust);
+  const homeDir = deps.env['HOME'] ?? '/nonexistent';
   const operator = {
     confirms: config.security.confirm_external_actions,
     trusts: (digest: string): boolean => pins.has('openings', digest),
@@ -272,7 +167,8 @@ function wireRuns(
       kernel,
       performer,
       operator,
-      homeDir: deps.env['HOME'] ?? '/nonexistent',
+      homeDir,
+      quarantine,
     },
     {
       runsMax: config.daemon.runs_max,
@@ -282,73 +178,7 @@ function wireRuns(
     },
   );
   opening.use(trust.watch(() => void runs.recheck()));
-  return { runs, cells, agents, trust, installer, slots, feed, pins, bootId };
-}
-
-/** What agents there are, who may sign them, how they come, and the cells that they run in. */
-function wireAgents(
-  deps: DaemonDeps,
-  options: DaemonOptions,
-  base: Base,
-  opening: AsyncDisposableStack,
-): Pick<Engine, 'trust' | 'cells' | 'agents' | 'installer'> {
-  const { clock, random } = deps;
-  const { config } = options;
-  const { home, log, hostKey: key } = base;
-  const trust = new Trust(
-    { clock, log, hostKey: key },
-    { root: options.root, ...(options.mode === 'system' ? { system: systemTrustPolicy } : {}) },
-  );
-  const cells = opening.use(
-    createCells(
-      { clock, random, log, hostKey: key },
-      { cacheDir: join(home.cache, 'cells'), spares: options.spares, allowWeak: () => allowsWeak(trust, config) },
-    ),
-  );
-  const agents = new AgentRegistry({ clock, random, log, hostKey: key, trust }, registryOptions(options, home));
-  const installer = wireInstaller(deps, base, agents, cells, trust);
-  return { trust, cells, agents, installer };
-}
-
-function wireInstaller(
-  { clock, random }: DaemonDeps,
-  { home, kb }: Base,
-  agents: AgentRegistry,
-  cells: Cells,
-  trust: Trust,
-): Installer {
-  return new Installer(
-    {
-      clock,
-      random,
-      trust,
-      check: (bundle) => enforceable(cells, bundle),
-      holder: async (name) => {
-        const found = await agents.resolve(name);
-        return found.ok ? found.value : undefined;
-      },
-      record: async (kind, payload) => {
-        const event = { ts_ms: clock.nowMs(), actor: 'operator', kind, scope: 'agents', payload, provenance: {} };
-        const appended = await kb.append([event]);
-        return appended.ok ? ok(undefined) : appended;
-      },
-    },
-    join(home.root, 'agents'),
-  );
-}
-
-/** The component's imports, its limits, and what of it this host can enforce; the builder process does the work. */
-async function enforceable(cells: Cells, bundle: Bundle): Promise<Result<void, Failure>> {
-  const unconfined = bundle.caps.exec.length > 0 ? await cells.confinement() : undefined;
-  if (unconfined === undefined) return cells.warm(bundle);
-  const message = `agent ${bundle.name} asks to run commands (exec), which this host cannot confine`;
-  return err(failure('InvalidBundle', message, { hint: 'install bubblewrap and allow user namespaces' }));
-}
-
-/** The trust policy's word counts before the configuration's. */
-function allowsWeak(trust: Trust, config: Config): boolean {
-  const policy = trust.policy();
-  return policy.ok && (policy.value.allowWeak ?? config.security.sandbox.allow_weak);
+  return { runs, cells, agents, trust, installer, slots, feed, pins, bootId, performer, homeDir, quarantine };
 }
 
 /** Who performs what the kernel lets through. */
@@ -394,6 +224,8 @@ function wireSessions(
   const { clock, random } = deps;
   const { config, root } = options;
   const { runs, cells, agents, trust, installer, slots, feed } = engine;
+  const { performer, homeDir } = engine;
+  const verifier = { clock, random, cells, performer, homeDir, stateDir: root };
   const beganMs = clock.monotonicMs();
   const control = createControl({
     ...daemonOperations({
@@ -426,7 +258,15 @@ function wireSessions(
     }),
     ...actionOperations({ kb: base.kb, runs }),
     ...kbOperations(base.kb),
-    ...agentOperations({ agents, cells, trust, installer, isWeak: () => allowsWeak(trust, config) }),
+    ...agentOperations({
+      agents,
+      cells,
+      trust,
+      installer,
+      isWeak: () => allowsWeak(trust, config),
+      quarantine: engine.quarantine,
+      verify: (agent, probe, signal) => verifyAgent(verifier, agent, probe, signal),
+    }),
     ...secretOperations({ clock, kb: base.kb, secrets: base.secrets, keyFile: join(root, 'keys', 'vault.key') }),
     ...modelOperations({ models: base.models, kb: base.kb }),
     ...agreementOperations({ clock, kb: base.kb, pins: engine.pins }),
@@ -456,21 +296,5 @@ function busLimits({ bus }: Config): BusLimits {
     sendTimeoutMs: bus.send_timeout_ms,
     slowConsumerMs: bus.slow_consumer_ms,
     dedupeKeysMax: bus.dedupe_keys_max,
-  };
-}
-
-function registryOptions(
-  { config, root, checkout }: DaemonOptions,
-  home: Home,
-): ConstructorParameters<typeof AgentRegistry>[1] {
-  const builtIn =
-    checkout === undefined
-      ? undefined
-      : { dir: join(checkout, 'agents'), sdkDir: join(checkout, 'packages', 'agent-sdk') };
-  return {
-    searchDirs: searchDirs(config.agents.search_dirs, root, checkout),
-    ...(builtIn === undefined ? {} : { builtIn }),
-    cacheDir: home.cache,
-    storeDir: home.store,
   };
 }

@@ -41,3 +41,4 @@ export {
   revoke,
 } from './agents/edit-trust.ts';
 export { type ReplayReport, replayRun } from './replay/replay.ts';
+export { type SandboxLayers, probeSandbox } from '@runloop/runtime';

@@ -32,6 +32,7 @@ import {
   noCaps,
 } from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
+import { Quarantine } from '../src/agents/quarantine.ts';
 import { mailTransport } from '../src/host/mail-transport.ts';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
@@ -229,6 +230,10 @@ export class Place implements AsyncDisposable {
         kernel,
         performer,
         homeDir: '/nonexistent',
+        quarantine: new Quarantine(
+          { clock: systemClock, log: memoryLog(), record: () => Promise.resolve(true) },
+          join(this.#path, 'quarantine.json'),
+        ),
         operator: { confirms: true, trusts: () => false, declassifies: () => false, ...options.operator },
       },
       { runsMax: options.runsMax ?? 100, maxParallel: 4, bootId: 'boot' },

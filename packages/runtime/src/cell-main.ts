@@ -190,10 +190,14 @@ function take(message: Message): void {
 }
 
 function fail(error: unknown): void {
-  const reason = error instanceof Error ? error.message : String(error);
+  const why = (error instanceof Error ? error.message : String(error)).slice(0, 500);
+  // Only a component's start function runs outside of a request.
+  const trapped = error instanceof Error && error.name === 'RuntimeError';
   send(say.response, {
     v: 1,
-    outcome: { type: 'refused', code: 'CellLost', reason: `the cell could not go on: ${reason.slice(0, 500)}` },
+    outcome: trapped
+      ? { type: 'refused', code: 'AgentTrapped', reason: `the agent trapped while it was started: ${why}` }
+      : { type: 'refused', code: 'CellLost', reason: `the cell could not go on: ${why}` },
     usage: { fuel: 0, memory_bytes: 0, hostcalls: 0, log_bytes: 0 },
   });
   process.exit(1);

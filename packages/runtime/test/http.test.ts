@@ -41,6 +41,8 @@ describe('what a net grant covers', () => {
     ['https://api.example.com:8080/', false],
     ['https://api.example.com./', false],
     ['https://a.example.org./', false],
+    ['http://a.example.org/', false],
+    ['http://a.example.org:443/', false],
     ['https://example.org/', false],
     ['https://.example.org/', false],
     ['https://a.example.org:8443/', false],

@@ -56,6 +56,12 @@ export const commands: readonly Command[] = [
     run: (args, tools) => change(tools, 'agent.remove', { name: text(args, 'name') ?? '' }, () => 'removed'),
   },
   {
+    usage: 'agent release <name>',
+    about: 'let an agent run again that was held back, for its sandbox failed again and again',
+    examples: [['rlp agent release my_agent', 'it is held back for 60 s at first, an hour at most']],
+    run: (args, tools) => change(tools, 'agent.release', { name: text(args, 'name') ?? '' }, () => 'released'),
+  },
+  {
     usage: 'agent rollback <name> [version]',
     about: 'put the version before in force, or the one that is named',
     examples: [

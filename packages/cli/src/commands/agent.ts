@@ -38,12 +38,15 @@ export const commands: readonly Command[] = [
   },
 ];
 
+type Held = { readonly until_ms: number; readonly code: string };
+type Listed = { readonly name: string; readonly dir: string; readonly version?: string; readonly quarantine?: Held };
+
 async function list(_args: Arguments, tools: Tools): Promise<number> {
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
   const found = await client.value.call('agent.list', {});
   if (!found.ok) return tools.fail(found.error);
-  const { agents } = found.value as unknown as { agents: readonly { name: string; dir: string; version?: string }[] };
+  const { agents } = found.value as unknown as { agents: readonly Listed[] };
   if (tools.json) tools.screen.json(agents);
   else if (agents.length === 0) tools.screen.note('no agents; the directories are those of: rlp config show agents');
   else
@@ -51,7 +54,13 @@ async function list(_args: Arguments, tools: Tools): Promise<number> {
       ['name', 'installed', 'folder'],
       agents.map((agent) => [agent.name, agent.version ?? '-', agent.dir]),
     );
+  for (const { name, quarantine } of tools.json ? [] : agents)
+    if (quarantine !== undefined) tools.screen.note(heldBack(name, quarantine));
   return 0;
+}
+
+function heldBack(name: string, { until_ms: until, code }: Held): string {
+  return `rlp: ${name} is held back until ${new Date(until).toISOString()} (${showLine(code)}); lift it: rlp agent release ${name}`;
 }
 
 async function show(args: Arguments, tools: Tools): Promise<number> {
@@ -73,6 +82,7 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
     confined: string;
     ports: { in: JsonObject; out: JsonObject };
     caps: JsonObject;
+    quarantine: Held | null;
   };
   const { screen } = tools;
   screen.line(
@@ -84,6 +94,7 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
     for (const [port, types] of Object.entries(agent.ports[way]))
       screen.line(`  ${way.padEnd(3)} ${port}: ${(types as readonly string[]).join(' | ')}`);
   }
+  if (agent.quarantine !== null) screen.note(heldBack(agent.name, agent.quarantine));
   screen.line('may:');
   for (const [cap, value] of Object.entries(agent.caps)) {
     const nothing = value === false || (Array.isArray(value) && value.length === 0);

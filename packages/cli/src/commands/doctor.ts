@@ -2,11 +2,11 @@
  * rlp doctor, rlp version: what this machine gives, what is in force here, and what to do about what is not.
  */
 import { execFile } from 'node:child_process';
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { arch, platform, release } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { isJsonObject, socketPathBytesMax } from '@runloop/core';
+import { isJsonObject, socketPathBytesMax, systemClock } from '@runloop/core';
 import type { Command, Tools } from '../command.ts';
 import { socketsOf } from '../daemon-client.ts';
 import { nodePath } from '../environment.ts';
@@ -47,10 +47,10 @@ async function doctor(_args: unknown, tools: Tools): Promise<number> {
   const checks = [
     ...machine(),
     ...(await state(tools)),
-    await bubblewrap(),
+    ...(await bubblewrap()),
     await trust(tools),
     ...(await cells()),
-    await daemon(tools),
+    ...(await daemon(tools)),
   ];
   if (tools.json) tools.screen.json(checks);
   else {
@@ -135,6 +135,7 @@ async function cells(): Promise<Check[]> {
   );
   const { WebAssembly: wasm = {} } = globalThis as { readonly WebAssembly?: object };
   const suspends = 'Suspending' in wasm;
+  const grown = growsBeyond(wasm as { readonly Memory: MemoryClass });
   return [
     refused
       ? { name: 'permission model', state: 'ok', says: 'a probe without a grant could not read a file' }
@@ -144,6 +145,9 @@ async function cells(): Promise<Check[]> {
           says: 'a probe without a grant was not stopped',
           hint: 'use the Node that the project brings: bin/rlp',
         },
+    grown
+      ? { name: 'memory limits', state: 'error', says: 'a memory grew beyond its maximum' }
+      : { name: 'memory limits', state: 'ok', says: 'a memory could not grow beyond its maximum' },
     suspends
       ? { name: 'guests', state: 'ok', says: 'WebAssembly can be suspended at host calls (JSPI)' }
       : {
@@ -155,18 +159,94 @@ async function cells(): Promise<Check[]> {
   ];
 }
 
-async function bubblewrap(): Promise<Check> {
+type MemoryClass = new (limits: { initial: number; maximum: number }) => { grow(pages: number): number };
+
+function growsBeyond({ Memory }: { readonly Memory: MemoryClass }): boolean {
   try {
-    await execute('/usr/bin/bwrap', ['--unshare-all', '--ro-bind', '/', '/', 'true'], { timeout: 5000, env: {} });
-    return { name: 'bubblewrap', state: 'ok', says: 'namespaces work: commands of agents can be executed' };
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    return {
-      name: 'bubblewrap',
-      state: 'warning',
-      says: missing ? 'not installed: exec is refused' : 'cannot make namespaces here: exec is refused',
-      hint: missing ? 'apt install bubblewrap' : 'see docs/operations.md',
-    };
+    new Memory({ initial: 1, maximum: 1 }).grow(1);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A process in the sandbox of strangers' cells goes against each of its layers. */
+async function bubblewrap(): Promise<Check[]> {
+  const { probeSandbox } = await import('@runloop/daemon');
+  const { refusal, files, network, sockets, processes } = await probeSandbox({ clock: systemClock }, '/usr/bin/bwrap');
+  const layer = (name: string, inForce: boolean, says: string, otherwise: string): Check => {
+    if (refusal !== undefined) return { name, state: 'warning', says: 'not in force: bubblewrap does not work' };
+    const hint = 'agents of untrusted signers could do more than they should: do not install them here';
+    return inForce ? { name, state: 'ok', says } : { name, state: 'error', says: otherwise, hint };
+  };
+  const works: Check = {
+    name: 'bubblewrap',
+    state: 'ok',
+    says: 'works: commands and agents of untrusted signers can run',
+  };
+  return [
+    refusal === undefined
+      ? works
+      : {
+          name: 'bubblewrap',
+          state: 'warning',
+          says: `commands and agents of untrusted signers are refused: ${refusal}`,
+          hint: 'apt install bubblewrap, and allow user namespaces: see docs/operations.md',
+        },
+    layer(
+      'namespaces',
+      files && network,
+      'a probe saw no file and no network of this machine',
+      'a probe saw files or the network of this machine',
+    ),
+    layer(
+      'system calls',
+      sockets && processes,
+      'a probe could make no socket and no process',
+      'a probe could make a socket or a process',
+    ),
+  ];
+}
+
+/** Room for the ledger, and what a fatal error or a flood of the daemon's may take. */
+function resources({ environment }: Tools, pid: number | undefined): Check[] {
+  const at = existsSync(environment.root) ? environment.root : dirname(environment.root);
+  const { bavail, bsize } = statfsSync(existsSync(at) ? at : '/');
+  const free = Math.round((bavail * bsize) / 2 ** 20);
+  const disk: Check =
+    free >= 1024
+      ? { name: 'disk', state: 'ok', says: `${free} MiB are free` }
+      : { name: 'disk', state: 'warning', says: `${free} MiB are free`, hint: 'without room nothing new is run' };
+  if (pid === undefined) return [disk];
+  const [cores, cgroup] = [readOf(`/proc/${pid}/limits`), readOf(`/proc/${pid}/cgroup`).split('::')[1]?.trim() ?? ''];
+  const none = /^Max core file size\s+0\s/m.test(cores);
+  const max = readOf(join('/sys/fs/cgroup', cgroup, 'memory.max')).trim();
+  const bounded = /^\d+$/.test(max);
+  return [
+    disk,
+    none
+      ? { name: 'core dumps', state: 'ok', says: 'off for the daemon and all that it starts' }
+      : {
+          name: 'core dumps',
+          state: 'warning',
+          says: 'not off for the daemon',
+          hint: 'start it by rlp, bin/runloopd or its unit',
+        },
+    {
+      name: 'cgroup',
+      state: 'ok',
+      says: bounded
+        ? `the daemon and its children have ${Math.round(Number(max) / 2 ** 20)} MiB`
+        : 'no memory limit for all together; each agent has its own (systemd/ has units that set one)',
+    },
+  ];
+}
+
+function readOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
   }
 }
 
@@ -183,30 +263,35 @@ async function trust(tools: Tools): Promise<Check> {
   return { name: 'trust', state: 'warning', says };
 }
 
-async function daemon(tools: Tools): Promise<Check> {
+async function daemon(tools: Tools): Promise<Check[]> {
   const client = await tools.connect({ start: false });
   if (!client.ok)
-    return {
-      name: 'daemon',
-      state: client.error.code === 'DaemonUnavailable' ? 'warning' : 'error',
-      says: client.error.message,
-      hint: client.error.hint ?? 'rlp daemon start',
-    };
+    return [
+      {
+        name: 'daemon',
+        state: client.error.code === 'DaemonUnavailable' ? 'warning' : 'error',
+        says: client.error.message,
+        hint: client.error.hint ?? 'rlp daemon start',
+      },
+      ...resources(tools, undefined),
+    ];
   const found = await client.value.call('daemon.status', {});
-  if (!found.ok) return { name: 'daemon', state: 'error', says: found.error.message };
+  if (!found.ok) return [{ name: 'daemon', state: 'error', says: found.error.message }];
   const {
     pid,
     version: its,
     storage,
   } = found.value as unknown as { pid: number; version: string; storage: readonly { message: string }[] };
   const [trouble] = storage;
-  if (trouble !== undefined) return { name: 'daemon', state: 'error', says: trouble.message };
-  return {
+  if (trouble !== undefined)
+    return [{ name: 'daemon', state: 'error', says: trouble.message }, ...resources(tools, pid)];
+  const running: Check = {
     name: 'daemon',
     state: its === version ? 'ok' : 'warning',
     says: `pid ${pid}, version ${its}`,
     ...(its === version ? {} : { hint: 'rlp and runloopd differ: rlp daemon stop, then start it anew' }),
   };
+  return [running, ...resources(tools, pid)];
 }
 
 function writable(path: string): boolean {

@@ -1,10 +1,12 @@
 /**
  * agent.* and caps.show: what agents there are, what each may do and why, and how they come and go.
  */
-import { type Failure, ok, type Result } from '@runloop/core';
-import { applyLayer, type Caps, type Cells } from '@runloop/runtime';
+import { err, type Failure, failure, ok, type Result } from '@runloop/core';
+import { applyLayer, type Bundle, type Caps, type Cells } from '@runloop/runtime';
 import type { Installer } from '../agents/install.ts';
+import type { Quarantine } from '../agents/quarantine.ts';
 import type { AgentRegistry } from '../agents/registry.ts';
+import type { verifyAgent } from '../agents/verify.ts';
 import type { TrustSource } from '../agents/trust.ts';
 import type { Operations } from './operation.ts';
 
@@ -15,11 +17,14 @@ export type AgentOperationDeps = {
   readonly installer: Installer;
   /** Whether untrusted agents may run without namespaces where there are none. */
   readonly isWeak: () => boolean;
+  readonly quarantine: Quarantine;
+  readonly verify: (agent: Bundle, probe: Bundle, signal: AbortSignal) => ReturnType<typeof verifyAgent>;
 };
 
-export function agentOperations({ agents, cells, trust, installer, isWeak }: AgentOperationDeps): Operations {
+export function agentOperations(deps: AgentOperationDeps): Operations {
+  const { agents, cells, trust, installer, isWeak } = deps;
   return {
-    'agent.list': (args) => args.check(async () => ok({ agents: await agents.list(), cells: cells.stats() })),
+    'agent.list': (args) => args.check(async () => ok({ agents: await listed(deps), cells: cells.stats() })),
     'agent.show': (args) => {
       const name = args.text('name');
       return args.check(async () => {
@@ -39,6 +44,7 @@ export function agentOperations({ agents, cells, trust, installer, isWeak }: Age
           signer,
           signer_key: bundle.value.signerKey,
           trusted,
+          quarantine: deps.quarantine.held(name) ?? null,
           confined: trusted ? 'permission model' : await confinedBy(cells, isWeak),
         });
       });
@@ -46,6 +52,27 @@ export function agentOperations({ agents, cells, trust, installer, isWeak }: Age
     'caps.show': (args) => {
       const name = args.text('name');
       return args.check(() => showCaps(name, agents, trust));
+    },
+    'agent.release': (args) => {
+      const name = args.text('name');
+      return args.check(async () =>
+        (await deps.quarantine.release(name))
+          ? ok({ name })
+          : err(failure('NotFound', `agent ${name} is not held back`, { hint: 'see: rlp agent list' })),
+      );
+    },
+    'agent.verify': (args, caller) => {
+      const name = args.text('name');
+      return args.check(async () => {
+        const [agent, probe] = [await agents.resolve(name), await agents.resolve('probe')];
+        if (!agent.ok) return agent;
+        if (!probe.ok) return probe;
+        const rows = await deps.verify(agent.value, probe.value, caller.signal);
+        if (!rows.ok) return rows;
+        const { digest, trusted } = agent.value;
+        const confined = trusted ? 'permission model' : await confinedBy(cells, isWeak);
+        return ok({ name, digest, confined, rows: rows.value });
+      });
     },
     'agent.install': (args) => {
       const source = args.text('source');
@@ -62,6 +89,13 @@ export function agentOperations({ agents, cells, trust, installer, isWeak }: Age
       return args.check(() => installer.rollback(name, version));
     },
   };
+}
+
+async function listed({ agents, quarantine }: AgentOperationDeps): Promise<unknown> {
+  return (await agents.list()).map((agent) => {
+    const held = quarantine.held(agent.name);
+    return held === undefined ? agent : { ...agent, quarantine: held };
+  });
 }
 
 async function confinedBy(cells: Cells, isWeak: () => boolean): Promise<string> {

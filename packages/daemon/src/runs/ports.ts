@@ -4,7 +4,7 @@
 import type { Failure, JsonObject, JsonValue, Label, Result, RunEvent, RunEventKind } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { AgentInterface } from '@runloop/openings';
-import type { Bundle, Caps, Referents, Verdict } from '@runloop/runtime';
+import type { AttemptOutcome, Bundle, Caps, Referents, Verdict } from '@runloop/runtime';
 
 /** The ledger as runs see it: an append is answered only when it is durable. */
 export type RunLedger = Pick<Kb, 'append' | 'putBlob' | 'getBlob' | 'runEvents' | 'openRuns'>;
@@ -26,6 +26,13 @@ export interface OperatorWill {
   trusts(openingDigest: string): boolean;
   /** Whether what this very bundle gives is no secret any more. */
   declassifies(bundleDigest: string): boolean;
+}
+
+/** Bundles whose sandbox fails again and again are held back for a while. */
+export interface QuarantinePort {
+  /** Why the bundle may not run now. */
+  refusal(bundle: Bundle): Failure | undefined;
+  note(bundle: Bundle, outcome: AttemptOutcome): Promise<void>;
 }
 
 export type CallScope = {

@@ -35,7 +35,7 @@ import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './
 import { passedBy } from './gate.ts';
 import { RunMemory } from './memory.ts';
 import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
-import type { AgentSource, CallScope, HostPerformer, OperatorWill, RunDraft } from './ports.ts';
+import type { AgentSource, CallScope, HostPerformer, OperatorWill, RunDraft, QuarantinePort } from './ports.ts';
 import { Questions } from './questions.ts';
 import { loadCalls, tapeKey, type TapedCall, type Told } from './tape.ts';
 import type { Values } from './values.ts';
@@ -50,6 +50,7 @@ export type RunDeps = DriverDeps & {
   /** What `~` means in a grant. */
   readonly homeDir: string;
   readonly operator: OperatorWill;
+  readonly quarantine: QuarantinePort;
 };
 
 export type RunOptions = {
@@ -197,6 +198,8 @@ export class Run implements Performer {
     const refuse = (fault: Failure): Promise<void> => this.#fail(entry, fault.code, fault.message, false, nothingUsed);
     const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
     if (!bundle.ok) return this.#refuse(entry, bundle.error, nothingUsed);
+    const held = this.#deps.quarantine.refusal(bundle.value);
+    if (held !== undefined) return this.#refuse(entry, held, nothingUsed);
     const allowed = effectiveFor(bundle.value, spec, this.#deps.homeDir);
     if (!allowed.ok) return refuse(allowed.error);
     if (allowed.value.empty) {
@@ -317,6 +320,7 @@ export class Run implements Performer {
       usd_nano: 0,
     };
     if (entry.refused !== undefined) return this.#refuse(entry, entry.refused, usage);
+    await this.#deps.quarantine.note(bundle, outcome);
     if (outcome.type === 'succeeded' || outcome.type === 'failed') this.#mark(entry, bundle);
     switch (outcome.type) {
       case 'succeeded':

@@ -32,7 +32,7 @@ function bareHost({ hostname }: URL): string {
 
 export function netCovers(grants: readonly string[], { url, name }: NetTarget): boolean {
   if (grants.includes(name)) return true;
-  if (isIP(bareHost(url)) !== 0 || url.hostname.endsWith('.')) return false;
+  if (url.protocol !== 'https:' || isIP(bareHost(url)) !== 0 || url.hostname.endsWith('.')) return false;
   return grants.some(
     (grant) => grant.startsWith('*.') && name.endsWith(grant.slice(1)) && name.length > grant.length - 1,
   );

@@ -1,0 +1,101 @@
+/** Agents whose sandbox fails again and again: held back, longer each time, over a restart, until somebody lets them go. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { memoryLog, simulatedClock } from '@runloop/testkit';
+import type { AttemptFailureCode, AttemptOutcome } from '@runloop/runtime';
+import { afterAll, expect, test } from 'vitest';
+import {
+  faultsInARow,
+  Quarantine,
+  quarantineMax,
+  quarantineMsFirst,
+  quarantineMsMax,
+} from '../src/agents/quarantine.ts';
+import { bundle } from './runs-fixture.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'rl-q-'));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+const path = join(dir, 'quarantine.json');
+const clock = simulatedClock();
+const told: unknown[] = [];
+const open = (): Quarantine =>
+  new Quarantine(
+    {
+      clock,
+      log: memoryLog(),
+      record: (kind, { agent, faults }) => Promise.resolve(told.push([kind, agent, faults]) > 0),
+    },
+    path,
+  );
+
+const usage = { wall_ms: 0, fuel: 0, memory_bytes: 0, hostcalls: 0, output_bytes: 0, log_bytes_dropped: 0 };
+const failed = (code: AttemptFailureCode): AttemptOutcome => ({
+  type: 'failed',
+  code,
+  reason: '',
+  retryable: false,
+  usage,
+});
+const fault = failed('AgentTrapped');
+
+test('three in a row, then each one more for twice as long, an hour at most; A5: the ledger is told', async () => {
+  const quarantine = open();
+  const lengths: number[] = [];
+  for (let i = 1; i <= 12; i += 1) {
+    await quarantine.note(bundle, fault);
+    const until = quarantine.held(bundle.name)?.until_ms;
+    if (i < faultsInARow) expect(until).toBe(undefined);
+    else {
+      const ms = (until ?? 0) - clock.nowMs();
+      lengths.push(ms);
+      // What ends while it is held back was under way before.
+      await quarantine.note(bundle, fault);
+      expect(quarantine.held(bundle.name)?.until_ms).toBe(until);
+      await clock.advance(ms - 1);
+      expect(quarantine.refusal(bundle)).toMatchObject({
+        code: 'Busy',
+        message: expect.stringContaining('rlp agent release'),
+      });
+      await clock.advance(1);
+      expect(quarantine.refusal(bundle)).toBe(undefined);
+    }
+  }
+  expect(lengths.slice(0, 3)).toEqual([quarantineMsFirst, 2 * quarantineMsFirst, 4 * quarantineMsFirst]);
+  expect(lengths.at(-1)).toBe(quarantineMsMax);
+  expect(told[0]).toEqual(['agent.quarantined', bundle.name, faultsInARow]);
+});
+
+test.each<[string, readonly AttemptOutcome[], boolean]>([
+  ['memory, fuel and a lost cell are faults', [failed('OutOfMemory'), failed('OutOfFuel'), failed('CellLost')], true],
+  ['an agent that says it failed is none', [fault, fault, failed('AgentFailed')], false],
+  ['nor is a deadline', [fault, fault, failed('DeadlineExceeded')], false],
+  ['a success begins the count anew', [fault, fault, { type: 'succeeded', outputs: {}, usage }, fault, fault], false],
+  ['what was stopped says nothing', [fault, fault, { type: 'cancelled', usage }, fault], true],
+])('%s', async (_, outcomes, held) => {
+  rmSync(path, { force: true });
+  const quarantine = open();
+  for (const outcome of outcomes) await quarantine.note(bundle, outcome);
+  expect(quarantine.held(bundle.name) !== undefined).toBe(held);
+});
+
+test('outlives a restart; another bundle of that name may run; a release ends it', async () => {
+  rmSync(path, { force: true });
+  const before = open();
+  for (let i = 0; i < faultsInARow; i += 1) await before.note(bundle, fault);
+  const quarantine = open();
+  expect(quarantine.refusal(bundle)).toMatchObject({ code: 'Busy' });
+  expect(quarantine.refusal({ ...bundle, digest: '1'.repeat(64) as never })).toBe(undefined);
+  expect(await quarantine.release(bundle.name)).toBe(true);
+  expect(await quarantine.release(bundle.name)).toBe(false);
+  expect(open().refusal(bundle)).toBe(undefined);
+  writeFileSync(path, 'no JSON');
+  expect(open().refusal(bundle)).toBe(undefined);
+});
+
+test('A10: of more agents than quarantineMax the oldest is forgotten', async () => {
+  const quarantine = open();
+  for (let i = 0; i < faultsInARow; i += 1) await quarantine.note(bundle, fault);
+  for (let i = 0; i < quarantineMax; i += 1) await quarantine.note({ ...bundle, name: `a${i}` }, fault);
+  expect(quarantine.held(bundle.name)).toBe(undefined);
+});
