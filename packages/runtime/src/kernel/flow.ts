@@ -2,7 +2,7 @@
  * What each operation's answer brings in, and where its arguments go: the labels' half of the table of operations.
  *
  * 1. What comes from the network, files, programs and tools was written by somebody else: untrusted. What is read of
- *    people and files is private.
+ *    people and files is private, and what is told to whoever shows a secret.
  * 2. A sink is where something leaves. Private data, or a decision taken on what somebody else wrote, does not reach one
  *    before a person has said so. For a model only secrecy counts, and only where no cleared provider serves it.
  * 3. Reading on where one has read already is no leak: what came from one host alone may ask that host for more.
@@ -26,17 +26,17 @@ const sinks: { readonly [op: string]: Sink } = {
 const impersonal: readonly string[] = ['artifacts'];
 
 /** The label of whatever `op` with these arguments answers, failures included. */
-export function taintOf(op: string, args: JsonValue): Label {
+export function taintOf(op: string, args: JsonValue, caps: Pick<Caps, 'fs' | 'secrets'>): Label {
   const given = isJsonObject(args) ? args : {};
   switch (op.split('.')[0]) {
     case 'http':
-      return labelOf(`net:${hostOf(given) ?? '?'}`, { untrusted: true });
+      return labelOf(`net:${hostOf(given) ?? '?'}`, { untrusted: true, private: showsSecret(given) });
     case 'fs':
       return labelOf(`fs:${text(given['path'] ?? given['from'])}`, { untrusted: true, private: true });
     case 'exec':
-      return labelOf(`exec:${text(given['command'])}`, { untrusted: true });
+      return labelOf(`exec:${text(given['command'])}`, { untrusted: true, private: caps.fs.length > 0 });
     case 'tools':
-      return labelOf(`tool:${text(given['tool'])}`, { untrusted: true });
+      return labelOf(`tool:${text(given['tool'])}`, { untrusted: true, private: caps.secrets.length > 0 });
     case 'kb':
       return op === 'kb.propose' ? cleanLabel : knowledge(op, given);
     default:
@@ -67,14 +67,24 @@ export function capsFlow(caps: Caps): {
   const { kb_read: read } = caps;
   const personal = read === true ? ['*'] : read.filter((one) => !impersonal.includes(one) && one !== 'contacts_raw');
   const outside = { untrusted: true } as const;
+  const shows = caps.secrets.length > 0;
   return {
     brings: [
       ...(personal.length > 0 ? [{ what: `kb:${personal.join(',')}`, private: true }] : []),
-      ...(caps.net.length > 0 ? [{ what: `net:${caps.net.join(',')}`, ...outside }] : []),
-      ...(caps.exec.length > 0
-        ? [{ what: `exec:${caps.exec.map(({ command }) => command).join(',')}`, ...outside }]
+      ...(caps.fs.length > 0
+        ? [{ what: `fs:${caps.fs.map(({ path }) => path).join(',')}`, ...outside, private: true }]
         : []),
-      ...(caps.tools.length > 0 ? [{ what: `tool:${caps.tools.join(',')}`, ...outside }] : []),
+      ...(caps.net.length > 0 ? [{ what: `net:${caps.net.join(',')}`, ...outside, private: shows }] : []),
+      ...(caps.exec.length > 0
+        ? [
+            {
+              what: `exec:${caps.exec.map(({ command }) => command).join(',')}`,
+              ...outside,
+              private: caps.fs.length > 0,
+            },
+          ]
+        : []),
+      ...(caps.tools.length > 0 ? [{ what: `tool:${caps.tools.join(',')}`, ...outside, private: shows }] : []),
     ],
     sinks: [
       ...(caps.net.length > 0 ? (['net'] as const) : []),
@@ -83,6 +93,10 @@ export function capsFlow(caps: Caps): {
       ...(caps.tools.length > 0 ? (['tools'] as const) : []),
     ],
   };
+}
+
+function showsSecret({ headers }: JsonObject): boolean {
+  return isJsonObject(headers) && Object.values(headers).some((value) => text(value).includes('{{secret:'));
 }
 
 function readsOn(given: JsonObject, label: Label): boolean {
