@@ -60,7 +60,7 @@ export class Arena implements AsyncDisposable {
   }
 
   /** `caps` is the agent's policy.caps, `{shelf}` standing for the directory. */
-  static async open(caps: string, config = ''): Promise<Arena> {
+  static async open(caps: string, config = '', tools?: JsonObject): Promise<Arena> {
     const home = new Home({ env: { HOME: '/nonexistent' } });
     const shelf = join(home.path, '..', `${home.path.split('/').pop() ?? ''}-shelf`);
     mkdirSync(shelf);
@@ -69,6 +69,7 @@ export class Arena implements AsyncDisposable {
     const manifest = readFileSync(join(root, 'agents/probe/manifest.toml'), 'utf8');
     writeFileSync(join(dir, 'manifest.toml'), manifest.replaceAll('probe', 'hostile'));
     writeFileSync(join(dir, 'policy.caps'), caps.replaceAll('{shelf}', shelf));
+    if (tools !== undefined) writeFileSync(join(dir, 'tools.json'), JSON.stringify(tools));
     if (config !== '') writeFileSync(join(home.path, 'config.yaml'), config);
     for (const args of [
       ['agent', 'build', dir],
@@ -82,16 +83,28 @@ export class Arena implements AsyncDisposable {
     return new Arena(home, shelf, await session(socket, token), socket, token);
   }
 
+  /** The same with parameters. */
+  playWith(params: JsonObject, caps: JsonObject, ...tries: readonly Try[]): Promise<Played> {
+    return this.playAgent('hostile', { ...nothing, ...caps }, { tries }, false, params);
+  }
+
   /** Runs the tries in one node; whatever asks is denied. */
   play(caps: JsonObject, ...tries: readonly Try[]): Promise<Played> {
     return this.playAgent('hostile', { ...nothing, ...caps }, { tries });
   }
 
-  async playAgent(agent: string, caps: JsonObject | undefined, given: JsonObject, approve = false): Promise<Played> {
+  /** `{{params.…}}` in what is given stands for `params`, whose texts are taken as they are. */
+  async playAgent(
+    agent: string,
+    caps: JsonObject | undefined,
+    given: JsonObject,
+    approve = false,
+    params: JsonObject = {},
+  ): Promise<Played> {
     this.#runs += 1;
     const traceId = this.#runs.toString(16).padStart(32, 'a') as never;
     const node = { id: 'n', use: `agent:${agent}`, with: given, ...(caps === undefined ? {} : { caps }) };
-    const text = JSON.stringify({ version: 0, name: 'hostile', nodes: [node] });
+    const text = JSON.stringify({ version: 0, name: 'hostile', params, nodes: [node] });
     const accepted = await this.client.call('run.submit', { text, on_confirm: approve ? 'wait' : 'deny' }, { traceId });
     unwrap(accepted, 'the run is accepted');
     const events: RunEvent[] = [];

@@ -72,6 +72,14 @@ describe('submits, reads and approves nothing', () => {
         return token;
       },
     ],
+    [
+      'expired',
+      async () => {
+        const token = await issue(['--name', 'late', '--can', 'run.submit', '--expires', '1s']);
+        await new Promise((resolve) => setTimeout(resolve, 1_200));
+        return token;
+      },
+    ],
   ])('with a token that is %s', async (_, make) => {
     const token = await make();
     const refused: Result<unknown, unknown> = await session(arena.socket, token).then(

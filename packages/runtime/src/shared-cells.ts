@@ -22,7 +22,7 @@ export class SharedCells {
   readonly #idleMs: number;
   readonly #start: Start;
   readonly #cells: SharedCell[] = [];
-  readonly #starting = new Map<string, Promise<boolean>>();
+  readonly #starting = new Map<string, Promise<SharedCell | undefined>>();
   readonly #alone = new Set<string>();
   #resting: Disposable | undefined;
 
@@ -35,23 +35,16 @@ export class SharedCells {
   /** A place in a cell that holds `prepared` for attempts of `share`; undefined where the pool closes or `signal` ends it. */
   async seat(prepared: PreparedComponent, share: string, signal: AbortSignal): Promise<Seat | undefined> {
     const key = `${prepared.key} ${share}`;
-    for (;;) {
-      const open = this.#cells.filter((shared) => shared.key === key && shared.open);
-      const least = open.toSorted(
-        (a, b) => a.load.computing - b.load.computing || a.load.attempts - b.load.attempts,
-      )[0];
-      const crowded = least !== undefined && least.load.computing > 1 && open.length < sharedCellsMax;
-      if (least === undefined) {
-        const begun = await unlessAborted(this.#begin(key, prepared), signal);
-        if (begun !== true) return undefined;
-        continue;
-      }
-      if (crowded) void this.#begin(key, prepared);
-      this.#rest();
-      return least.seat(() => {
-        if (least.spent) least.cell.kill();
-      });
-    }
+    const open = this.#cells.filter((shared) => shared.key === key && shared.open);
+    const [least] = open.toSorted((a, b) => a.load.computing - b.load.computing || a.load.attempts - b.load.attempts);
+    const crowded = least !== undefined && least.load.computing > 1 && open.length < sharedCellsMax;
+    if (crowded) void this.#begin(key, prepared);
+    // One that is lost already gets its attempt all the same, which is told so.
+    const shared = least ?? (await unlessAborted(this.#begin(key, prepared), signal));
+    this.#rest();
+    return shared?.seat(() => {
+      if (shared.spent) shared.cell.kill();
+    });
   }
 
   alone({ key }: PreparedComponent): boolean {
@@ -73,7 +66,7 @@ export class SharedCells {
     this.#resting?.[Symbol.dispose]();
   }
 
-  #begin(key: string, prepared: PreparedComponent): Promise<boolean> {
+  #begin(key: string, prepared: PreparedComponent): Promise<SharedCell | undefined> {
     const known = this.#starting.get(key);
     if (known !== undefined) return known;
     const starting = this.#add(key, prepared).finally(() => this.#starting.delete(key));
@@ -81,13 +74,13 @@ export class SharedCells {
     return starting;
   }
 
-  async #add(key: string, prepared: PreparedComponent): Promise<boolean> {
+  async #add(key: string, prepared: PreparedComponent): Promise<SharedCell | undefined> {
     const cell = await this.#start(prepared);
-    if (cell === undefined) return false;
+    if (cell === undefined) return undefined;
     const shared = new SharedCell(this.#clock, cell, key);
     this.#cells.push(shared);
     void cell.closed.then(() => this.#cells.splice(this.#cells.indexOf(shared), 1));
-    return true;
+    return shared;
   }
 
   #rest(): void {
