@@ -1,7 +1,7 @@
 /** Labels: what each answer brings in, where it may not go unasked, and that nothing washes them off. */
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
-import { type JsonValue, type Label, cleanLabel, joinLabels, labelOf, readLabel } from '@runloop/core';
+import { type JsonValue, type Label, cleanLabel, joinLabels, labelOf, readBy, readLabel } from '@runloop/core';
 import { leakOf, operationNames, taintOf } from '../src/index.ts';
 
 const untrusted = labelOf('net:a.example', { untrusted: true });
@@ -20,16 +20,29 @@ test.each<[string, JsonValue, string]>([
   ['kb.query', { kind: 'artifact' }, 'trusted public'],
   ['kb.search', { text: 'x' }, 'trusted private'],
   ['kb.search', { kinds: ['artifact', 'note'] }, 'trusted private'],
+  ['kb.search', { text: 'x', kind: 'artifact' }, 'trusted private'],
+  ['kb.search', { text: 'x', kinds: [] }, 'trusted private'],
+  ['kb.query', { kind: 'contact', kinds: ['artifact'] }, 'trusted private'],
   ['kb.why', { entity: 'contact:john' }, 'trusted private'],
+  ['kb.why', { entity: 'artifact:1' }, 'trusted private'],
   ['kb.propose', { kind: 'fact.asserted' }, 'trusted public'],
   ['model.complete', {}, 'trusted public'],
 ])('what %s %j answers is %s', (op, args, expected) => expect(short(taintOf(op, args))).toBe(expected));
 
+test.each(['exec.run', 'tools.call'])('what %s answers is private where its program sees files', (op) =>
+  expect(short(taintOf(op, {}, { fs: [{ path: '/home/me', write: false }] }))).toBe('untrusted private'),
+);
+
 const get = { url: 'https://a.example/next' };
+const crowd = joinLabels(
+  ...Array.from({ length: 40 }, (_, i) => readBy(untrusted, `n${i}`)),
+  labelOf('net:evil.example', { untrusted: true }),
+);
 const other = { url: 'https://b.example/?q=' };
 test.each<[string, JsonValue, Label, string | undefined]>([
   ['http.fetch', get, cleanLabel, undefined],
   ['http.fetch', get, untrusted, undefined],
+  ['http.fetch', get, crowd, 'net'],
   ['http.fetch', { ...get, method: 'POST' }, untrusted, 'net'],
   ['http.fetch', { url: 'https://a.example:8443/' }, untrusted, 'net'],
   ['http.fetch', other, untrusted, 'net'],

@@ -7,7 +7,15 @@
  *    before a person has said so. For a model only secrecy counts, and only where no cleared provider serves it.
  * 3. Reading on where one has read already is no leak: what came from one host alone may ask that host for more.
  */
-import { type JsonObject, type JsonValue, type Label, cleanLabel, isJsonObject, labelOf } from '@runloop/core';
+import {
+  type JsonObject,
+  type JsonValue,
+  type Label,
+  cleanLabel,
+  isJsonObject,
+  labelOf,
+  labelSourcesMax,
+} from '@runloop/core';
 import type { Caps } from '../caps.ts';
 import { domainsAsked } from './grants.ts';
 
@@ -25,8 +33,9 @@ const sinks: { readonly [op: string]: Sink } = {
 /** Domains of the knowledge base that are not about people; everything else is. */
 const impersonal: readonly string[] = ['artifacts'];
 
-/** The label of whatever `op` with these arguments answers, failures included. */
-export function taintOf(op: string, args: JsonValue): Label {
+/** The label of whatever `op` with these arguments answers, failures included. A program is given the files of its agent. */
+export function taintOf(op: string, args: JsonValue, { fs }: Pick<Caps, 'fs'> = { fs: [] }): Label {
+  const program = { untrusted: true, private: fs.length > 0 };
   const given = isJsonObject(args) ? args : {};
   switch (op.split('.')[0]) {
     case 'http':
@@ -34,9 +43,9 @@ export function taintOf(op: string, args: JsonValue): Label {
     case 'fs':
       return labelOf(`fs:${text(given['path'] ?? given['from'])}`, { untrusted: true, private: true });
     case 'exec':
-      return labelOf(`exec:${text(given['command'])}`, { untrusted: true });
+      return labelOf(`exec:${text(given['command'])}`, program);
     case 'tools':
-      return labelOf(`tool:${text(given['tool'])}`, { untrusted: true });
+      return labelOf(`tool:${text(given['tool'])}`, program);
     case 'kb':
       return op === 'kb.propose' ? cleanLabel : knowledge(op, given);
     default:
@@ -44,8 +53,9 @@ export function taintOf(op: string, args: JsonValue): Label {
   }
 }
 
+/** A ladder of reasons leads wherever it leads, whatever it was asked about. */
 function knowledge(op: string, given: JsonObject): Label {
-  const domains = domainsAsked(op, given);
+  const domains = op === 'kb.why' ? [''] : domainsAsked(op, given);
   const personal = domains.filter((one) => !impersonal.includes(one));
   return labelOf(`kb:${personal.map((one) => (one === '' ? '*' : one)).join(',')}`, { private: personal.length > 0 });
 }
@@ -67,14 +77,18 @@ export function capsFlow(caps: Caps): {
   const { kb_read: read } = caps;
   const personal = read === true ? ['*'] : read.filter((one) => !impersonal.includes(one) && one !== 'contacts_raw');
   const outside = { untrusted: true } as const;
+  const program = { ...outside, ...(caps.fs.length > 0 ? { private: true as const } : {}) };
   return {
     brings: [
       ...(personal.length > 0 ? [{ what: `kb:${personal.join(',')}`, private: true }] : []),
       ...(caps.net.length > 0 ? [{ what: `net:${caps.net.join(',')}`, ...outside }] : []),
-      ...(caps.exec.length > 0
-        ? [{ what: `exec:${caps.exec.map(({ command }) => command).join(',')}`, ...outside }]
+      ...(caps.fs.length > 0
+        ? [{ what: `fs:${caps.fs.map(({ path }) => path).join(',')}`, ...outside, private: true }]
         : []),
-      ...(caps.tools.length > 0 ? [{ what: `tool:${caps.tools.join(',')}`, ...outside }] : []),
+      ...(caps.exec.length > 0
+        ? [{ what: `exec:${caps.exec.map(({ command }) => command).join(',')}`, ...program }]
+        : []),
+      ...(caps.tools.length > 0 ? [{ what: `tool:${caps.tools.join(',')}`, ...program }] : []),
     ],
     sinks: [
       ...(caps.net.length > 0 ? (['net'] as const) : []),
@@ -90,7 +104,8 @@ function readsOn(given: JsonObject, label: Label): boolean {
   if (method !== 'GET' && method !== 'HEAD') return false;
   const host = hostOf(given);
   const { sources } = label;
-  return host !== undefined && sources.length > 0 && sources.every(({ what }) => what === `net:${host}`);
+  const isWhole = sources.length > 0 && sources.length < labelSourcesMax;
+  return host !== undefined && isWhole && sources.every(({ what }) => what === `net:${host}`);
 }
 
 function hostOf(given: JsonObject): string | undefined {
