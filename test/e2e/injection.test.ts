@@ -105,7 +105,6 @@ beforeAll(async () => {
   chmodSync(join(home.path, 'config.yaml'), 0o600);
   const built = await home.rlp('agent', 'build', dir);
   if (built.code !== 0) throw new Error(built.err);
-  cpSync(dir, join(home.path, 'agents', 'obedient'), { recursive: true });
   const john = { contact: 'contact:john', name: 'John', email: 'john@acme.example', confidence: 1, trust: 'trusted' };
   const known = await home.rlp('kb', 'propose', '--kind', 'contact.upserted', '--payload', JSON.stringify(john));
   if (known.code !== 0) throw new Error(known.err);

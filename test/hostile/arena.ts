@@ -4,7 +4,7 @@
  * One agent, `hostile`, is the probe that the project ships under a broad policy.caps; each node's `caps` narrows it to
  * what the case is about. A run's own events say what was asked, refused and granted.
  */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type JsonObject, type JsonValue, type RunEvent, systemClock, systemRandom, unwrap } from '@runloop/core';
 import { type Client, connect } from '@runloop/sdk';
@@ -124,6 +124,7 @@ export class Arena implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client[Symbol.asyncDispose]();
     await this.home[Symbol.asyncDispose]();
+    rmSync(this.shelf, { recursive: true, force: true });
   }
 }
 

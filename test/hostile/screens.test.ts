@@ -28,7 +28,7 @@ beforeAll(async () => {
   ];
   const node = { id: 'n', use: 'agent:hostile', with: { tries } };
   writeFileSync(file, JSON.stringify({ version: 0, name: 'evil', goals: [evil], nodes: [node] }));
-  const contact = { contact: 'contact:evil', name: evil, email: 'evil@example.com', confidence: 1, trust: 'untrusted' };
+  const contact = { contact: 'contact:evil', name: evil, email: 'evil@example.com', confidence: 1, trust: 'low' };
   const proposed = await arena.home.rlp(
     'kb',
     'propose',

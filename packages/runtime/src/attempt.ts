@@ -28,6 +28,9 @@ export type Attempt = {
   readonly run: RunIdentity;
   readonly request: AgentRequest;
   readonly limits: AgentLimits;
+  /** Wall milliseconds that it may take, and the moment on the monotonic clock at which they are over. */
+  readonly wallMs: number;
+  readonly endMs: number;
 };
 
 type Ending =
@@ -80,9 +83,11 @@ class RunningAttempt {
     const cancel = (): void => this.#end({ type: 'cancelled' }, false);
     if (signal.aborted) cancel();
     signal.addEventListener('abort', cancel, { once: true });
-    const wallMs = Math.min(this.#attempt.run.deadline_ms, this.#attempt.limits.wall_ms);
+    const { wallMs, endMs } = this.#attempt;
     const late = `the agent did not finish within ${wallMs} ms`;
-    using _deadline = this.#clock.after(wallMs, () => this.#fail('DeadlineExceeded', late, true));
+    using _deadline = this.#clock.after(Math.max(0, endMs - this.#clock.monotonicMs()), () =>
+      this.#fail('DeadlineExceeded', late, true),
+    );
     this.#seat.listen({ message: (message) => this.#receive(message), lost: (why) => this.#lost(why) });
     if (this.#seat.dead) this.#lost(this.#seat.fault);
     if (!this.#over) {

@@ -49,6 +49,8 @@ export type Invocation = {
   readonly request: AgentRequest;
   /** Effective limits; those of the bundle's own capabilities where left out. */
   readonly limits?: AgentLimits;
+  /** Wall milliseconds that are left, where some were used before. */
+  readonly leftMs?: number;
   /** What invocations must have in common, beside the component, to run in one cell; none for a cell of its own. */
   readonly share?: string;
 };
@@ -122,20 +124,27 @@ class CellPool implements Cells {
       const reason = hint === undefined ? message : `${message} (${hint})`;
       return { type: 'failed', code: preparationCode(code), reason, retryable: false, usage: nothingUsed };
     }
-    const attempt: Attempt = { bundle, run: invocation.run, request: invocation.request, limits };
+    const { clock } = this.#deps;
+    const wallMs = Math.min(invocation.run.deadline_ms, limits.wall_ms);
+    const endMs = clock.monotonicMs() + Math.min(wallMs, invocation.leftMs ?? wallMs);
+    // Waiting for a cell is time of the attempt; preparing its component for the first time is not.
+    const late = new AbortController();
+    using _timer = clock.after(endMs - clock.monotonicMs(), () => late.abort());
+    const waits = AbortSignal.any([signal, late.signal]);
+    const attempt: Attempt = { bundle, run: invocation.run, request: invocation.request, limits, wallMs, endMs };
     if (invocation.share !== undefined && bundle.trusted && !this.#shared.alone(prepared.value)) {
-      const seat = await this.#shared.seat(prepared.value, invocation.share, signal);
-      if (seat === undefined) return { type: 'cancelled', usage: nothingUsed };
-      const { outcome } = await runAttempt(this.#deps.clock, seat, attempt, host, signal);
+      const seat = await this.#shared.seat(prepared.value, invocation.share, waits);
+      if (seat === undefined) return unseated(late.signal, wallMs);
+      const { outcome } = await runAttempt(clock, seat, attempt, host, signal);
       if (outcome.type === 'suspended' && outcome.reason === 'elsewhere') this.#shared.avoid(prepared.value);
       return outcome;
     }
-    const cell = await this.#acquire(prepared.value, bundle.trusted, signal);
-    if (cell === undefined) return { type: 'cancelled', usage: nothingUsed };
+    const cell = await this.#acquire(prepared.value, bundle.trusted, waits);
+    if (cell === undefined) return unseated(late.signal, wallMs);
     cell.runs += 1;
     cell.hold(true);
-    const seat = new OwnSeat(this.#deps.clock, cell);
-    const { outcome, reusable } = await runAttempt(this.#deps.clock, seat, attempt, host, signal);
+    const seat = new OwnSeat(clock, cell);
+    const { outcome, reusable } = await runAttempt(clock, seat, attempt, host, signal);
     cell.hold(false);
     const keep = reusable && bundle.trusted && !cell.gaveWay && cell.runs < cellRunsMax;
     this.#release(cell, keep, bundle.trusted, prepared.value);
@@ -313,6 +322,13 @@ class CellPool implements Cells {
       this.#queue.push(go);
     });
   }
+}
+
+/** There was no cell for it in time, or at all any more. */
+function unseated(late: AbortSignal, wallMs: number): AttemptOutcome {
+  if (!late.aborted) return { type: 'cancelled', usage: nothingUsed };
+  const reason = `the agent did not finish within ${wallMs} ms: it waited for a cell`;
+  return { type: 'failed', code: 'DeadlineExceeded', reason, retryable: true, usage: nothingUsed };
 }
 
 function preparationCode(code: Failure['code']): AttemptFailureCode {

@@ -338,3 +338,32 @@ describe('the pool', () => {
     await pool.close();
   });
 });
+
+test('time spent waiting for a cell counts: who got none by the deadline is told so', async () => {
+  await using cells = createCells(
+    { ...deps, hostKey: bench.key },
+    { cacheDir: join(bench.dir, 'cache'), spares: 0, cellsMax: 1 },
+  );
+  const attempt = (ask: string, deadline: number): Promise<AttemptOutcome> =>
+    cells.run(
+      {
+        bundle: agent,
+        run: {
+          trace_id: 'ab'.repeat(16),
+          run_id: 'run_test',
+          node: 'node',
+          attempt: 1,
+          seed: '00'.repeat(32),
+          accepted_ms: 0,
+          deadline_ms: deadline,
+        },
+        request: { with: { ask }, inputs: {} },
+      },
+      tableHost(),
+      new AbortController().signal,
+    );
+  const loop = attempt('loop', 1_500);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(await attempt('nothing', 300)).toMatchObject(fails('DeadlineExceeded', /waited for a cell/));
+  expect(await loop).toMatchObject(fails('DeadlineExceeded', /within 1500 ms/));
+});

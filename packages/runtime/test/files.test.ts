@@ -68,7 +68,7 @@ function world(options: { decision?: 'approved' | 'denied'; repeated?: boolean; 
     leaves: (op, args, { caps }) => files.leaves(op, args, caps.fs),
     perform: (op, args, { call, approved, caps }) =>
       files.perform(op, args, { id: call, approved, repeated: options.repeated === true, grants: caps.fs }),
-    audit: (audit) => void audits.push(audit),
+    audit: (audit) => void (audit.decision === 'deny' && audits.push(audit)),
     line: () => undefined,
   });
   const ids = { agent: 'probe', run_id: 'run_1', trace_id: 'ab'.repeat(16), node: 'n', attempt: 1 };

@@ -2,16 +2,26 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
 import { type JsonValue, type Label, cleanLabel, joinLabels, labelOf, readBy, readLabel } from '@runloop/core';
-import { leakOf, operationNames, taintOf } from '../src/index.ts';
+import { type Caps, capsFlow, leakOf, noCaps, operationNames, taintOf } from '../src/index.ts';
 
 const untrusted = labelOf('net:a.example', { untrusted: true });
 const secret = labelOf('kb:contacts', { private: true });
 const both = joinLabels(untrusted, secret);
 const short = ({ trust, secrecy }: Label): string => `${trust} ${secrecy}`;
 
-test.each<[string, JsonValue, string]>([
+const bare = { fs: [], secrets: [] };
+const rich = { fs: [{ path: '/home/me', write: false }], secrets: ['runloop/a/b'] };
+test.each<[string, JsonValue, string, Pick<Caps, 'fs' | 'secrets'>?]>([
   ['http.fetch', { url: 'https://a.example/x' }, 'untrusted public'],
   ['http.fetch', null, 'untrusted public'],
+  [
+    'http.fetch',
+    { url: 'https://a.example/x', headers: { authorization: '{{secret:runloop/a/b}}' } },
+    'untrusted private',
+  ],
+  ['exec.run', { command: '/usr/bin/git' }, 'untrusted private', rich],
+  ['tools.call', { tool: 't' }, 'untrusted private', rich],
+  ['tools.call', { tool: 't' }, 'untrusted private', { ...rich, secrets: [] }],
   ['fs.read', { path: '/home/me/x' }, 'untrusted private'],
   ['fs.list', {}, 'untrusted private'],
   ['exec.run', { command: '/usr/bin/git' }, 'untrusted public'],
@@ -27,10 +37,8 @@ test.each<[string, JsonValue, string]>([
   ['kb.why', { entity: 'artifact:1' }, 'trusted private'],
   ['kb.propose', { kind: 'fact.asserted' }, 'trusted public'],
   ['model.complete', {}, 'trusted public'],
-])('what %s %j answers is %s', (op, args, expected) => expect(short(taintOf(op, args))).toBe(expected));
-
-test.each(['exec.run', 'tools.call'])('what %s answers is private where its program sees files', (op) =>
-  expect(short(taintOf(op, {}, { fs: [{ path: '/home/me', write: false }] }))).toBe('untrusted private'),
+])('what %s %j answers is %s', (op, args, expected, caps = bare) =>
+  expect(short(taintOf(op, args, caps))).toBe(expected),
 );
 
 const get = { url: 'https://a.example/next' };
@@ -99,3 +107,20 @@ test('every operation has been thought of', () =>
   expect(
     operationNames.filter((op) => !/^(model|kb|http|exec|tools|secrets|mailbox|mail|fs|clock)\./.test(op)),
   ).toEqual([]));
+
+test('what capabilities can bring in and send out, before a run', () => {
+  const flow = capsFlow({
+    ...noCaps,
+    kb_read: ['contacts', 'artifacts'],
+    fs: [{ path: '/home/me', write: false }],
+    net: ['a.example'],
+    secrets: ['runloop/a/b'],
+  });
+  expect(flow.brings).toEqual([
+    { what: 'kb:contacts', private: true },
+    { what: 'fs:/home/me', untrusted: true, private: true },
+    { what: 'net:a.example', untrusted: true, private: true },
+  ]);
+  expect(flow.sinks).toEqual(['net']);
+  expect(capsFlow(noCaps)).toEqual({ brings: [], sinks: [] });
+});

@@ -91,6 +91,8 @@ test.each<[string, string, object]>([
     run,
     request: { with: {}, inputs: {} },
     limits: defaultAgentLimits,
+    wallMs: 3_000,
+    endMs: systemClock.monotonicMs() + 3_000,
   };
   const { outcome } = await runAttempt(
     systemClock,
@@ -164,6 +166,8 @@ async function neighbours(
     },
     request: { with: {}, inputs: {} },
     limits: defaultAgentLimits,
+    wallMs: 15_000,
+    endMs: systemClock.monotonicMs() + 15_000,
   };
   const start = async (): Promise<AttemptOutcome> => {
     const seat = shared.seat(() => undefined);

@@ -41,11 +41,8 @@ async function verify(args: Arguments, tools: Tools): Promise<number> {
   if (tools.json) screen.json(found.value);
   else {
     screen.table(
-      ['', 'line', 'probe', 'expected', 'observed'],
-      rows.map((row) => [
-        row.ok ? screen.paint('green', '✓') : screen.paint('red', '✗'),
-        ...[row.line, row.probe, row.expected, row.observed].map(showLine),
-      ]),
+      ['', 'expected', 'observed', 'line', 'probe'],
+      rows.map(({ ok, expected, observed, line, probe }) => [ok ? '✓' : '✗', expected, observed, line, probe]),
     );
     for (const { line, probe, said } of wrong)
       screen.note(`rlp: ${showLine(`${line}: ${probe}: ${said ?? 'no error'}`)}`);

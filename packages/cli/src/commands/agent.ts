@@ -5,7 +5,8 @@
  */
 import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Failure, isName, type JsonObject, type Result, systemClock, showJson, showLine } from '@runloop/core';
+import { type Failure, isJsonObject, isName, type JsonObject, type Result, systemClock, showLine } from '@runloop/core';
+import { brief } from '../brief.ts';
 import { type Arguments, type Command, flag, text, texts, type Tools } from '../command.ts';
 import { duration } from '../screen.ts';
 import { installMsMax } from './agent-life.ts';
@@ -98,7 +99,8 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
   screen.line('may:');
   for (const [cap, value] of Object.entries(agent.caps)) {
     const nothing = value === false || (Array.isArray(value) && value.length === 0);
-    screen.line(`  ${cap}: ${nothing ? screen.paint('dim', 'no') : showJson(JSON.stringify(value))}`);
+    if (isJsonObject(value)) screen.wrapped(`  ${cap}: `, brief(value).split(/(?<=,) /), cap.length + 4);
+    else screen.line(`  ${cap}: ${nothing ? screen.paint('dim', 'no') : brief(value)}`);
   }
   return 0;
 }

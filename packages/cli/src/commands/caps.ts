@@ -2,6 +2,7 @@
  * rlp caps: what an agent may do and which layer took what; what is wrong or too broad in a policy.caps.
  */
 import { errorTable, showLine } from '@runloop/core';
+import { brief, isNothing } from '../brief.ts';
 import { type Arguments, type Command, text, type Tools } from '../command.ts';
 import { folderOf } from './agent-life.ts';
 
@@ -53,9 +54,8 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
   if (shown.length === 0) screen.line('it asks for nothing: it can only compute');
   for (const { key, asks, anchor, override, effective } of shown) {
     const same = JSON.stringify(asks) === JSON.stringify(effective);
-    screen.line(
-      `  ${key}: ${same ? brief(effective) : `${brief(effective)}  ${screen.paint('yellow', '(narrowed)')}`}`,
-    );
+    const words = brief(effective).split(/(?<=,) /);
+    screen.wrapped(`  ${key}: `, same ? words : [...words, screen.paint('yellow', '(narrowed)')], key.length + 4);
     if (same) continue;
     for (const [who, word] of [
       ['bundle asks', asks] as const,
@@ -66,15 +66,6 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
   }
   for (const warning of warnings) screen.note(`rlp: warning: ${showLine(warning)}`);
   return 0;
-}
-
-function isNothing(value: unknown): boolean {
-  return value === false || value === null || (Array.isArray(value) && value.length === 0);
-}
-
-function brief(value: unknown): string {
-  if (isNothing(value)) return 'no';
-  return value === true ? 'yes' : showLine(JSON.stringify(value));
 }
 
 async function lint(args: Arguments, tools: Tools): Promise<number> {

@@ -29,7 +29,7 @@ export async function performHttp(
   const answer = await fetcher.fetch(request.value, scope.caps.net, signal);
   const isReading = method === 'GET' || method === 'HEAD';
   const result: CallResult = answer.ok
-    ? { ok: true, value: answer.value, label: taintOf('http.fetch', answer.value) }
+    ? { ok: true, value: answer.value, label: taintOf('http.fetch', { url: answer.value['url'] ?? '' }, scope.caps) }
     : {
         ok: false,
         code: answer.error.code,

@@ -297,8 +297,8 @@ export class Run implements Performer {
             label: [given.trust, given.secrecy],
           }),
         };
-    const limits = { ...bundle.caps.limits, wall_ms: deadlineMs };
-    const invocation = { bundle, run, request, limits, ...share };
+    const { limits } = bundle.caps;
+    const invocation = { bundle, run, request, limits, leftMs: deadlineMs, ...share };
     return this.#deps.cells.run(invocation, door, entry.abort.signal);
   }
 

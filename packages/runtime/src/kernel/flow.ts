@@ -2,7 +2,7 @@
  * What each operation's answer brings in, and where its arguments go: the labels' half of the table of operations.
  *
  * 1. What comes from the network, files, programs and tools was written by somebody else: untrusted. What is read of
- *    people and files is private.
+ *    people and files is private, and what is told to whoever shows a secret.
  * 2. A sink is where something leaves. Private data, or a decision taken on what somebody else wrote, does not reach one
  *    before a person has said so. For a model only secrecy counts, and only where no cleared provider serves it.
  * 3. Reading on where one has read already is no leak: what came from one host alone may ask that host for more.
@@ -33,19 +33,18 @@ const sinks: { readonly [op: string]: Sink } = {
 /** Domains of the knowledge base that are not about people; everything else is. */
 const impersonal: readonly string[] = ['artifacts'];
 
-/** The label of whatever `op` with these arguments answers, failures included. A program is given the files of its agent. */
-export function taintOf(op: string, args: JsonValue, { fs }: Pick<Caps, 'fs'> = { fs: [] }): Label {
-  const program = { untrusted: true, private: fs.length > 0 };
+/** The label of whatever `op` with these arguments answers, failures included. */
+export function taintOf(op: string, args: JsonValue, caps: Pick<Caps, 'fs' | 'secrets'>): Label {
   const given = isJsonObject(args) ? args : {};
   switch (op.split('.')[0]) {
     case 'http':
-      return labelOf(`net:${hostOf(given) ?? '?'}`, { untrusted: true });
+      return labelOf(`net:${hostOf(given) ?? '?'}`, { untrusted: true, private: showsSecret(given) });
     case 'fs':
       return labelOf(`fs:${text(given['path'] ?? given['from'])}`, { untrusted: true, private: true });
     case 'exec':
-      return labelOf(`exec:${text(given['command'])}`, program);
+      return labelOf(`exec:${text(given['command'])}`, { untrusted: true, private: caps.fs.length > 0 });
     case 'tools':
-      return labelOf(`tool:${text(given['tool'])}`, program);
+      return labelOf(`tool:${text(given['tool'])}`, { untrusted: true, private: toolsSee(caps) });
     case 'kb':
       return op === 'kb.propose' ? cleanLabel : knowledge(op, given);
     default:
@@ -77,18 +76,24 @@ export function capsFlow(caps: Caps): {
   const { kb_read: read } = caps;
   const personal = read === true ? ['*'] : read.filter((one) => !impersonal.includes(one) && one !== 'contacts_raw');
   const outside = { untrusted: true } as const;
-  const program = { ...outside, ...(caps.fs.length > 0 ? { private: true as const } : {}) };
+  const shows = caps.secrets.length > 0;
   return {
     brings: [
       ...(personal.length > 0 ? [{ what: `kb:${personal.join(',')}`, private: true }] : []),
-      ...(caps.net.length > 0 ? [{ what: `net:${caps.net.join(',')}`, ...outside }] : []),
       ...(caps.fs.length > 0
         ? [{ what: `fs:${caps.fs.map(({ path }) => path).join(',')}`, ...outside, private: true }]
         : []),
+      ...(caps.net.length > 0 ? [{ what: `net:${caps.net.join(',')}`, ...outside, private: shows }] : []),
       ...(caps.exec.length > 0
-        ? [{ what: `exec:${caps.exec.map(({ command }) => command).join(',')}`, ...program }]
+        ? [
+            {
+              what: `exec:${caps.exec.map(({ command }) => command).join(',')}`,
+              ...outside,
+              private: caps.fs.length > 0,
+            },
+          ]
         : []),
-      ...(caps.tools.length > 0 ? [{ what: `tool:${caps.tools.join(',')}`, ...program }] : []),
+      ...(caps.tools.length > 0 ? [{ what: `tool:${caps.tools.join(',')}`, ...outside, private: toolsSee(caps) }] : []),
     ],
     sinks: [
       ...(caps.net.length > 0 ? (['net'] as const) : []),
@@ -97,6 +102,15 @@ export function capsFlow(caps: Caps): {
       ...(caps.tools.length > 0 ? (['tools'] as const) : []),
     ],
   };
+}
+
+/** A tool may be a program, which is given the files of its agent. */
+function toolsSee({ fs, secrets }: Pick<Caps, 'fs' | 'secrets'>): boolean {
+  return fs.length > 0 || secrets.length > 0;
+}
+
+function showsSecret({ headers }: JsonObject): boolean {
+  return isJsonObject(headers) && Object.values(headers).some((value) => text(value).includes('{{secret:'));
 }
 
 function readsOn(given: JsonObject, label: Label): boolean {

@@ -348,8 +348,10 @@ class Door implements KernelDoor {
     const result = await this.#ports.perform(record.op, record.args, ctx, signal);
     if (result === undefined) return { type: 'suspend', reason: 'unknown_outcome' };
     if (!result.ok && result.code === 'CapabilityDenied') this.#audit(record, row, target, result.message);
-    const taint = taintOf(record.op, record.args, this.#ctx.caps);
-    const told = joinLabels(taint, (result.ok ? result.label : undefined) ?? cleanLabel);
+    const told = joinLabels(
+      taintOf(record.op, record.args, this.#ctx.caps),
+      (result.ok ? result.label : undefined) ?? cleanLabel,
+    );
     const label = readBy(told, this.#ctx.node);
     const done = { ...record, result, ...(label === cleanLabel || label.sources.length === 0 ? {} : { label }) };
     if (row.cls === 'pure') this.#ports.journal.note(done, this.#ctx);

@@ -40,6 +40,7 @@ export function netCovers(grants: readonly string[], { url, name }: NetTarget): 
 
 /** Why `grant` covers nothing that its author can have meant, if so. */
 export function netGrantFault(grant: string): string | undefined {
+  if (grant.startsWith('https://')) return `"${grant}": HTTPS is meant already; write "${grant.slice(8)}"`;
   const plain = grant.startsWith('http://');
   const host = (plain ? grant.slice('http://'.length) : grant).replace(/^\*\./, '');
   const canonical = URL.canParse(`${plain ? 'http' : 'https'}://${host}`)
