@@ -1,9 +1,9 @@
 /** Ways around a label that were open once: each is asked about, or not let through at all. */
 import { createServer } from 'node:http';
 import { expect, test } from 'vitest';
-import { isJsonObject, type JsonObject, type JsonValue, unwrap } from '@runloop/core';
+import { isJsonObject, type JsonValue, unwrap } from '@runloop/core';
 import { metaOf } from '../src/runs/tape.ts';
-import { bundle, endOf, Ends, of, opening, Place, type Script, traceId } from './runs-fixture.ts';
+import { bundle, endOf, Ends, of, opening, Place, type Script } from './runs-fixture.ts';
 
 const caps = { ...bundle.caps, net: ['http://localhost:9'] };
 const send = { url: 'http://localhost:9/?bit' };
@@ -86,9 +86,7 @@ test('a ladder of reasons does not lead into a domain that may not be read', asy
     const { submit, until } = await place.boot(
       async (call) => {
         const why = await call('kb.why', { entity: 'topic:x' });
-        told.push(
-          why.type === 'value' && isJsonObject(why.value) ? ((why.value as JsonObject)['steps'] ?? null) : null,
-        );
+        told.push(why.type === 'value' && isJsonObject(why.value) ? (why.value['steps'] ?? null) : null);
         return 1;
       },
       { caps: { ...caps, kb_read: domains } },
