@@ -1,4 +1,4 @@
-/** Ways around a label that were open once: each is asked about, or not let through at all. */
+/** Ways around labels and grants that were open once: each is asked about, or not let through at all. */
 import { createServer } from 'node:http';
 import { expect, test } from 'vitest';
 import { isJsonObject, type JsonValue, unwrap } from '@runloop/core';
@@ -98,4 +98,21 @@ test('a ladder of reasons does not lead into a domain that may not be read', asy
   expect(has('seen')).toEqual([false, true, true]);
   expect(has('John Hidden')).toEqual([false, false, true]);
   expect(has('missing grant: kb_read')).toEqual([true, true, false]);
+});
+
+test('A10: what is refused is not kept in full: without a grant nothing fills the disk', async () => {
+  await using place = await Place.open();
+  const { submit, until } = await place.boot(
+    async (call) => {
+      for (const size of [10, 500_000]) await call('exec.run', { command: '/bin/x', stdin: 'y'.repeat(size) });
+      return 1;
+    },
+    { caps },
+  );
+  await submit();
+  const results = of(await until('run.finished'), 'effect.result').map(metaOf);
+  expect(results).toMatchObject([
+    { error: { code: 'CapabilityDenied' }, args: { json: { stdin: 'yyyyyyyyyy' } } },
+    { error: { code: 'CapabilityDenied' }, args: { json: expect.stringMatching(/^500\d+ characters, not kept/) } },
+  ]);
 });
