@@ -196,6 +196,21 @@ const rows: readonly Row[] = [
     'contacts',
   ],
   ['all domains by naming none', { kb_read: ['notes'] }, 'kb.search', { text: 'x', max: 1 }, 'name the kinds'],
+  ['all by an empty list', { kb_read: ['notes'] }, 'kb.search', { text: 'x', max: 1, kinds: [] }, 'name the kinds'],
+  [
+    'all domains beside one that a search does not read',
+    { kb_read: ['notes'] },
+    'kb.search',
+    { text: 'x', max: 1, kind: 'note' },
+    'name the kinds',
+  ],
+  [
+    'another domain behind a list that a query does not read',
+    { kb_read: ['notes'] },
+    'kb.query',
+    { kind: 'contact', kinds: ['note'] },
+    'kb_read = ["contacts"]',
+  ],
   ['a domain by its lineage', { kb_read: ['notes'] }, 'kb.why', { entity: 'contact:john' }, 'kb_read = ["contacts"]'],
   [
     'a proposal without a grant',

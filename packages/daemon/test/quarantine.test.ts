@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { unwrap } from '@runloop/core';
 import { memoryLog, simulatedClock } from '@runloop/testkit';
 import type { AttemptFailureCode, AttemptOutcome } from '@runloop/runtime';
 import { afterAll, expect, test } from 'vitest';
@@ -12,7 +13,8 @@ import {
   quarantineMsFirst,
   quarantineMsMax,
 } from '../src/agents/quarantine.ts';
-import { bundle } from './runs-fixture.ts';
+import { metaOf } from '../src/runs/tape.ts';
+import { bundle, Ends, of, Place } from './runs-fixture.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'rl-q-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -98,4 +100,20 @@ test('A10: of more agents than quarantineMax the oldest is forgotten', async () 
   for (let i = 0; i < faultsInARow; i += 1) await quarantine.note(bundle, fault);
   for (let i = 0; i < quarantineMax; i += 1) await quarantine.note({ ...bundle, name: `a${i}` }, fault);
   expect(quarantine.held(bundle.name)).toBe(undefined);
+});
+
+test.each([
+  ['its own limits', '', true],
+  ['those of an opening that takes from them', ', caps: { limits: { memory_mib: 1 } }', false],
+])('an agent is held back for what it does within %s', async (_, narrower, held) => {
+  await using place = await Place.open();
+  const { submit, until } = await place.boot(() => Promise.reject(new Ends('OutOfMemory', false)));
+  const text = `version: 0\nname: test\nnodes:\n  - { id: n0, use: "agent:scripted"${narrower} }\n`;
+  const codes: unknown[] = [];
+  for (let i = 0; i <= faultsInARow; i += 1) {
+    const id = `a${i}`.repeat(16);
+    unwrap(await submit({ traceId: id, text }), 'the run');
+    codes.push(of(await until('run.finished', id), 'node.finished').map((row) => metaOf(row)['code'])[0]);
+  }
+  expect(codes.at(-1)).toBe(held ? 'Busy' : 'OutOfMemory');
 });

@@ -18,6 +18,7 @@ import {
 } from '@runloop/core';
 import { type Kb, openKb, type StoredEvent } from '@runloop/kb';
 import {
+  type AttemptFailureCode,
   type Bundle,
   type Caps,
   type Cells,
@@ -50,6 +51,18 @@ import { Values } from '../src/runs/values.ts';
 export type Script = (call: (op: string, args: JsonValue) => Promise<HostAnswer>, node: string) => Promise<JsonValue>;
 
 class Suspended extends Error {}
+
+/** Thrown by a script, it ends the attempt with this code. */
+export class Ends extends Error {
+  readonly code: AttemptFailureCode;
+  readonly retryable: boolean;
+
+  constructor(code: AttemptFailureCode, retryable: boolean) {
+    super(code);
+    this.code = code;
+    this.retryable = retryable;
+  }
+}
 
 const caps: Caps = { ...noCaps, kb_read: true, kb_write: true, mail: { from: 'me@localhost', to: ['*'] } };
 export const bundle: Bundle = {
@@ -93,7 +106,8 @@ function cellsOf(script: Script, port: string): Cells {
       } catch (error) {
         if (error instanceof Suspended) return { type: 'suspended', reason: error.message, usage };
         if (signal.aborted) return { type: 'cancelled', usage };
-        return { type: 'failed', code: 'AgentFailed', reason: String(error), retryable: false, usage };
+        const { code, retryable } = error instanceof Ends ? error : new Ends('AgentFailed', false);
+        return { type: 'failed', code, reason: String(error), retryable, usage };
       }
     },
     warm: () => Promise.resolve(ok(undefined)),

@@ -92,6 +92,15 @@ describe('scrubbing', () => {
     expect(scrubber.scrubLine('{"n":12345678}')).toBe('{"n":"[secret]"}');
   });
 
+  test('many backslashes in a row, as they are and escaped; a text full of them is not taken apart in every way', () => {
+    const scrubber = new Scrubber();
+    const value = `${'\\'.repeat(12)}x\\"\\"y`;
+    scrubber.add(value);
+    for (const form of [value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value)])
+      expect(scrubber.scrub(`a ${form} b`)).toBe('a [secret] b');
+    expect(scrubber.scrub('\\'.repeat(60))).toBe('\\'.repeat(60));
+  });
+
   test('of a value of several lines, each long one', () => {
     const scrubber = new Scrubber();
     scrubber.add('-----BEGIN KEY-----\nabcdefghijklmnopqrstuvwxyz\nshort\n-----END KEY-----');

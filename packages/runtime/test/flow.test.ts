@@ -1,8 +1,8 @@
 /** Labels: what each answer brings in, where it may not go unasked, and that nothing washes them off. */
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
-import { type JsonValue, type Label, cleanLabel, joinLabels, labelOf, readLabel } from '@runloop/core';
-import { capsFlow, leakOf, noCaps, operationNames, taintOf } from '../src/index.ts';
+import { type JsonValue, type Label, cleanLabel, joinLabels, labelOf, readBy, readLabel } from '@runloop/core';
+import { type Caps, capsFlow, leakOf, noCaps, operationNames, taintOf } from '../src/index.ts';
 
 const untrusted = labelOf('net:a.example', { untrusted: true });
 const secret = labelOf('kb:contacts', { private: true });
@@ -11,7 +11,7 @@ const short = ({ trust, secrecy }: Label): string => `${trust} ${secrecy}`;
 
 const bare = { fs: [], secrets: [] };
 const rich = { fs: [{ path: '/home/me', write: false }], secrets: ['runloop/a/b'] };
-test.each<[string, JsonValue, string, (typeof rich | typeof bare)?]>([
+test.each<[string, JsonValue, string, Pick<Caps, 'fs' | 'secrets'>?]>([
   ['http.fetch', { url: 'https://a.example/x' }, 'untrusted public'],
   ['http.fetch', null, 'untrusted public'],
   [
@@ -21,6 +21,7 @@ test.each<[string, JsonValue, string, (typeof rich | typeof bare)?]>([
   ],
   ['exec.run', { command: '/usr/bin/git' }, 'untrusted private', rich],
   ['tools.call', { tool: 't' }, 'untrusted private', rich],
+  ['tools.call', { tool: 't' }, 'untrusted private', { ...rich, secrets: [] }],
   ['fs.read', { path: '/home/me/x' }, 'untrusted private'],
   ['fs.list', {}, 'untrusted private'],
   ['exec.run', { command: '/usr/bin/git' }, 'untrusted public'],
@@ -29,7 +30,11 @@ test.each<[string, JsonValue, string, (typeof rich | typeof bare)?]>([
   ['kb.query', { kind: 'artifact' }, 'trusted public'],
   ['kb.search', { text: 'x' }, 'trusted private'],
   ['kb.search', { kinds: ['artifact', 'note'] }, 'trusted private'],
+  ['kb.search', { text: 'x', kind: 'artifact' }, 'trusted private'],
+  ['kb.search', { text: 'x', kinds: [] }, 'trusted private'],
+  ['kb.query', { kind: 'contact', kinds: ['artifact'] }, 'trusted private'],
   ['kb.why', { entity: 'contact:john' }, 'trusted private'],
+  ['kb.why', { entity: 'artifact:1' }, 'trusted private'],
   ['kb.propose', { kind: 'fact.asserted' }, 'trusted public'],
   ['model.complete', {}, 'trusted public'],
 ])('what %s %j answers is %s', (op, args, expected, caps = bare) =>
@@ -37,10 +42,15 @@ test.each<[string, JsonValue, string, (typeof rich | typeof bare)?]>([
 );
 
 const get = { url: 'https://a.example/next' };
+const crowd = joinLabels(
+  ...Array.from({ length: 40 }, (_, i) => readBy(untrusted, `n${i}`)),
+  labelOf('net:evil.example', { untrusted: true }),
+);
 const other = { url: 'https://b.example/?q=' };
 test.each<[string, JsonValue, Label, string | undefined]>([
   ['http.fetch', get, cleanLabel, undefined],
   ['http.fetch', get, untrusted, undefined],
+  ['http.fetch', get, crowd, 'net'],
   ['http.fetch', { ...get, method: 'POST' }, untrusted, 'net'],
   ['http.fetch', { url: 'https://a.example:8443/' }, untrusted, 'net'],
   ['http.fetch', other, untrusted, 'net'],

@@ -1,10 +1,10 @@
 /**
  * http.fetch: the request checked, its secrets filled in, performed within the agent's grants, and told.
  *
- * A redirect to another origin takes no header of the request's own along, and so no secret.
+ * A redirect to another origin takes no header of the request's own along, and so no secret; the answer comes from there.
  */
 import { type Clock, isJsonObject, type JsonObject } from '@runloop/core';
-import { type CallResult, type Fetcher, parseFetch, type SecretsPort } from '@runloop/runtime';
+import { type CallResult, type Fetcher, parseFetch, type SecretsPort, taintOf } from '@runloop/runtime';
 import type { CallScope, Performed } from '../runs/ports.ts';
 import { refused } from './kb-calls.ts';
 import { fillHeaders } from './secret-headers.ts';
@@ -29,7 +29,7 @@ export async function performHttp(
   const answer = await fetcher.fetch(request.value, scope.caps.net, signal);
   const isReading = method === 'GET' || method === 'HEAD';
   const result: CallResult = answer.ok
-    ? { ok: true, value: answer.value }
+    ? { ok: true, value: answer.value, label: taintOf('http.fetch', { url: answer.value['url'] ?? '' }, scope.caps) }
     : {
         ok: false,
         code: answer.error.code,

@@ -3,6 +3,7 @@
  */
 import { failure, type Failure, isClean, isJsonObject, type JsonObject, type JsonValue } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
+import { domainOf } from '@runloop/runtime';
 import type { CallScope, Performed } from '../runs/ports.ts';
 
 /** Rows that one read answers at most. */
@@ -36,11 +37,21 @@ export async function performKb(kb: KbPort, op: string, args: JsonObject, scope:
     }
     case 'kb.why': {
       const found = await kb.why(text(args['entity']) ?? '', raw);
-      return found.ok ? tell(kb, found.value, found.value.steps) : refused(found.error);
+      if (!found.ok) return refused(found.error);
+      const steps = found.value.steps.map((step) => withheld(scope, step));
+      return tell(kb, { ...found.value, steps }, steps);
     }
     default:
       return propose(kb, args, scope);
   }
+}
+
+/** A ladder leads to other domains: that something stands there is told, what it says only where it may be read. */
+function withheld<T extends { readonly kind: string; readonly summary: string }>(scope: CallScope, step: T): T {
+  const { kb_read: domains } = scope.caps;
+  const domain = domainOf(step.kind);
+  const isRead = domains === true || ['run', 'node', 'model'].includes(domain) || domains.includes(domain);
+  return isRead ? step : { ...step, summary: `missing grant: kb_read = ["${domain}"]` };
 }
 
 /** An answer with the label of all that it rests on. */

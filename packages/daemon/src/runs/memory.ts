@@ -66,12 +66,21 @@ export class RunMemory {
 
   /**
    * The label of all that a node is given. Values that a predicate kept back count too: that the node runs at all, and on
-   * which port nothing came, was decided by them.
+   * which port nothing came, was decided by them; a node that never ran hands on what it would have been given. That
+   * there is another attempt, and what it has left to spend, was decided by the one before.
    */
   given(node: string, state: RunState): Label {
-    const inbound = state.graph.inbound[state.graph.indexOf.get(node) ?? -1] ?? [];
-    const sources = new Set(inbound.map((edge) => state.opening.edges[edge]?.from.node ?? ''));
-    return joinLabels(...[...sources].map((source) => this.of(source)));
+    const labels: Label[] = [this.of(node)];
+    const before = new Set([node]);
+    for (const id of before) {
+      for (const edge of state.graph.inbound[state.graph.indexOf.get(id) ?? -1] ?? []) {
+        const source = state.opening.edges[edge]?.from.node ?? '';
+        const label = this.#labels.get(source);
+        if (label === undefined) before.add(source);
+        else labels.push(label);
+      }
+    }
+    return joinLabels(...labels);
   }
 
   /** Events that a node's work rests on: what it read itself, and what those before it had read. */

@@ -16,6 +16,7 @@ import {
   type Random,
   type Result,
   showLine,
+  toHex,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import { errPort, inputsOf, type Outcome, type RunState, type Usage } from '@runloop/openings';
@@ -67,6 +68,8 @@ export type RunOptions = {
 
 type Attempt = {
   bundle?: Bundle;
+  /** The opening has taken from its limits: whatever it runs into there is not the agent's fault. */
+  narrowed?: boolean;
   readonly agent: string;
   /** Why the agent may not run any more. */
   refused?: Failure;
@@ -209,6 +212,7 @@ export class Run implements Performer {
     }
     const effective = allowed.value.bundle;
     entry.bundle = effective;
+    entry.narrowed = digestJson(effective.caps.limits) !== digestJson(bundle.value.caps.limits);
     const inputs = await this.#inputs(index);
     if (!inputs.ok) return refuse(inputs.error);
     const settled = await this.cutOff.settle(node, attempt);
@@ -280,7 +284,7 @@ export class Run implements Performer {
       run_id: runId,
       node,
       attempt,
-      seed: seedText(this.state.seed),
+      seed: toHex(this.state.seed),
       accepted_ms: this.options.acceptedMs,
       ...told,
     };
@@ -320,7 +324,7 @@ export class Run implements Performer {
       usd_nano: 0,
     };
     if (entry.refused !== undefined) return this.#refuse(entry, entry.refused, usage);
-    await this.#deps.quarantine.note(bundle, outcome);
+    if (!entry.narrowed) await this.#deps.quarantine.note(bundle, outcome);
     if (outcome.type === 'succeeded' || outcome.type === 'failed') this.#mark(entry, bundle);
     switch (outcome.type) {
       case 'succeeded':
@@ -492,8 +496,4 @@ const nothingUsed: Usage = { duration_ms: 0, fuel: 0, memory_bytes: 0, tokens: 0
 
 function isScalar(value: JsonValue): boolean {
   return typeof value === 'boolean' || typeof value === 'number' || (typeof value === 'string' && value.length <= 1024);
-}
-
-function seedText(seed: Uint8Array): string {
-  return Buffer.from(seed).toString('hex');
 }

@@ -5,6 +5,7 @@
  */
 import {
   type Failure,
+  inlineBytesMax,
   isJsonObject,
   type JsonObject,
   type JsonValue,
@@ -159,7 +160,8 @@ export async function resultDraft(
   { node, attempt }: Place,
   values: Values,
 ): Promise<Result<RunDraft, Failure>> {
-  const args = await values.store(record.args, alwaysBlob(record.op));
+  const isRefused = !result.ok && result.code === 'CapabilityDenied';
+  const args = await (isRefused ? refusedArgs(record, values) : values.store(record.args, alwaysBlob(record.op)));
   if (!args.ok) return args;
   const value = result.ok ? await values.store(result.value, alwaysBlob(record.op)) : undefined;
   if (value !== undefined && !value.ok) return value;
@@ -187,6 +189,14 @@ export async function resultDraft(
     message: `${node}: ${op} ${result.ok ? 'succeeded' : `failed: ${result.message}`}.`,
     meta,
   });
+}
+
+/** An agent without a grant does not get to fill the disk with what it may not do: the hash says what it was. */
+async function refusedArgs({ args, op }: Record, values: Values): Promise<Result<Stored, Failure>> {
+  const { length } = JSON.stringify(args);
+  return length <= inlineBytesMax
+    ? values.store(args, alwaysBlob(op))
+    : ok({ json: `${length} characters, not kept: the call was refused` });
 }
 
 /** The events that an answer of the knowledge base names as its sources. */

@@ -75,12 +75,20 @@ export class Scrubber {
 
 function formsOf(value: string): string[] {
   const bytes = Buffer.from(value, 'utf8');
-  return [Array.from(value, charForm).join(''), Array.from(bytes, hexForm).join(''), ...base64Forms(bytes)];
+  const plain = (value.match(/\\+|[^\\]/gsu) ?? []).map((part) =>
+    part.startsWith('\\') ? backslashes(part.length) : charForm(part),
+  );
+  return [plain.join(''), Array.from(bytes, hexForm).join(''), ...base64Forms(bytes)];
 }
 
 const controls: { readonly [char: string]: string } = { '\b': 'b', '\t': 't', '\n': 'n', '\f': 'f', '\r': 'r' };
 
-/** One character as it stands in a text, in a URL and in JSON. */
+/** So many in a row count as one, or a text full of them could be taken apart in too many ways. */
+function backslashes(count: number): string {
+  return `(?:\\\\{${count},${8 * count}}|(?:%5[Cc]|\\\\{1,8}u005[Cc]){${count}})`;
+}
+
+/** One character as it stands in a text, in a URL and in JSON; backslashes are looked at together. */
 function charForm(char: string): string {
   const percent = [...Buffer.from(char, 'utf8')].map((byte) => `%${hexForm(byte)}`).join('');
   const unicode = Array.from({ length: char.length }, (_, at) => char.charCodeAt(at))
@@ -88,7 +96,7 @@ function charForm(char: string): string {
     .join('');
   const plain = literal(char);
   const named = Object.hasOwn(controls, char) ? [`\\\\{1,8}${controls[char] ?? ''}`] : [];
-  const escaped = char === '\\' ? ['\\\\{1,8}'] : '"/\''.includes(char) ? [`\\\\{0,8}${plain}`] : [plain];
+  const escaped = '"/\''.includes(char) ? [`\\\\{0,8}${plain}`] : [plain];
   return `(?:${[...escaped, ...named, ...(char === ' ' ? ['\\+'] : []), percent, unicode].join('|')})`;
 }
 

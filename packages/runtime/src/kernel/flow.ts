@@ -7,7 +7,15 @@
  *    before a person has said so. For a model only secrecy counts, and only where no cleared provider serves it.
  * 3. Reading on where one has read already is no leak: what came from one host alone may ask that host for more.
  */
-import { type JsonObject, type JsonValue, type Label, cleanLabel, isJsonObject, labelOf } from '@runloop/core';
+import {
+  type JsonObject,
+  type JsonValue,
+  type Label,
+  cleanLabel,
+  isJsonObject,
+  labelOf,
+  labelSourcesMax,
+} from '@runloop/core';
 import type { Caps } from '../caps.ts';
 import { domainsAsked } from './grants.ts';
 
@@ -36,7 +44,7 @@ export function taintOf(op: string, args: JsonValue, caps: Pick<Caps, 'fs' | 'se
     case 'exec':
       return labelOf(`exec:${text(given['command'])}`, { untrusted: true, private: caps.fs.length > 0 });
     case 'tools':
-      return labelOf(`tool:${text(given['tool'])}`, { untrusted: true, private: caps.secrets.length > 0 });
+      return labelOf(`tool:${text(given['tool'])}`, { untrusted: true, private: toolsSee(caps) });
     case 'kb':
       return op === 'kb.propose' ? cleanLabel : knowledge(op, given);
     default:
@@ -44,8 +52,9 @@ export function taintOf(op: string, args: JsonValue, caps: Pick<Caps, 'fs' | 'se
   }
 }
 
+/** A ladder of reasons leads wherever it leads, whatever it was asked about. */
 function knowledge(op: string, given: JsonObject): Label {
-  const domains = domainsAsked(op, given);
+  const domains = op === 'kb.why' ? [''] : domainsAsked(op, given);
   const personal = domains.filter((one) => !impersonal.includes(one));
   return labelOf(`kb:${personal.map((one) => (one === '' ? '*' : one)).join(',')}`, { private: personal.length > 0 });
 }
@@ -84,7 +93,7 @@ export function capsFlow(caps: Caps): {
             },
           ]
         : []),
-      ...(caps.tools.length > 0 ? [{ what: `tool:${caps.tools.join(',')}`, ...outside, private: shows }] : []),
+      ...(caps.tools.length > 0 ? [{ what: `tool:${caps.tools.join(',')}`, ...outside, private: toolsSee(caps) }] : []),
     ],
     sinks: [
       ...(caps.net.length > 0 ? (['net'] as const) : []),
@@ -93,6 +102,11 @@ export function capsFlow(caps: Caps): {
       ...(caps.tools.length > 0 ? (['tools'] as const) : []),
     ],
   };
+}
+
+/** A tool may be a program, which is given the files of its agent. */
+function toolsSee({ fs, secrets }: Pick<Caps, 'fs' | 'secrets'>): boolean {
+  return fs.length > 0 || secrets.length > 0;
 }
 
 function showsSecret({ headers }: JsonObject): boolean {
@@ -104,7 +118,8 @@ function readsOn(given: JsonObject, label: Label): boolean {
   if (method !== 'GET' && method !== 'HEAD') return false;
   const host = hostOf(given);
   const { sources } = label;
-  return host !== undefined && sources.length > 0 && sources.every(({ what }) => what === `net:${host}`);
+  const isWhole = sources.length > 0 && sources.length < labelSourcesMax;
+  return host !== undefined && isWhole && sources.every(({ what }) => what === `net:${host}`);
 }
 
 function hostOf(given: JsonObject): string | undefined {

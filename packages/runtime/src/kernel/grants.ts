@@ -89,18 +89,19 @@ const domainOfKind: { readonly [prefix: string]: string } = {
 };
 
 /** The domain of a kind such as `contact` or `contact.upserted`. */
-function domainOf(kind: string): string {
+export function domainOf(kind: string): string {
   const prefix = kind.split('.')[0] ?? '';
   return Object.hasOwn(domainOfKind, prefix) ? (domainOfKind[prefix] ?? prefix) : prefix;
 }
 
-/** The domains that a call on the knowledge base names; an empty name where it names none. */
+/** The domains that a call on the knowledge base names; an empty name where it names none. Each operation names them in one argument. */
 export function domainsAsked(op: string, given: JsonObject): readonly string[] {
-  const kinds = Array.isArray(given['kinds'])
-    ? (given['kinds'] as readonly JsonValue[]).map(text)
-    : [text(given['kind'])];
-  const entity = op === 'kb.why' ? text(given['entity']).split(':')[0] : undefined;
-  return [...new Set((entity === undefined ? kinds : [entity]).map(domainOf))];
+  if (op === 'kb.why') return [domainOf(text(given['entity']).split(':')[0] ?? '')];
+  if (op !== 'kb.search') return [domainOf(text(given['kind']))];
+  const { kinds } = given;
+  return Array.isArray(kinds) && kinds.length > 0
+    ? [...new Set((kinds as readonly JsonValue[]).map((kind) => domainOf(text(kind))))]
+    : [''];
 }
 
 function domains(granted: Domains, key: string, op: string, given: JsonObject): Verdict {
