@@ -139,6 +139,8 @@ async function serve(request: Request): Promise<void> {
   if (prepared === undefined) throw new Error('a request came before init');
   const current = instance ?? (await createInstance(prepared));
   instance = undefined;
+  // Given up while its instance was made.
+  if (gone.delete(request.slot)) return;
   const { slot } = request;
   if (prepared.turnFuel !== undefined) {
     void run(current, request)

@@ -143,10 +143,16 @@ export class CellProcess {
 
   /** From now on the operating system prefers every other process to it; there is no way back. */
   giveWay(): void {
-    if (this.dead || this.#child.pid === undefined) return;
+    if (this.dead) return;
     this.gaveWay = true;
+    this.prefer(longTurnNice);
+  }
+
+  /** How much it gives way, as `nice` counts. */
+  prefer(nice: number): void {
+    if (this.#child.pid === undefined) return;
     try {
-      for (const pid of family(this.#child.pid)) setPriority(pid, longTurnNice);
+      for (const pid of family(this.#child.pid)) setPriority(pid, nice);
     } catch {
       // It ended just now, or the system does not let us: it has its deadline.
     }

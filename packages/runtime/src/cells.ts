@@ -18,7 +18,7 @@ import type { Bundle } from './bundle.ts';
 import { CellProcess, type CellStart } from './cell-process.ts';
 import type { HostKey } from './keys.ts';
 import { type Launcher, bareLauncher, bubblewrap } from './launcher.ts';
-import { type AgentLimits, cellRunsMax, cellsMax, sharedHeapMib, spareIdleMs, sparesMax } from './limits.ts';
+import { type AgentLimits, aloneNice, cellRunsMax, cellsMax, sharedHeapMib, spareIdleMs, sparesMax } from './limits.ts';
 import type { AgentRequest, AttemptFailureCode, AttemptOutcome, HostCalls, RunIdentity } from './outcome.ts';
 import { type PreparedComponent, createPreparedCache } from './prepared.ts';
 import { OwnSeat } from './seat.ts';
@@ -141,6 +141,8 @@ class CellPool implements Cells {
     }
     const cell = await this.#acquire(prepared.value, bundle.trusted, waits);
     if (cell === undefined) return unseated(late.signal, wallMs);
+    // It is known to compute for long: what answers soon goes first.
+    if (this.#shared.alone(prepared.value)) cell.prefer(aloneNice);
     cell.runs += 1;
     cell.hold(true);
     const seat = new OwnSeat(clock, cell);
