@@ -41,8 +41,8 @@ export const spareIdleMs = 30_000;
 /** A guest that computes longer than this without asking its host anything gives way to every other process. */
 export const turnMsMax = 100;
 /** How much a component that does not share gives way, as `nice` counts, and one in a long turn. */
-export const aloneNice = 5;
-export const longTurnNice = 10;
+export const aloneNice = 10;
+export const longTurnNice = 15;
 /** Attempts in one shared cell at a time, and all that it serves before it is thrown away. */
 export const sharedAttemptsMax = 1_024;
 export const sharedRunsMax = 10_000;
