@@ -25,7 +25,49 @@ test('scaffold, build, run', async () => {
   writeFileSync(join(cwd, 'note_taker/policy.caps'), 'net = ["api.example.com"]\n');
   const again = await home.rlpWith({ cwd }, 'agent', 'build', 'note_taker');
   expect(`${again.code} ${again.err}`).toBe('0   now it asks for net: ["api.example.com"] (was [])\n');
-  expect(await rlp('agent', 'show', 'note_taker')).toContain('net: ["api.example.com"]');
+  expect(await rlp('agent', 'show', 'note_taker')).toContain('net: api.example.com');
+}, 120_000);
+
+test('agent test and dev: the cases that a scaffold brings, one that fails, one that asks its host', async () => {
+  await using home = new Home({ bare: true });
+  const cwd = join(home.path, 'work');
+  mkdirSync(cwd);
+  const rlp = (...args: string[]): ReturnType<Home['rlp']> => home.rlpWith({ cwd }, ...args);
+  await rlp('agent', 'scaffold', 'noter', '--non-interactive');
+  expect(await rlp('agent', 'test', 'noter')).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/✓ two_words.json.*pass 2/s),
+  });
+  const write = (name: string, value: object): void =>
+    writeFileSync(join(cwd, 'noter/test', name), JSON.stringify(value));
+  write('wrong.json', { request: { with: { text: 'a b c' } }, answer: { out: [] } });
+  write('fails.json', { request: { with: {} }, failure: 'give with.text' });
+  const failed = await rlp('agent', 'test', 'noter');
+  expect(failed).toMatchObject({
+    code: 1,
+    out: expect.stringMatching(/✓ fails.json.*✓ two_words.json.*✗ wrong.json: it answered/s),
+  });
+
+  const agent = join(cwd, 'noter/src/agent.ts');
+  const source = readFileSync(agent, 'utf8');
+  writeFileSync(
+    agent,
+    source.replace(
+      /handle\(request, host\) \{|handle\(request\) \{/,
+      "handle(request, host) { host.kb.search({ text: 'x' });",
+    ),
+  );
+  const once = await rlp('agent', 'dev', 'noter', '--with', '{"text":"a"}', '--once');
+  expect(once).toMatchObject({ code: 1, err: expect.stringMatching(/refused: kb.search/) });
+  writeFileSync(agent, `${source}\nconst broken = ;`);
+  expect(await rlp('agent', 'dev', 'noter', '--once')).toMatchObject({
+    code: expect.any(Number),
+    err: expect.stringMatching(/src\/agent.ts:\d+/),
+  });
+  expect(await rlp('agent', 'test', 'nobody')).toMatchObject({
+    code: 66,
+    err: expect.stringMatching(/rlp agent scaffold/),
+  });
 }, 120_000);
 
 const refused: readonly (readonly [what: string, args: readonly string[], code: number, said: RegExp])[] = [

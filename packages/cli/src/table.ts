@@ -59,6 +59,10 @@ export const table: readonly Entry[] = [
     ['agent build', 'build an agent from its source'],
   ]),
   ...of('agents', () => import('./commands/agent-author.ts'), [['agent scaffold', 'make a new agent']]),
+  ...of('agents', () => import('./commands/agent-try.ts'), [
+    ['agent test', 'build an agent and run its tests'],
+    ['agent dev', 'build and run an agent whenever it is saved'],
+  ]),
   ...of('agents', () => import('./commands/agent-life.ts'), [
     ['agent keygen', 'make a signing key'],
     ['agent sign', 'sign a bundle with a key of yours'],

@@ -28,6 +28,7 @@ export {
 export { type Daemon, type DaemonDeps, type DaemonOptions, openDaemon } from './daemon.ts';
 export { type Home, checkoutRoot, homeAt, searchDirs } from './home/home.ts';
 export { version } from './version.ts';
+export { type CaseResult, type Tried, type TryRequest, runCases, runTypeScriptTests, tryAgent } from './agents/try.ts';
 export { type BuildRequest, type Built, buildAgents } from './agents/build.ts';
 export { lintCaps } from '@runloop/runtime';
 export { lintFolder, makeKeyPair, packFolder, signFolder } from './agents/author.ts';

@@ -1,5 +1,5 @@
 /**
- * rlp agent scaffold, test and dev: how an agent begins, and what its author does again and again.
+ * rlp agent scaffold: how an agent begins.
  */
 import { join, resolve } from 'node:path';
 import { failure } from '@runloop/core';
