@@ -105,7 +105,9 @@ class CellPool implements Cells {
       cellsMax: Math.min(options.cellsMax ?? cellsMax, cellsMax),
     };
     this.#confined = bubblewrap(deps, options.bwrap ?? '/usr/bin/bwrap');
-    this.#cache = createPreparedCache(deps, this.#options.cacheDir);
+    this.#cache = createPreparedCache(deps, this.#options.cacheDir, () =>
+      this.#isWeak ? bareLauncher : this.#confined,
+    );
     this.#shared = new SharedCells(deps.clock, this.#options.spareIdleMs ?? spareIdleMs, async (prepared) => {
       if (!(await this.#makeRoom())) return undefined;
       const cell = this.#start(prepared, true, sharedHeapMib);

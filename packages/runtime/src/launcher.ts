@@ -1,5 +1,6 @@
 /**
- * How a cell of a signer that is not trusted is started: in bubblewrap, or not at all.
+ * How a cell of a signer that is not trusted, and a builder that parses what it brings, are started: in bubblewrap, or not
+ * at all.
  *
  * 1. Own user, mount, pid, network, ipc, uts and cgroup namespaces; no environment but PWD=/; no capability; it dies with us.
  * 2. Its file system holds node, the libraries that node is linked with, and what the cell may read; all of it read-only.
@@ -21,8 +22,8 @@ export type Command = {
 };
 
 export interface Launcher {
-  /** `node` with these arguments, which may read these files and folders. */
-  command(nodeArgs: readonly string[], readable: readonly string[]): Command;
+  /** `node` with these arguments, which may read these files and folders, and write these. */
+  command(nodeArgs: readonly string[], readable: readonly string[], writable?: readonly string[]): Command;
   /** Why it cannot be used on this host, if it cannot. */
   refusal(): Promise<Failure | undefined>;
 }
@@ -36,9 +37,12 @@ export const bareLauncher: Launcher = {
 export function bubblewrap(deps: { readonly clock: Clock }, path: string): Launcher {
   let tried: Promise<Failure | undefined> | undefined;
   const filter = seccompFilter('cell', process.arch);
-  const command: Launcher['command'] = (nodeArgs, readable) => {
+  const command: Launcher['command'] = (nodeArgs, readable, writable = []) => {
     const bound = [process.execPath, ...linkedLibraries(), ...readable];
-    const binds = bound.flatMap((one) => ['--ro-bind', one, one]);
+    const binds = [
+      ...bound.flatMap((one) => ['--ro-bind', one, one]),
+      ...writable.flatMap((one) => ['--bind', one, one]),
+    ];
     const args = [
       '--unshare-all',
       '--unshare-user',

@@ -28,6 +28,7 @@ import { fromSource, program, runBuilder } from './builder.ts';
 import type { Bundle } from './bundle.ts';
 import type { WasiGrants } from './cell/operations.ts';
 import type { HostKey } from './keys.ts';
+import type { Launcher } from './launcher.ts';
 import { type AgentLimits, fuelPerCpuMs } from './limits.ts';
 import { rehearse } from './rehearsal.ts';
 
@@ -55,7 +56,8 @@ export interface PreparedCache {
   cellProgram(): Promise<Result<string, Failure>>;
 }
 
-export function createPreparedCache(deps: PreparedDeps, cacheDir: string): PreparedCache {
+/** `confined` starts the builder of a bundle that is not trusted. */
+export function createPreparedCache(deps: PreparedDeps, cacheDir: string, confined: () => Launcher): PreparedCache {
   const flights = new Map<string, Promise<Result<PreparedComponent, Failure>>>();
   const verified = new Map<string, string>();
   let cell: Promise<Result<string, Failure>> | undefined;
@@ -77,7 +79,7 @@ export function createPreparedCache(deps: PreparedDeps, cacheDir: string): Prepa
       if (known !== undefined) return known;
       const { path: component, digest } = bundle.component;
       const wanted = { key, component, digest, memoryBytes, fuel, wasi, kind: bundle.kind, trusted: bundle.trusted };
-      const made = prepare(deps, cacheDir, wanted, cellProgram);
+      const made = prepare(deps, cacheDir, wanted, cellProgram, confined);
       flights.set(key, made);
       void made.then((result) => {
         if (!result.ok) flights.delete(key);
@@ -105,6 +107,7 @@ async function prepare(
   cacheDir: string,
   wanted: Wanted,
   cellProgram: () => Promise<Result<string, Failure>>,
+  confined: () => Launcher,
 ): Promise<Result<PreparedComponent, Failure>> {
   const dir = join(cacheDir, 'prepared', wanted.key);
   const result = (files: PreparedFiles): Result<PreparedComponent, Failure> =>
@@ -125,7 +128,7 @@ async function prepare(
       kind: wanted.kind,
       wasi: wanted.wasi,
     } as const;
-    const built = await runBuilder(deps, job);
+    const built = await runBuilder(deps, job, wanted.trusted ? undefined : confined());
     if (!built.ok) return built;
     if (built.value.files === undefined) return err(failure('BuildFailed', 'the builder answered without files'));
     let { files } = built.value;

@@ -70,6 +70,23 @@ describe.skipIf(!existsSync('/usr/bin/bwrap'))('A7: a cell of a signer that is n
       if (!process.execPath.startsWith(`/${name}/`)) expect(seen?.root).not.toContain(name);
     }
   });
+  test('its component is parsed in bubblewrap too, with one folder to write to', async () => {
+    const log = join(bench.dir, 'bwrap.log');
+    const script = join(bench.dir, 'bwrap.sh');
+    await writeFile(script, `#!/bin/sh\nprintf '%s ' "$@" >> ${log}; echo >> ${log}\nexec /usr/bin/bwrap "$@"\n`, {
+      mode: 0o755,
+    });
+    await using cells = createCells(
+      { ...deps, hostKey: bench.key },
+      { cacheDir: join(bench.dir, 'cache-of-strangers'), spares: 0, bwrap: script },
+    );
+    const host = tableHost({ 'kb.search': () => ({ type: 'value', value: 1 }) });
+    expect(await run({ ...bench, cells }, stranger, { host })).toMatchObject({ type: 'succeeded' });
+    const builders = (await readFile(log, 'utf8')).split('\n').filter((line) => line.includes('builder-main'));
+    expect(builders).toHaveLength(1);
+    expect(builders[0]).toMatch(/--unshare-all .*--ro-bind \S+\.wasm .*--bind (\S+prepared\/\.\w+) \1 .*--seccomp 4/);
+    expect(builders[0]?.match(/ --bind /g)).toHaveLength(1);
+  });
   test('serves one run, is not kept ready, and ends with its deadline', async () => {
     await using cells = pool();
     const host = tableHost({ 'kb.search': () => ({ type: 'value', value: 1 }) });

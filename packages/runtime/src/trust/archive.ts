@@ -14,6 +14,7 @@ import { pack } from 'tar-stream';
 import { type Clock, type Failure, type Result, err, failure, ok } from '@runloop/core';
 import { type Bundle, bundleFiles, fileListName, signatureName } from '../bundle.ts';
 import { runBuilder } from '../builder.ts';
+import { bareLauncher, bubblewrap } from '../launcher.ts';
 
 /** The archive of a bundle that was loaded, and the name to give it. */
 export async function packBundle(bundle: Bundle): Promise<Result<{ name: string; bytes: Uint8Array }, Failure>> {
@@ -35,12 +36,17 @@ export async function packBundle(bundle: Bundle): Promise<Result<{ name: string;
   }
 }
 
-/** Unpacks `archive` into `outDir`, an empty folder, in a builder process that may write there and nowhere else. */
+/**
+ * Unpacks `archive` into `outDir`, an empty folder, in a builder process that may write there and nowhere else: in
+ * bubblewrap where it runs here, under Node's permission model everywhere.
+ */
 export async function unpackBundle(
   deps: { readonly clock: Clock },
   archive: string,
   outDir: string,
 ): Promise<Result<void, Failure>> {
-  const done = await runBuilder(deps, { type: 'unpack', archive, outDir });
+  const confined = bubblewrap(deps, '/usr/bin/bwrap');
+  const launcher = (await confined.refusal()) === undefined ? confined : bareLauncher;
+  const done = await runBuilder(deps, { type: 'unpack', archive, outDir }, launcher);
   return done.ok ? ok(undefined) : err({ ...done.error, message: `${archive}: ${done.error.message}` });
 }
