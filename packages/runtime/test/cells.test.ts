@@ -5,6 +5,7 @@ import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AttemptOutcome, type Bundle, createCells } from '../src/index.ts';
+import { longTurnNice } from '../src/limits.ts';
 import { type Bench, type RunOptions, buildTestAgent, deps, run, tableHost, workbench } from './fixture.ts';
 
 let bench: Bench;
@@ -284,7 +285,7 @@ describe('A10: bystanders', () => {
     let gaveWay = false;
     while (!gaveWay) {
       const pids = (await readFile(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')).trim().split(' ');
-      gaveWay = pids.some((pid) => pid !== '' && niceOf(Number(pid)) === 10);
+      gaveWay = pids.some((pid) => pid !== '' && niceOf(Number(pid)) === longTurnNice);
       await new Promise((resolve) => setImmediate(resolve));
       if (other.cells.stats().started > 0 && other.cells.stats().alive === 0) break;
     }
