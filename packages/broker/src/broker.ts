@@ -17,7 +17,7 @@ import {
   failure,
   ok,
 } from '@runloop/core';
-import { type LevelState, createBudgets } from './budgets.ts';
+import { type LevelState, type Spending, createBudgets } from './budgets.ts';
 import { type Cache, createCache } from './cache.ts';
 import type { BrokerConfig } from './config.ts';
 import { createEchoProvider } from './echo-provider.ts';
@@ -25,10 +25,18 @@ import { promptTokensMax } from './estimate.ts';
 import { type GateState, createGate } from './gate.ts';
 import type { Http } from './http.ts';
 import { createHttpProvider, type ProviderSecrets } from './http-provider.ts';
-import { type BookedCall, dayKey, levelsOf } from './levels.ts';
+import { type BookedCall, dayKey, dayLevel, levelsOf } from './levels.ts';
 import { answerTokensDefault, embedTextsMax, requestBytesMax } from './limits.ts';
 import type { Embedded } from './openai.ts';
-import { type Operation, type Paid, type PaidCall, type Station, createPaidCall, createPriceOf } from './paid-call.ts';
+import {
+  type Operation,
+  type Paid,
+  type PaidCall,
+  type Station,
+  createPaidCall,
+  createPriceOf,
+  spentOf,
+} from './paid-call.ts';
 import { type Price, readPriceTable } from './prices.ts';
 import type {
   Answer,
@@ -39,6 +47,7 @@ import type {
   EmbedRequest,
   Embedding,
   ModelCalled,
+  Spent,
 } from './request.ts';
 import { type Target, route } from './route.ts';
 
@@ -71,6 +80,10 @@ export interface Broker extends AsyncDisposable {
   spending(run?: string): { readonly day?: LevelState; readonly run?: LevelState };
   /** Books what the ledger says was spent before a restart. */
   restore(calls: readonly BookedCall[]): void;
+  /** The same of a whole day. */
+  restoreDay(tsMs: number, spent: Spending): void;
+  /** Books the bound of a call whose answer was lost in a crash: it may have been paid for. Undefined where no provider serves it. */
+  forfeit(request: CompletionRequest | EmbedRequest, ctx: CallContext): Spent | undefined;
   /** Forgets the budgets of a run that has ended. */
   endRun(run: string): void;
   close(): Promise<void>;
@@ -80,11 +93,7 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
   const { clock } = deps;
   const table = readPriceTable();
   const budgets = createBudgets();
-  const stations = new Map<string, Station>();
-  for (const one of config.providers) {
-    const provider = one.kind === 'echo' ? createEchoProvider(one.id) : createHttpProvider(deps, one);
-    stations.set(one.id, { provider, gate: createGate(clock, one.id, one.concurrency) });
-  }
+  const stations = stationsOf(deps, config);
   const closing = new AbortController();
   const priceOf = createPriceOf(config, table.prices);
   const call = createRoutedCall({
@@ -116,15 +125,8 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       const wrong = wrongRequest(request.texts.length, JSON.stringify(request.texts).length, embedTextsMax);
       if (wrong !== undefined) return err(wrong);
       const op = embedding(request);
-      const answered = await call({
-        kind: 'embed',
-        model: request.model,
-        key: request.texts,
-        keep: true,
-        op,
-        ctx,
-        signal,
-      });
+      const asked = { model: request.model, key: request.texts, keep: true, op, ctx, signal };
+      const answered = await call({ kind: 'embed', ...asked });
       if (!answered.ok) return answered;
       const { paid, called } = answered.value;
       return ok({ vectors: paid.value.vectors, dimension: paid.value.vectors[0]?.length ?? 0, called });
@@ -144,6 +146,16 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
         budgets.book(levelsOf(config, one, one.ts_ms), { tokens: one.tokens, usd_nano: one.usd_nano, calls: 1 });
       }
     },
+    restoreDay: (tsMs, spent) => budgets.book([dayLevel(config.budgets.dayUsdNano, tsMs)], spent),
+    forfeit(request, ctx) {
+      const [target] = route(config, request.model ?? config.defaultModel);
+      if (target === undefined) return undefined;
+      const op = 'messages' in request ? completion(config, request, ctx) : embedding(request);
+      const spent = spentOf(target, op, priceOf);
+      const { tokens_in, tokens_out, usd_nano } = spent;
+      budgets.book(levelsOf(config, ctx, clock.nowMs()), { tokens: tokens_in + tokens_out, usd_nano, calls: 1 });
+      return spent;
+    },
     endRun(run) {
       for (const prefix of [`node:${run}/`, `agent:${run}/`]) budgets.drop(prefix);
       budgets.drop(`run:${run}`);
@@ -151,6 +163,15 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function stationsOf(deps: BrokerDeps, { providers }: BrokerConfig): ReadonlyMap<string, Station> {
+  return new Map(
+    providers.map((one) => {
+      const provider = one.kind === 'echo' ? createEchoProvider(one.id) : createHttpProvider(deps, one);
+      return [one.id, { provider, gate: createGate(deps.clock, one.id, one.concurrency) }];
+    }),
+  );
 }
 
 type Routed<T> = { readonly paid: Paid<T>; readonly called: ModelCalled };

@@ -1,7 +1,10 @@
 /**
  * Exact answers again: an LRU with a time to live, and one flight for calls that ask the same at the same time.
  *
- * 1. Only successes are kept. 2. One caller's cancelling never stops the others; the flight is aborted when nobody waits.
+ * 1. Only successes are kept.
+ * 2. One caller's cancelling never stops the others; the flight is aborted when nobody waits, and the last to leave sees how
+ *    it ended: what it cost is somebody's.
+ * 3. Of those who share a flight one pays: whoever launched it, or the first that stayed.
  */
 import { type Clock, type Failure, type Result, err, failure } from '@runloop/core';
 import type { CacheState } from './request.ts';
@@ -19,7 +22,12 @@ export interface Cache<T> {
   size(): number;
 }
 
-type Flight<T> = { readonly answer: Promise<Result<T, Failure>>; readonly abort: AbortController; waiting: number };
+type Flight<T> = {
+  readonly answer: Promise<Result<T, Failure>>;
+  readonly abort: AbortController;
+  waiting: number;
+  paid: boolean;
+};
 
 export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; readonly capacity: number }): Cache<T> {
   const kept = new Map<string, { readonly result: Result<T, Failure>; readonly untilMs: number }>();
@@ -45,7 +53,7 @@ export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; 
       .finally(() => {
         if (flights.get(key) === flight) flights.delete(key);
       });
-    const flight: Flight<T> = { answer, abort, waiting: 0 };
+    const flight: Flight<T> = { answer, abort, waiting: 0, paid: false };
     if (keep) flights.set(key, flight);
     return flight;
   };
@@ -57,28 +65,30 @@ export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; 
         kept.set(key, hit);
         return { result: hit.result, cache: 'hit' };
       }
-      const known = keep ? flights.get(key) : undefined;
-      const flight = known ?? launch(key, keep, call);
+      const flight = (keep ? flights.get(key) : undefined) ?? launch(key, keep, call);
       flight.waiting += 1;
-      try {
-        return { result: await orAborted(flight.answer, signal), cache: known === undefined ? 'miss' : 'shared' };
-      } finally {
-        flight.waiting -= 1;
-        if (flight.waiting === 0 && signal.aborted) {
-          if (flights.get(key) === flight) flights.delete(key);
-          flight.abort.abort();
-        }
-      }
+      const left = await orAborted(flight.answer, signal).finally(() => (flight.waiting -= 1));
+      if (left !== undefined) return { result: left, cache: pays(flight) ? 'miss' : 'shared' };
+      if (flight.waiting > 0) return { result: err(failure('Cancelled', 'the call was cancelled')), cache: 'shared' };
+      if (flights.get(key) === flight) flights.delete(key);
+      flight.abort.abort();
+      return { result: await flight.answer, cache: pays(flight) ? 'miss' : 'shared' };
     },
     size: () => kept.size,
   };
 }
 
-function orAborted<T>(answer: Promise<Result<T, Failure>>, signal: AbortSignal): Promise<Result<T, Failure>> {
-  const cancelled = (): Result<T, Failure> => err(failure('Cancelled', 'the call was cancelled'));
-  if (signal.aborted) return Promise.resolve(cancelled());
+function pays(flight: Flight<unknown>): boolean {
+  const first = !flight.paid;
+  flight.paid = true;
+  return first;
+}
+
+/** The answer, or undefined where the caller left before it came. */
+function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  if (signal.aborted) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => resolve(cancelled());
+    const onAbort = (): void => resolve(undefined);
     signal.addEventListener('abort', onAbort, { once: true });
     void answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });

@@ -16,6 +16,7 @@ export {
   type Message,
   type ModelCalled,
   type Part,
+  type Spent,
   type Tool,
   type ToolCall,
   type Usage,

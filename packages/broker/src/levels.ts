@@ -7,7 +7,8 @@ import type { Amounts, CallContext } from './request.ts';
 
 /** A call of the past, as the ledger knows it. */
 export type BookedCall = Pick<CallContext, 'run' | 'node' | 'agent'> & {
-  readonly ts_ms: number;
+  /** When it was; left out where its day is booked apart. */
+  readonly ts_ms?: number;
   readonly tokens: number;
   readonly usd_nano: number;
 };
@@ -17,14 +18,18 @@ export function dayKey(ms: number): string {
   return `day:${Math.floor(ms / 86_400_000)}`;
 }
 
+export function dayLevel(usdNano: number | undefined, ms: number): Level {
+  return { name: 'day', key: dayKey(ms), caps: { usd_nano: usdNano } };
+}
+
 export function levelsOf(
   { budgets }: BrokerConfig,
   ctx: Pick<CallContext, 'run' | 'node' | 'agent' | 'budgets'>,
-  nowMs: number,
+  nowMs: number | undefined,
 ): readonly Level[] {
   const own = ctx.budgets ?? {};
   return [
-    { name: 'day', key: dayKey(nowMs), caps: { usd_nano: budgets.dayUsdNano } },
+    ...(nowMs === undefined ? [] : [dayLevel(budgets.dayUsdNano, nowMs)]),
     {
       name: 'run',
       key: `run:${ctx.run}`,

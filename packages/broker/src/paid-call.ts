@@ -11,7 +11,7 @@ import type { Gate } from './gate.ts';
 import { levelsOf } from './levels.ts';
 import { type Price, costNano, findPrice, freePrice } from './prices.ts';
 import type { Attempt, AttemptFailure, Provider } from './provider.ts';
-import type { CallContext, Usage } from './request.ts';
+import type { CallContext, Spent, Usage } from './request.ts';
 import type { Target } from './route.ts';
 
 /** What a provider answered, before it is known who asked. */
@@ -93,7 +93,7 @@ function createTargetCall(
       );
       return err({ failure: unknown, verdict: 'next', spent: false });
     }
-    const bound: Usage = { tokens_in: op.promptTokens, tokens_out: op.maxTokens };
+    const bound = boundOf(op);
     const amount = (usage: Usage): Spending => ({
       tokens: usage.tokens_in + usage.tokens_out,
       usd_nano: costNano(price ?? freePrice, usage),
@@ -117,6 +117,7 @@ function createTargetCall(
         onFirst,
         onDelta: op.onDelta,
       });
+      if (!result.ok && result.error.spent) ctx.onSpent?.(spentOf(target, op, priceOf));
       const froze = reservation.value.settle(
         result.ok ? amount(op.usage(result.value)) : result.error.spent ? amount(bound) : none,
       );
@@ -142,6 +143,21 @@ function createTargetCall(
       first_token_ms: firstMs,
     });
   };
+}
+
+function boundOf({ promptTokens, maxTokens }: Pick<Operation<unknown>, 'promptTokens' | 'maxTokens'>): Usage {
+  return { tokens_in: promptTokens, tokens_out: maxTokens };
+}
+
+/** What a call that was made and not answered is booked at. */
+export function spentOf(
+  target: Target,
+  op: Pick<Operation<unknown>, 'promptTokens' | 'maxTokens'>,
+  priceOf: (target: Target) => Price | undefined,
+): Spent {
+  const usage = boundOf(op);
+  const usd_nano = costNano(priceOf(target) ?? freePrice, usage);
+  return { provider: target.provider.id, model: target.model, ...usage, usd_nano };
 }
 
 export function createPaidCall(

@@ -63,7 +63,12 @@ export type CallContext = {
     | undefined;
   /** Called with each piece of a streamed answer. */
   readonly onDelta?: ((text: string) => void) | undefined;
+  /** Called for each attempt that was made and not answered: it is booked at its bound. */
+  readonly onSpent?: ((spent: Spent) => void) | undefined;
 };
+
+/** A call that nobody answered, at the most that it can have cost. */
+export type Spent = Usage & { readonly provider: string; readonly model: string; readonly usd_nano: number };
 
 export type Usage = { readonly tokens_in: number; readonly tokens_out: number };
 export type CacheState = 'hit' | 'miss' | 'shared';

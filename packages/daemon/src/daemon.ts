@@ -75,6 +75,8 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   if (!listening.ok) return listening;
   opening.defer(() => sessions.drain());
   await engine.installer.sweep();
+  const booked = await bookToday(deps.clock, base.value);
+  if (!booked.ok) return booked;
   const recovered = await engine.runs.recover();
   if (!recovered.ok) return recovered;
   if (!options.config.security.confirm_external_actions)
@@ -82,6 +84,22 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   log.log('info', 'ready', { socket: home.socket, recovered: recovered.value, boot: engine.bootId, pid: options.pid });
   const opened = opening.move();
   return ok({ home, kb, log, sessions, ...engine, [Symbol.asyncDispose]: () => opened.disposeAsync() });
+}
+
+/** What the ledger says was spent today counts towards the day's cap. */
+async function bookToday(clock: DaemonDeps['clock'], { kb, models }: Base): Promise<Result<void, Failure>> {
+  const nowMs = clock.nowMs();
+  const today = new Date(nowMs).toISOString().slice(0, 10);
+  const days = await kb.costs('day', 1000);
+  if (!days.ok) return days;
+  const spent = days.value.find(({ key }) => key === today);
+  const count = (name: string): number => Number(spent?.[name] ?? 0);
+  models.restoreDay(nowMs, {
+    tokens: count('tokens_in') + count('tokens_out'),
+    usd_nano: count('usd_nano'),
+    calls: count('calls'),
+  });
+  return ok(undefined);
 }
 
 type Engine = WiredRuns & {
@@ -130,6 +148,7 @@ function wireEngine(
     publish,
     performer: (values) => wirePerformer(deps, options, base, values, opening),
     agentLine: (line) => agentLog.line(line),
+    runRecovered: (traceId, spent) => models.restoreRun(traceId, spent),
     runEnded: (traceId) => models.endRun(traceId),
   });
   opening.use(trust.watch(() => void wired.runs.recheck()));

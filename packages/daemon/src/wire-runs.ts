@@ -14,6 +14,7 @@ import { kernelPorts } from './runs/kernel-ports.ts';
 import type { AgentSource, HostPerformer, OperatorWill, QuarantinePort } from './runs/ports.ts';
 import { Runs } from './runs/runs.ts';
 import { Slots } from './runs/slots.ts';
+import type { SpentCall } from './runs/tape.ts';
 import { Values } from './runs/values.ts';
 import type { Scrubber } from './secrets/scrubber.ts';
 
@@ -32,6 +33,8 @@ export type RunParts = {
   readonly homeDir: string;
   readonly publish: (topic: string, message: OwnMessage) => void;
   readonly agentLine: (line: Parameters<LogFile['line']>[0]) => void;
+  /** What a run had called and spent before a restart; what it counts for when it has ended is nothing. */
+  readonly runRecovered: (traceId: string, spent: readonly SpentCall[]) => void;
   readonly runEnded: (traceId: string) => void;
 };
 
@@ -93,6 +96,7 @@ export function wireRuns(parts: RunParts): WiredRuns {
       operator,
       homeDir,
       quarantine,
+      recovered: parts.runRecovered,
     },
     {
       runsMax: config.daemon.runs_max,

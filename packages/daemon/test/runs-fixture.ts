@@ -197,7 +197,8 @@ export class Place implements AsyncDisposable {
     const values = new Values(kb, scrubber);
     const models = {
       clears: () => true,
-      call: () => Promise.resolve(err(failure('ProviderUnavailable', 'no models here'))),
+      forfeit: () => undefined,
+      call: () => Promise.resolve({ outcome: err(failure('ProviderUnavailable', 'no models here')), spent: [] }),
     };
     const store = new Secrets(secretsDeps, options.secrets ?? envBackend(env));
     const mail =
@@ -244,6 +245,7 @@ export class Place implements AsyncDisposable {
         kernel,
         performer,
         homeDir: '/nonexistent',
+        recovered: () => undefined,
         quarantine: new Quarantine(
           { clock: systemClock, log: memoryLog(), record: () => Promise.resolve(true) },
           join(this.#path, 'quarantine.json'),

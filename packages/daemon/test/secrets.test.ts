@@ -307,12 +307,14 @@ describe('the store', () => {
     } as unknown as CallScope;
     const ask = async (): Promise<string> =>
       said(
-        await models.call(
-          'complete',
-          { messages: [{ role: 'user', content: 'hi' }] },
-          scope,
-          new AbortController().signal,
-        ),
+        (
+          await models.call(
+            'complete',
+            { messages: [{ role: 'user', content: 'hi' }] },
+            scope,
+            new AbortController().signal,
+          )
+        ).outcome,
       );
     expect(await ask()).toContain('there is no secret runloop/models/fake');
     unwrap(await store.put('runloop/models/fake', 'https://api.example.com', 'sk-0123456789'), 'put');

@@ -220,22 +220,25 @@ export function projectRecords(db: Database.Database): Projection {
   const cost = db.prepare('INSERT INTO costs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const audit = db.prepare('INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const artifact = db.prepare('INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  // A call that was answered, and one that was not and is booked at its bound.
+  const spent: Projection[string] = ({ id, ts_ms, trace, meta }) => {
+    cost.run(
+      id,
+      ts_ms,
+      trace,
+      text(meta, 'node'),
+      text(meta, 'provider'),
+      text(meta, 'model'),
+      integer(meta, 'tokens_in'),
+      integer(meta, 'tokens_out'),
+      integer(meta, 'usd_nano'),
+      text(meta, 'cache'),
+      real(meta, 'latency_ms'),
+    );
+  };
   return {
-    'model.called': ({ id, ts_ms, trace, meta }) => {
-      cost.run(
-        id,
-        ts_ms,
-        trace,
-        text(meta, 'node'),
-        text(meta, 'provider'),
-        text(meta, 'model'),
-        integer(meta, 'tokens_in'),
-        integer(meta, 'tokens_out'),
-        integer(meta, 'usd_nano'),
-        text(meta, 'cache'),
-        real(meta, 'latency_ms'),
-      );
-    },
+    'model.called': spent,
+    'budget.settled': spent,
     'cap.audit': ({ id, ts_ms, trace, meta }) => {
       audit.run(
         id,

@@ -45,10 +45,12 @@ export type Proposer = {
 
 export type Validator = (delta: StateDelta, by: Proposer) => Result<EventDraft, Failure>;
 
+/** Schemas of kinds by their name, compiled at the first proposal of each. */
+const compiled = new Map<string, ValidateFunction>();
+let ajv: Ajv.Ajv2020 | undefined;
+
 /** `exists` says whether the ledger has an event of this id. */
 export function createValidator(exists: (id: number) => boolean): Validator {
-  let ajv: Ajv.Ajv2020 | undefined;
-  const compiled = new Map<string, ValidateFunction>();
   const refuse = (rule: string, message: string, hint: string): Result<never, Failure> =>
     err(
       failure(rule === 'kb_write' ? 'CapabilityDenied' : 'InvalidDelta', `${rule}: ${message}`, {

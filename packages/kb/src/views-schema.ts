@@ -3,7 +3,7 @@
  *
  * Times are milliseconds; ids of events are those of the ledger; `source_event` is the event that wrote the row last.
  */
-export const viewsVersion = 2;
+export const viewsVersion = 3;
 
 /** Each view with the columns that order it when it is hashed. */
 export const viewTables: { readonly [table: string]: string } = {

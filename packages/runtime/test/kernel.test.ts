@@ -310,10 +310,10 @@ describe('the tape', () => {
     expect(trail).toEqual([]);
   });
 
-  test('an idempotent call that was begun is made again, its intent not', async () => {
+  test('an idempotent call that was begun is made again, and said again: what was lost has a price', async () => {
     const { door, trail } = open({ tape: [call(0, 'model.complete', {}, 'idempotent')] });
     expect(await door.call('model.complete', {}, signal)).toMatchObject({ type: 'value' });
-    expect(trail).toEqual(['perform model.complete', 'result model.complete']);
+    expect(trail).toEqual(['intent model.complete', 'perform model.complete', 'result model.complete']);
   });
 
   test('a retried node is answered from its earlier attempt; equal calls count', async () => {

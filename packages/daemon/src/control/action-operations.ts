@@ -5,6 +5,7 @@
  */
 import { err, failure, ok } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
+import type { Decision } from '../runs/actions.ts';
 import type { Runs } from '../runs/runs.ts';
 import { type Caller, mayTouch, type Operations } from './operation.ts';
 
@@ -49,14 +50,16 @@ export function actionOperations({ kb, runs }: { readonly kb: Kb; readonly runs:
       const id = args.text('action');
       const hash = args.text('hash');
       const decision = args.text('decision');
-      if (decision !== 'approve' && decision !== 'deny') args.refuse('decision must be approve or deny');
+      if (decision !== 'approve' && decision !== 'deny' && decision !== 'done')
+        args.refuse('decision must be approve, deny or done');
+      const value = args.any('value');
       return args.check(async () => {
         const run = runs.live().find((candidate) => candidate.driver.actions.get(id) !== undefined);
         const action = run?.driver.actions.get(id);
         if (run === undefined || action === undefined) {
           return err(failure('NotFound', `no request ${id} waits for an answer`, { hint: 'see: rlp approve list' }));
         }
-        const problem = await run.questions.decide(id, hash, decision as 'approve' | 'deny', caller.principal.id);
+        const problem = await run.questions.decide(id, hash, decision as Decision, caller.principal.id, value);
         return problem === undefined
           ? ok({ action: id, decision, trace_id: run.driver.identity.traceId })
           : err(problem);

@@ -79,6 +79,10 @@ export class Args {
     return [];
   }
 
+  any(name: string): JsonValue | undefined {
+    return this.#get(name);
+  }
+
   traceId(name: string): TraceId {
     const text = this.text(name);
     const parsed = parseTraceId(text);

@@ -3,8 +3,9 @@
  *
  * What was called, for how much and from where is told as `model.called`, beside the call's result.
  */
+import type { Spent } from '@runloop/broker';
 import { type Failure, failure, type JsonObject, type JsonValue, type Result } from '@runloop/core';
-import type { CallScope, Performed, RunDraft } from '../runs/ports.ts';
+import type { CallScope, Performed, RunDraft, Spender } from '../runs/ports.ts';
 import { answered, refused } from './kb-calls.ts';
 
 /** What a call cost and who answered it. */
@@ -21,13 +22,16 @@ export type ModelCalled = {
 export interface ModelPort {
   /** Whether a provider that is cleared for private data serves this model, or the default one. */
   clears(model: string | undefined): boolean;
-  call(
-    op: 'complete' | 'embed',
-    request: JsonObject,
-    scope: CallScope,
-    signal: AbortSignal,
-  ): Promise<Result<{ readonly answer: JsonValue; readonly called: ModelCalled }, Failure>>;
+  /** Books a call whose answer was lost, at its bound; undefined where nobody serves it. */
+  forfeit(op: 'complete' | 'embed', request: JsonObject, spender: Spender): Spent | undefined;
+  call(op: 'complete' | 'embed', request: JsonObject, scope: CallScope, signal: AbortSignal): Promise<ModelAnswer>;
 }
+
+/** `spent` are attempts that were paid for, or may have been, and gave nothing. */
+export type ModelAnswer = {
+  readonly outcome: Result<{ readonly answer: JsonValue; readonly called: ModelCalled }, Failure>;
+  readonly spent: readonly Spent[];
+};
 
 export async function performModel(
   models: ModelPort,
@@ -38,8 +42,9 @@ export async function performModel(
 ): Promise<Performed> {
   if (op !== 'model.complete' && op !== 'model.embed')
     return refused(failure('NotFound', `there is no operation ${op}`));
-  const outcome = await models.call(op === 'model.embed' ? 'embed' : 'complete', args, scope, signal);
-  if (!outcome.ok) return refused(outcome.error);
+  const { outcome, spent } = await models.call(op === 'model.embed' ? 'embed' : 'complete', args, scope, signal);
+  const settled = spent.map((one) => settledDraft(scope, one));
+  if (!outcome.ok) return { ...refused(outcome.error), events: settled };
   const { answer, called } = outcome.value;
   const tokens = called.tokens_in + called.tokens_out;
   const event: RunDraft = {
@@ -48,5 +53,13 @@ export async function performModel(
     message: `${scope.node} called ${called.model} (${tokens} tokens, cache ${called.cache}).`,
     meta: { node: scope.node, attempt: scope.attempt, agent: scope.bundle.name, ...called },
   };
-  return { ...answered(answer), events: [event] };
+  return { ...answered(answer), events: [...settled, event] };
+}
+
+/** A call that nobody answered is paid for at its bound, for all that we know. */
+function settledDraft({ node, attempt, bundle }: CallScope, spent: Spent): RunDraft {
+  const tokens = spent.tokens_in + spent.tokens_out;
+  const message = `${node} called ${spent.model} and got no answer: booked at its bound (${tokens} tokens).`;
+  const meta = { node, attempt, agent: bundle.name, why: 'no_answer', ...spent };
+  return { kind: 'budget.settled', level: 'warn', message, meta };
 }

@@ -2,11 +2,16 @@
  * Joins the broker to the model calls of agents: their requests checked, their budgets handed on, their secrets resolved.
  */
 import {
+  type BookedCall,
   type Broker,
   type CallContext,
   type CompletionRequest,
   createBroker,
+  type EmbedRequest,
+  type Http,
   parseBrokerConfig,
+  type Spending,
+  type Spent,
   undiciHttp,
 } from '@runloop/broker';
 import {
@@ -24,48 +29,63 @@ import {
   type Result,
 } from '@runloop/core';
 import type { SecretsPort } from '@runloop/runtime';
-import type { CallScope } from '../runs/ports.ts';
-import type { ModelPort } from './model-calls.ts';
+import type { CallScope, Spender } from '../runs/ports.ts';
+import type { ModelAnswer, ModelPort } from './model-calls.ts';
 
 export type ModelsDeps = {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly secrets: SecretsPort;
+  /** The network, where left out. */
+  readonly http?: Http;
 };
 export interface Models extends ModelPort {
   list(): JsonValue;
+  /** Books what a run had spent before a restart, its day apart. */
+  restoreRun(traceId: string, spent: readonly Omit<BookedCall, 'run'>[]): void;
+  restoreDay(tsMs: number, spent: Spending): void;
   /** A run has ended: what its levels held is forgotten. */
   endRun(traceId: string): void;
   close(): Promise<void>;
 }
 
-export function createModels({ clock, random, log, secrets }: ModelsDeps, config: Config): Result<Models, Failure> {
+export function createModels(
+  { clock, random, log, secrets, http = undiciHttp() }: ModelsDeps,
+  config: Pick<Config, 'models'>,
+): Result<Models, Failure> {
   const parsed = parseBrokerConfig(config.models);
   if (!parsed.ok) return parsed;
-  const broker = createBroker({ clock, random, log, http: undiciHttp(), secrets }, parsed.value);
+  const broker = createBroker({ clock, random, log, http, secrets }, parsed.value);
+  const complete = async (request: JsonObject, ctx: CallContext, signal: AbortSignal): Promise<Outcome> => {
+    const checked = checkCompletion(request);
+    if (!checked.ok) return checked;
+    const done = await broker.complete(checked.value, ctx, signal);
+    if (!done.ok) return done;
+    const { called, latency: _, ...answer } = done.value;
+    return ok({ answer: answer, called });
+  };
+  const embed = async (request: JsonObject, ctx: CallContext, signal: AbortSignal): Promise<Outcome> => {
+    const checked = checkEmbedding(request);
+    if (!checked.ok) return checked;
+    const done = await broker.embed(checked.value, ctx, signal);
+    if (!done.ok) return done;
+    const { called, ...answer } = done.value;
+    return ok({ answer: answer, called });
+  };
   return ok({
     async call(op, request, scope, signal) {
-      if (op === 'embed') {
-        const { texts, model } = request;
-        if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string'))
-          return err(failure('InvalidParams', 'model.embed needs { texts: [strings] }'));
-        const done = await broker.embed(
-          { texts: texts, ...(typeof model === 'string' ? { model } : {}) },
-          contextOf(scope),
-          signal,
-        );
-        if (!done.ok) return done;
-        const { called, ...answer } = done.value;
-        return ok({ answer: answer, called });
-      }
-      const checked = checkCompletion(request);
-      if (!checked.ok) return checked;
-      const done = await broker.complete(checked.value, contextOf(scope), signal);
-      if (!done.ok) return done;
-      const { called, latency: _, ...answer } = done.value;
-      return ok({ answer: answer, called });
+      const spent: Spent[] = [];
+      const ctx: CallContext = { ...contextOf(scope), onSpent: (one) => spent.push(one) };
+      const outcome = await (op === 'embed' ? embed : complete)(request, ctx, signal);
+      return { outcome, spent };
     },
+    forfeit(op, request, spender) {
+      const checked = op === 'embed' ? checkEmbedding(request) : checkCompletion(request);
+      return checked.ok ? broker.forfeit(checked.value, contextOf(spender)) : undefined;
+    },
+    restoreRun: (traceId, spent) => broker.restore(spent.map((one) => ({ run: traceId, ...one }))),
+    restoreDay: (tsMs, spent) => broker.restoreDay(tsMs, spent),
     clears: (model) => broker.clears(model),
     list() {
       const { prices_date, rows } = broker.models();
@@ -80,7 +100,14 @@ async function closeOf(broker: Broker): Promise<void> {
   await broker.close();
 }
 
-function contextOf({ traceId, node, bundle, budgets, label, approved }: CallScope): CallContext {
+function contextOf({
+  traceId,
+  node,
+  bundle,
+  budgets,
+  label,
+  approved,
+}: Spender & Partial<Pick<CallScope, 'label' | 'approved'>>): CallContext {
   const granted = bundle.caps.model === false ? undefined : bundle.caps.model;
   const agentUsd = granted?.usd_per_run;
   return {
@@ -88,7 +115,7 @@ function contextOf({ traceId, node, bundle, budgets, label, approved }: CallScop
     node,
     agent: bundle.name,
     owner: bundle.name,
-    secrecy: label.secrecy,
+    secrecy: label?.secrecy,
     agreed: approved,
     budgets: {
       run: {
@@ -102,6 +129,14 @@ function contextOf({ traceId, node, bundle, budgets, label, approved }: CallScop
       },
     },
   };
+}
+
+type Outcome = ModelAnswer['outcome'];
+
+function checkEmbedding({ texts, model }: JsonObject): Result<EmbedRequest, Failure> {
+  if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string'))
+    return err(failure('InvalidParams', 'model.embed needs { texts: [strings] }'));
+  return ok({ texts: texts, ...(typeof model === 'string' ? { model } : {}) });
 }
 
 const roles = ['system', 'user', 'assistant', 'tool'];

@@ -64,6 +64,7 @@ export function createPerformer(given: PerformerDeps): HostPerformer {
       const model = isJsonObject(args) ? args['model'] : undefined;
       return deps.models.clears(typeof model === 'string' ? model : undefined);
     },
+    forfeit: (op, args, spender) => deps.models.forfeit(op === 'model.embed' ? 'embed' : 'complete', args, spender),
     async perform(op, args: JsonValue, scope, signal): Promise<Performed | undefined> {
       const performed = await perform(deps, op, args, scope, signal);
       return performed === undefined ? undefined : scrubbed(deps.scrubber, performed);

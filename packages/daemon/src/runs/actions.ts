@@ -4,9 +4,10 @@
  * 1. One question for each call id: asked once, answered once, found again after a restart.
  * 2. A decision counts only for the hash that was asked about, and only while the question is open.
  */
-import type { JsonObject, RunEventKind } from '@runloop/core';
+import type { JsonObject, JsonValue, RunEventKind } from '@runloop/core';
 
-export type Decision = 'approve' | 'deny' | 'expired';
+/** `done` is an answer to the question whether a call that was cut off has happened. */
+export type Decision = 'approve' | 'deny' | 'done' | 'expired';
 
 export type Action = {
   readonly id: string;
@@ -17,6 +18,8 @@ export type Action = {
   readonly expiresMs: number;
   readonly meta: JsonObject;
   decision: Decision | undefined;
+  /** What the call gave, as the operator says who decided `done`. */
+  value?: JsonValue;
 };
 
 export class Actions {
@@ -39,7 +42,9 @@ export class Actions {
       this.#byCall.set(action.call, action);
     } else if (kind === 'action.decided') {
       const action = this.#byId.get(String(meta['action']));
-      if (action !== undefined) action.decision ??= meta['decision'] as Decision;
+      if (action === undefined || action.decision !== undefined) return;
+      action.decision = meta['decision'] as Decision;
+      if (meta['value'] !== undefined) action.value = meta['value'];
     }
   }
 

@@ -2,14 +2,16 @@
  * Calls that a crash or a deadline cut off: begun, and nobody knows whether they happened.
  *
  * 1. Where doing it again does nothing twice, it is done again.
- * 2. Anything else is asked about, each time it was cut off: again, or not. Without an answer the node waits.
- * 3. What is not done again has a result on the tape: a failure that says so.
+ * 2. Anything else is asked about, each time it was cut off: has it happened, shall it be made again, or neither? Without an
+ *    answer the node waits.
+ * 3. What is not done again has a result on the tape: what the operator says it gave, or a failure that says so.
  */
 import { type Failure, type JsonValue, ok, type Result } from '@runloop/core';
+import type { Action } from './actions.ts';
 import type { RunDriver } from './driver.ts';
 import type { RunMemory } from './memory.ts';
-import type { HostPerformer } from './ports.ts';
-import type { Questions } from './questions.ts';
+import type { HostPerformer, RunDraft } from './ports.ts';
+import { againOf, type Questions } from './questions.ts';
 import type { TapedCall } from './tape.ts';
 import type { Values } from './values.ts';
 
@@ -37,25 +39,29 @@ export class CutOff {
   async settle(node: string, attempt: number): Promise<Result<(call: TapedCall) => boolean, Failure>> {
     const again = new Set<TapedCall>();
     for (const call of this.#of(node, attempt)) {
-      const decision = this.#driver.actions.ofCall(questionOf(call))?.decision;
-      if (decision === 'approve' || this.#deps.performer.repeats(call.op)) again.add(call);
-      else if (decision !== undefined) {
-        const refused = await this.#refuse(call);
-        if (!refused.ok) return refused;
+      const asked = this.#driver.actions.ofCall(againOf(call.call, call.begun ?? 1));
+      if (asked?.decision === 'approve' || this.#deps.performer.repeats(call.op)) again.add(call);
+      else if (asked?.decision !== undefined) {
+        const settled = await (asked.decision === 'done' ? this.#accept(call, asked.value ?? {}) : this.#refuse(call));
+        if (!settled.ok) return settled;
       }
     }
     return ok((call) => !again.has(call));
   }
 
-  /** Asks about the first that nobody has been asked about; nothing where there is none. */
+  /** Asks about the first that nobody has answered for, once; nothing where no call was cut off. */
   async ask(node: string, attempt: number, agent: string): Promise<Waits | undefined> {
-    const call = this.#of(node, attempt).find(
-      (one) => !this.#deps.performer.repeats(one.op) && this.#driver.actions.ofCall(questionOf(one)) === undefined,
-    );
+    const asked = (one: TapedCall): Action | undefined =>
+      this.#driver.actions.ofCall(againOf(one.call, one.begun ?? 1));
+    const calls = this.#of(node, attempt).filter(({ op }) => !this.#deps.performer.repeats(op));
+    // Answered while the attempt was already under way, it did not know of the answer: it need not wait for another.
+    const call = calls.find((one) => asked(one)?.decision === undefined) ?? calls[0];
     if (call === undefined) return undefined;
+    const known = asked(call);
+    if (known !== undefined) return { for: 'approval', action: known.id };
     const args = await this.#deps.values.load(call.args);
     const request = {
-      call: questionOf(call),
+      call: againOf(call.call, call.begun ?? 1),
       op: call.op,
       args: args.ok ? args.value : ({ unreadable: args.error.message } as JsonValue),
       args_hash: call.args_hash,
@@ -74,22 +80,35 @@ export class CutOff {
     return all.filter((call) => call.class === 'once' && call.ok === undefined);
   }
 
-  async #refuse(call: TapedCall): Promise<Result<void, Failure>> {
-    const error = {
-      code: 'ApprovalDenied',
-      message: `${call.op} was cut off and not made again; it may have happened`,
-      retryable: false,
-    };
-    const { node, attempt, index, op, class: cls, args_hash, args } = call;
-    const meta = { node, attempt, index, call: call.call, op, class: cls, args_hash, args, ok: false, error };
-    const message = `${node}: ${error.message}.`;
-    const recorded = await this.#driver.record([{ kind: 'effect.result', level: 'warn', message, meta }]);
+  /** The operator has looked: it happened, and this is what it gave. */
+  async #accept(call: TapedCall, given: JsonValue): Promise<Result<void, Failure>> {
+    const value = await this.#deps.values.store(given);
+    if (!value.ok) return value;
+    return this.#settle(call, 'info', `${call.op} was cut off, and is said to have happened`, {
+      ok: true,
+      value: value.value,
+    });
+  }
+
+  #refuse(call: TapedCall): Promise<Result<void, Failure>> {
+    const message = `${call.op} was cut off and not made again; it may have happened`;
+    return this.#settle(call, 'warn', message, {
+      ok: false,
+      error: { code: 'ApprovalDenied', message, retryable: false },
+    });
+  }
+
+  async #settle(
+    { node, attempt, index, call, op, class: cls, args_hash, args }: TapedCall,
+    level: RunDraft['level'],
+    message: string,
+    how: Pick<TapedCall, 'ok' | 'value' | 'error'>,
+  ): Promise<Result<void, Failure>> {
+    const meta = { node, attempt, index, call, op, class: cls, args_hash, args, ...how };
+    const recorded = await this.#driver.record([
+      { kind: 'effect.result', level, message: `${node}: ${message}.`, meta },
+    ]);
     if (recorded.ok) this.#memory.remember(meta);
     return recorded;
   }
-}
-
-/** The question whether a call is to be made again; a new one each time that it was begun. */
-function questionOf({ call, begun = 1 }: TapedCall): string {
-  return `${call}/again/${begun}`;
 }

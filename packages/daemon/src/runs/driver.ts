@@ -141,6 +141,13 @@ export class RunDriver {
     for (const input of this.#inputs.splice(0)) if (input.type === 'record') input.done(err(stoppedFailure));
   }
 
+  /** What a run needs cannot be stored: it is put away, and goes on when that is over. */
+  fault(failure: Failure): void {
+    if (this.#stopped) return;
+    this.stop();
+    this.#performer.faulted(failure);
+  }
+
   #kick(): void {
     if (this.#turning || this.#stopped) return;
     this.#turning = true;
@@ -172,11 +179,7 @@ export class RunDriver {
       // A question is nobody's to see, and an answer nobody's to act on, before it is durable.
       if (written.ok) for (const { event } of batch) this.actions.fold(event.kind, event.meta);
       for (const done of waiters) done(written.ok ? ok(undefined) : written);
-      if (!written.ok) {
-        this.stop();
-        this.#performer.faulted(written.error);
-        return;
-      }
+      if (!written.ok) return this.fault(written.error);
       for (const { event } of batch) if (event.seq !== undefined) this.#deps.publisher.published(event);
       for (const effect of after) this.#perform(effect);
     }

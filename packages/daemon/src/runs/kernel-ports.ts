@@ -8,7 +8,7 @@ import type { CallContext, CapAudit, KernelPorts } from '@runloop/runtime';
 import type { HostPerformer, RunDraft } from './ports.ts';
 import type { Run } from './run.ts';
 import { intentDraft, resultDraft, type TapedCall } from './tape.ts';
-import type { Values } from './values.ts';
+import { isStorageFault, type Values } from './values.ts';
 
 export type KernelJoin = {
   readonly runOf: (traceId: string) => Run | undefined;
@@ -26,7 +26,10 @@ export function kernelPorts({ runOf, values, performer, audits, log }: KernelJoi
     return run;
   };
   const durable = async (run: Run, draft: Result<RunDraft, Failure>, more: readonly RunDraft[] = []): Promise<void> => {
-    if (!draft.ok) throw new Error(draft.error.message);
+    if (!draft.ok) {
+      if (isStorageFault(draft.error)) run.driver.fault(draft.error);
+      throw new Error(draft.error.message);
+    }
     const recorded = await run.driver.record([...more, draft.value]);
     if (!recorded.ok) throw new Error(recorded.error.message);
     run.memory.remember(draft.value.meta as unknown as TapedCall);
@@ -46,7 +49,10 @@ export function kernelPorts({ runOf, values, performer, audits, log }: KernelJoi
         const more = telling.get(record.call) ?? [];
         telling.delete(record.call);
         const noting = resultDraft(record, record.result, ctx, values).then((draft) => {
-          if (!draft.ok) return;
+          if (!draft.ok) {
+            if (isStorageFault(draft.error)) run.driver.fault(draft.error);
+            return;
+          }
           run.driver.note([...more, draft.value]);
           run.memory.remember(draft.value.meta as unknown as TapedCall);
         });
@@ -66,7 +72,13 @@ export function kernelPorts({ runOf, values, performer, audits, log }: KernelJoi
       const performed = await performer.perform(op, args, scope, signal);
       if (performed === undefined) return undefined;
       const { result, events } = performed;
-      if (events !== undefined && events.length > 0) telling.set(ctx.call, events);
+      if (!result.ok && isStorageFault(result)) {
+        run.driver.fault({ code: 'StorageFailed', message: result.message });
+        throw new Error(result.message);
+      }
+      // What was cut off has no result to be told with.
+      if (signal.aborted) run.driver.note(events ?? []);
+      else if (events !== undefined && events.length > 0) telling.set(ctx.call, events);
       return result;
     },
     audit(audit, ctx) {

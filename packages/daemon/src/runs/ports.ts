@@ -1,6 +1,7 @@
 /**
  * What runs need from their neighbours, in their own words; joined in daemon.ts.
  */
+import type { Spent } from '@runloop/broker';
 import type { Failure, JsonObject, JsonValue, Label, Result, RunEvent, RunEventKind } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { AgentInterface } from '@runloop/openings';
@@ -57,6 +58,9 @@ export type CallScope = {
   readonly budgets: { readonly runTokens?: number; readonly nodeTokens?: number; readonly runUsd?: number };
 };
 
+/** On whose account a call goes. */
+export type Spender = Pick<CallScope, 'traceId' | 'node' | 'attempt' | 'bundle' | 'budgets'>;
+
 /** What came of a host call that the kernel had let through, and the events that tell of it. */
 export type Performed = {
   readonly result:
@@ -77,6 +81,8 @@ export interface HostPerformer {
   leaves(op: string, args: JsonValue, caps: Caps): Promise<boolean>;
   /** Whether a model that takes private data serves this request. */
   cleared(args: JsonValue): boolean;
+  /** Books a model call whose answer was lost, at the most that it can have cost; undefined where nobody serves it. */
+  forfeit?(op: string, args: JsonObject, spender: Spender): Spent | undefined;
   /** Undefined where the call was made and nobody knows what came of it. */
   perform(op: string, args: JsonValue, scope: CallScope, signal: AbortSignal): Promise<Performed | undefined>;
 }

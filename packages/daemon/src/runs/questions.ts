@@ -17,6 +17,7 @@ import {
   showLine,
 } from '@runloop/core';
 import type { ApprovalRequest } from '@runloop/runtime';
+import type { Decision } from './actions.ts';
 import type { RunDriver } from './driver.ts';
 import { lineageOf } from './lineage.ts';
 import type { RunDraft } from './ports.ts';
@@ -28,6 +29,15 @@ export const pendingActionsMax = 20;
 
 export type Asker = { readonly node: string; readonly agent: string };
 export type Answer = { readonly type: 'approved' | 'denied' } | { readonly type: 'pending'; readonly action: string };
+
+/** The question whether a call that was cut off is to be made again; a new one each time that it was begun. */
+export function againOf(call: string, begun: number): string {
+  return `${call}/again/${begun}`;
+}
+
+function isCutOff(call: string): boolean {
+  return call.includes('/again/');
+}
 
 export class Questions {
   readonly #deps: { readonly clock: Clock; readonly random: Random };
@@ -100,8 +110,9 @@ export class Questions {
   async decide(
     id: string,
     hash: string,
-    decision: 'approve' | 'deny' | 'expired',
+    decision: Decision,
     by: string,
+    value?: JsonValue,
   ): Promise<Failure | undefined> {
     const action = this.#driver.actions.get(id);
     if (action === undefined) return failure('NotFound', `there is no request ${id}`);
@@ -114,10 +125,14 @@ export class Questions {
         hint,
       });
     }
+    if (decision === 'done' && !isCutOff(action.call)) {
+      const hint = 'answer approve or deny';
+      return failure('Usage', `request ${id} asks whether to begin: nothing can have been done yet`, { hint });
+    }
     // Two answers at once: the first counts, the second is not written at all.
     if (this.#deciding.has(id)) return failure('Conflict', `request ${id} is being answered by somebody else`);
     this.#deciding.add(id);
-    const recorded = await this.#driver.record([decided(id, hash, decision, by)]);
+    const recorded = await this.#driver.record([decided(id, hash, decision, by, value)]);
     this.#deciding.delete(id);
     if (!recorded.ok) return recorded.error;
     this.#driver.send({ type: 'decided', node: action.node });
@@ -132,12 +147,12 @@ export class Questions {
   }
 }
 
-function decided(action: string, hash: string, decision: 'approve' | 'deny' | 'expired', by: string): RunDraft {
-  const words = { approve: 'approved', deny: 'denied', expired: 'expired' }[decision];
+function decided(action: string, hash: string, decision: Decision, by: string, value?: JsonValue): RunDraft {
+  const words = { approve: 'approved', deny: 'denied', done: 'said to be done', expired: 'expired' }[decision];
   return {
     kind: 'action.decided',
     level: 'info',
     message: `Request ${action} was ${words} (${by}).`,
-    meta: { action, decision, hash, by },
+    meta: { action, decision, hash, by, ...(value === undefined ? {} : { value }) },
   };
 }

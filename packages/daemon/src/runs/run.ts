@@ -19,7 +19,7 @@ import {
   toHex,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
-import { errPort, inputsOf, type Outcome, type RunState, type Usage } from '@runloop/openings';
+import { inputsOf, type Outcome, type RunState, type Usage } from '@runloop/openings';
 import {
   type ApprovalRequest,
   type AttemptOutcome,
@@ -28,6 +28,7 @@ import {
   type Caps,
   type Cells,
   type Kernel,
+  type KernelDoor,
   type PerformContext,
   type RecordedCall,
 } from '@runloop/runtime';
@@ -36,10 +37,11 @@ import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './
 import { passedBy } from './gate.ts';
 import { RunMemory } from './memory.ts';
 import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
-import type { AgentSource, CallScope, HostPerformer, OperatorWill, RunDraft, QuarantinePort } from './ports.ts';
+import { type Given, storeOutputs } from './outputs.ts';
+import type { AgentSource, CallScope, HostPerformer, OperatorWill, QuarantinePort, Spender } from './ports.ts';
 import { Questions } from './questions.ts';
-import { loadCalls, tapeKey, type TapedCall, type Told } from './tape.ts';
-import type { Values } from './values.ts';
+import { loadCalls, type SpentCall, tapeKey, type TapedCall, type Told } from './tape.ts';
+import { isStorageFault, type Values } from './values.ts';
 
 export type RunDeps = DriverDeps & {
   readonly random: Random;
@@ -47,11 +49,13 @@ export type RunDeps = DriverDeps & {
   readonly agents: AgentSource;
   readonly cells: Cells;
   readonly kernel: Kernel;
-  readonly performer: Pick<HostPerformer, 'repeats'>;
+  readonly performer: Pick<HostPerformer, 'repeats' | 'forfeit'>;
   /** What `~` means in a grant. */
   readonly homeDir: string;
   readonly operator: OperatorWill;
   readonly quarantine: QuarantinePort;
+  /** Told of each run that goes on after a restart, with what it had called and spent. */
+  readonly recovered: (traceId: string, spent: readonly SpentCall[]) => void;
 };
 
 export type RunOptions = {
@@ -121,18 +125,10 @@ export class Run implements Performer {
     const { traceId, runId, actor } = this.driver.identity;
     const bundle = this.#attempts.get(tapeKey(ctx.node, ctx.attempt))?.bundle;
     if (bundle === undefined) throw new Error(`attempt ${ctx.attempt} of ${ctx.node} is not under way`);
-    const { opening } = this.state;
-    const { budget_tokens: runTokens, budget_usd: runUsd } = opening.policy;
-    const nodeTokens = opening.nodes[this.state.graph.indexOf.get(ctx.node) ?? -1]?.budget_tokens;
-    const budgets = {
-      ...(runTokens === undefined ? {} : { runTokens }),
-      ...(runUsd === undefined ? {} : { runUsd }),
-      ...(nodeTokens === undefined ? {} : { nodeTokens }),
-    };
     return {
       traceId,
       runId,
-      opening: opening.name,
+      opening: this.state.opening.name,
       node: ctx.node,
       attempt: ctx.attempt,
       bundle,
@@ -142,8 +138,28 @@ export class Run implements Performer {
       label: ctx.label,
       approved: ctx.approved,
       repeated: this.memory.repeated(ctx.node, ctx.attempt, ctx.call),
-      budgets,
+      budgets: this.#budgetsOf(ctx.node),
       evidence: this.memory.evidence(ctx.node, this.state),
+    };
+  }
+
+  /** On whose account calls of the node go; undefined where its agent cannot be found any more. */
+  async spenderOf(node: string, attempt: number): Promise<Spender | undefined> {
+    const { opening, graph } = this.state;
+    const agent = opening.nodes[graph.indexOf.get(node) ?? -1]?.use.name ?? '';
+    const bundle = await this.#deps.agents.pinned(agent, this.options.pins[agent] ?? '');
+    const { traceId } = this.driver.identity;
+    return bundle.ok ? { traceId, node, attempt, bundle: bundle.value, budgets: this.#budgetsOf(node) } : undefined;
+  }
+
+  #budgetsOf(node: string): CallScope['budgets'] {
+    const { opening, graph } = this.state;
+    const { budget_tokens: runTokens, budget_usd: runUsd } = opening.policy;
+    const nodeTokens = opening.nodes[graph.indexOf.get(node) ?? -1]?.budget_tokens;
+    return {
+      ...(runTokens === undefined ? {} : { runTokens }),
+      ...(runUsd === undefined ? {} : { runUsd }),
+      ...(nodeTokens === undefined ? {} : { nodeTokens }),
     };
   }
 
@@ -254,7 +270,7 @@ export class Run implements Performer {
     return this.#fail(entry, fault.code, fault.message, false, usage);
   }
 
-  #invoke(
+  async #invoke(
     entry: Attempt,
     bundle: Bundle,
     request: { with: JsonObject; inputs: { [port: string]: JsonValue[] } },
@@ -299,7 +315,19 @@ export class Run implements Performer {
         };
     const { limits } = bundle.caps;
     const invocation = { bundle, run, request, limits, leftMs: deadlineMs, ...share };
-    return this.#deps.cells.run(invocation, door, entry.abort.signal);
+    const outcome = await this.#deps.cells.run(invocation, door, entry.abort.signal);
+    await this.#settled(entry, door);
+    return outcome;
+  }
+
+  /** What the attempt had asked for and did not wait for is told before it ends, and not begun again while it goes on. */
+  async #settled({ node }: Attempt, door: KernelDoor): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    using _timer = this.#deps.clock.after(callsEndMsMax, () => {
+      this.#deps.log.log('error', 'calls of an attempt that is over do not end', { node, waited_ms: callsEndMsMax });
+      late.resolve();
+    });
+    await Promise.race([door.settled(), late.promise]);
   }
 
   /** What the agent is told of its time, money, directories and clock, noted on the tape: run again, it is told the same. */
@@ -359,55 +387,10 @@ export class Run implements Performer {
     this.driver.note([{ kind: 'run.trace', level: 'debug', message, meta }]);
   }
 
-  async #succeed(
-    entry: Attempt,
-    bundle: Bundle,
-    given: { readonly [port: string]: readonly { type: string; value: JsonValue }[] },
-    usage: Usage,
-  ): Promise<void> {
-    // Without a prototype: a port may be named like something that every object has.
-    const outputs = Object.create(null) as { [port: string]: { type: string; digest: string; value?: JsonValue }[] };
-    const artifacts: RunDraft[] = [];
-    const read = this.#portsRead(entry.node);
-    for (const [port, items] of Object.entries(given)) {
-      const declared = Object.hasOwn(bundle.ports.out, port) ? bundle.ports.out[port] : undefined;
-      if (declared === undefined)
-        return this.#fail(
-          entry,
-          'AgentFailed',
-          `it gave a value on the port "${port}", which its manifest does not declare`,
-          false,
-          usage,
-        );
-      for (const { type, value } of items) {
-        if (!declared.includes(type) && !declared.includes('*')) {
-          return this.#fail(
-            entry,
-            'AgentFailed',
-            `it gave a ${type} on the port "${port}", which its manifest declares as ${declared.join(' or ')}`,
-            false,
-            usage,
-          );
-        }
-        const digest = await this.#deps.values.put(value);
-        if (!digest.ok) return this.#fail(entry, digest.error.code, digest.error.message, false, usage);
-        (outputs[port] ??= []).push({
-          type,
-          digest: digest.value,
-          ...(read.has(port) && isScalar(value) ? { value } : {}),
-        });
-        if (this.state.opening.artifacts.save.some((ref) => ref.node === entry.node && ref.port === port)) {
-          const bytes = Buffer.byteLength(JSON.stringify(value));
-          const meta = { node: entry.node, port, type, digest: digest.value, bytes };
-          artifacts.push({
-            kind: 'artifact.created',
-            level: 'info',
-            message: `${entry.node} made an artifact (${type}, ${bytes} bytes).`,
-            meta,
-          });
-        }
-      }
-    }
+  async #succeed(entry: Attempt, bundle: Bundle, given: Given, usage: Usage): Promise<void> {
+    const stored = await storeOutputs(this.#deps.values, this.state.opening, entry.node, bundle, given);
+    if (!stored.ok) return this.#fail(entry, stored.error.code, stored.error.message, false, usage);
+    const { outputs, artifacts } = stored.value;
     this.driver.note(artifacts, {
       evidence: this.memory.evidence(entry.node, this.state),
       label: this.memory.of(entry.node) as unknown as JsonObject,
@@ -415,14 +398,12 @@ export class Run implements Performer {
     return this.#end(entry, { state: 'succeeded', outputs: outputs }, usage);
   }
 
-  async #fail(entry: Attempt, code: string, reason: string, retryable: boolean, usage: Usage): Promise<void> {
+  async #fail(entry: Attempt, code: Failure['code'], reason: string, retryable: boolean, usage: Usage): Promise<void> {
+    if (isStorageFault({ code })) return this.driver.fault({ code, message: reason });
     const shown = showLine(reason).slice(0, 2000);
     const error = await this.#deps.values.put({ reason: shown, retryable });
-    return this.#end(
-      entry,
-      { state: 'failed', code, reason: shown, retryable, error: error.ok ? error.value : '' },
-      usage,
-    );
+    if (!error.ok) return this.driver.fault(error.error);
+    return this.#end(entry, { state: 'failed', code, reason: shown, retryable, error: error.value }, usage);
   }
 
   #end(entry: Attempt, outcome: Outcome, usage: Usage): void {
@@ -447,18 +428,6 @@ export class Run implements Performer {
       inputs[port] = list;
     }
     return ok(inputs);
-  }
-
-  /** Ports of a node whose values a predicate or condition reads. */
-  #portsRead(node: string): Set<string> {
-    const { edges, success } = this.state.opening;
-    const ports = edges
-      .filter((edge) => edge.from.node === node && edge.when !== undefined)
-      .map((edge) => edge.from.port);
-    const conditions = (success?.conditions ?? [])
-      .filter((condition) => condition.port.node === node)
-      .map((condition) => condition.port.port);
-    return new Set([...ports, ...conditions].filter((port) => port !== errPort));
   }
 
   /** Asks a person; a question that is open makes the attempt give its cell up. */
@@ -492,8 +461,6 @@ export class Run implements Performer {
 
 /** After so many losses of a shared cell that were not its own fault an attempt gets one for itself. */
 const strandingsMax = 3;
+/** How long the calls of an attempt that is over may take to end. */
+const callsEndMsMax = 5_000;
 const nothingUsed: Usage = { duration_ms: 0, fuel: 0, memory_bytes: 0, tokens: 0, usd_nano: 0 };
-
-function isScalar(value: JsonValue): boolean {
-  return typeof value === 'boolean' || typeof value === 'number' || (typeof value === 'string' && value.length <= 1024);
-}

@@ -34,9 +34,10 @@ import {
 import type { RunIdentity } from './driver.ts';
 import { effectiveFor } from './effective.ts';
 import { loosenings } from './gate.ts';
+import { settleLostCalls } from './lost-calls.ts';
 import { type RunDraft } from './ports.ts';
 import { Run, type RunDeps, type RunOptions } from './run.ts';
-import { metaOf, readRun } from './tape.ts';
+import { metaOf, readRun, spentOf } from './tape.ts';
 
 /** How long to wait before a run whose ledger refused is recovered again. */
 export const recoveryMs = 5000;
@@ -51,6 +52,8 @@ export type Submission = {
   readonly onConfirm: 'wait' | 'deny';
   readonly priority: number;
   readonly actor: string;
+  /** 32 bytes in hex from which all its randomness comes; drawn where left out. */
+  readonly seed?: string;
 };
 export type Submitted = {
   readonly trace_id: string;
@@ -208,7 +211,7 @@ export class Runs {
     opening: Opening,
     pins: { [agent: string]: string },
   ): Promise<Result<Submitted, Failure>> {
-    const seed = this.#deps.random.bytes(32);
+    const seed = request.seed === undefined ? this.#deps.random.bytes(32) : fromHex(request.seed);
     const identity: RunIdentity = {
       traceId: request.traceId,
       runId: newRunId(this.#deps.random),
@@ -292,6 +295,7 @@ export class Runs {
     if (run.value.driver.finished) return;
     this.#live.set(traceId, run.value);
     this.#faults.delete(traceId);
+    this.#deps.recovered(traceId, spentOf(rows.value));
     await this.#resume(run.value, rows.value);
   }
 
@@ -336,16 +340,19 @@ export class Runs {
       message: 'The run goes on after a restart of the daemon.',
       meta: { boot: this.#options.bootId },
     };
-    const recorded = await run.driver.record([recovered]);
+    const lost = await settleLostCalls(this.#deps, rows, (node, attempt) => run.spenderOf(node, attempt));
+    const recorded = await run.driver.record([...lost, recovered]);
     if (!recorded.ok) return;
     for (const action of run.driver.actions.pending())
       run.questions.expireLater(action.id, action.hash, action.expiresMs);
+    // What each node waited for last: what it waited for before has been answered and acted on.
+    const waits = new Map<string, string>();
     for (const row of rows) {
       const meta = metaOf(row);
-      if (row.kind !== 'node.waiting' || typeof meta['action'] !== 'string') continue;
-      if (run.driver.actions.get(meta['action'])?.decision !== undefined)
-        run.driver.send({ type: 'decided', node: String(meta['node']) });
+      if (row.kind === 'node.waiting') waits.set(String(meta['node']), String(meta['action'] ?? ''));
     }
+    for (const [node, action] of waits)
+      if (run.driver.actions.get(action)?.decision !== undefined) run.driver.send({ type: 'decided', node });
   }
 
   #ended(run: Run, fault: Failure | undefined): void {

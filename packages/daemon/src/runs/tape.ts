@@ -116,6 +116,29 @@ export function labelsOf(rows: readonly StoredEvent[]): Map<string, Label> {
   return labels;
 }
 
+/** What one call to a model was booked at. */
+export type SpentCall = {
+  readonly node: string;
+  readonly agent: string;
+  readonly tokens: number;
+  readonly usd_nano: number;
+};
+
+export function spentOf(rows: readonly StoredEvent[]): SpentCall[] {
+  return rows
+    .filter(({ kind }) => kind === 'model.called' || kind === 'budget.settled')
+    .map((row) => {
+      const meta = metaOf(row);
+      const tokens = Number(meta['tokens_in'] ?? 0) + Number(meta['tokens_out'] ?? 0);
+      return {
+        node: String(meta['node']),
+        agent: String(meta['agent']),
+        tokens,
+        usd_nano: Number(meta['usd_nano'] ?? 0),
+      };
+    });
+}
+
 export function tapeKey(node: string, attempt: number): string {
   return `${node}#${attempt}`;
 }

@@ -23,6 +23,11 @@ export const valuesBytesMax: number = 32 * 1024 * 1024;
 /** How a value stands in an event: inline where it is small, by digest where it is not. */
 export type Stored = { readonly json: JsonValue } | { readonly blob: string };
 
+/** The disk, not the value, is at fault: what waits for it can go on later. */
+export function isStorageFault({ code }: { readonly code: string }): boolean {
+  return code === 'StorageFull' || code === 'StorageFailed' || code === 'StorageReadOnly';
+}
+
 export class Values {
   readonly #ledger: Pick<RunLedger, 'putBlob' | 'getBlob'>;
   readonly #scrubber: Scrubber;

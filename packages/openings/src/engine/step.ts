@@ -68,6 +68,7 @@ function applyFact(state: RunState, fact: Fact, effects: Effect[]): void {
         windUp(state, meta['ending'] as NonNullable<RunState['ending']>, effects);
       return;
     case 'model.called':
+    case 'budget.settled':
       state.tokens += Number(meta['tokens_in'] ?? 0) + Number(meta['tokens_out'] ?? 0);
       state.usdNano += Number(meta['usd_nano'] ?? 0);
       return;

@@ -141,6 +141,8 @@ export type KernelDoor = HostCalls & {
   diverged(): Divergence | undefined;
   /** Of all that the agent has been given and told by now; what it answers carries it. */
   label(): Label;
+  /** Resolves when no call is under way any more: of an attempt that is over, they have been told to stop. */
+  settled(): Promise<void>;
 };
 
 export interface Kernel {
@@ -160,6 +162,7 @@ class Door implements KernelDoor {
   #next = 0;
   #label: Label;
   #divergence: Divergence | undefined;
+  readonly #underWay = new Set<Promise<HostAnswer>>();
 
   constructor(ports: KernelPorts, ctx: KernelContext) {
     this.#ports = ports;
@@ -190,6 +193,20 @@ class Door implements KernelDoor {
   }
 
   async call(op: string, args: JsonValue, signal: AbortSignal): Promise<HostAnswer> {
+    const answer = this.#call(op, args, signal);
+    this.#underWay.add(answer);
+    try {
+      return await answer;
+    } finally {
+      this.#underWay.delete(answer);
+    }
+  }
+
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+  }
+
+  async #call(op: string, args: JsonValue, signal: AbortSignal): Promise<HostAnswer> {
     const index = this.#next;
     this.#next += 1;
     const row = operation(op, args);
@@ -343,7 +360,8 @@ class Door implements KernelDoor {
     signal: AbortSignal,
   ): Promise<HostAnswer> {
     if (row.capability !== undefined) this.#audit(record, row, target, 'policy.caps grants it', 'allow');
-    if (row.cls !== 'pure' && !this.#tape.has(record.index)) await this.#ports.journal.intent(record, this.#ctx);
+    // Begun again after it was cut off, it is said again: what it cost before was lost.
+    if (row.cls !== 'pure') await this.#ports.journal.intent(record, this.#ctx);
     const ctx = { ...this.#ctx, call: record.call, label: this.#label, approved };
     const result = await this.#ports.perform(record.op, record.args, ctx, signal);
     if (result === undefined) return { type: 'suspend', reason: 'unknown_outcome' };
