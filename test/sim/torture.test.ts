@@ -13,10 +13,10 @@ const openings = [
   [8, 1],
   [12, 1],
   [20, 1],
-  [30, 2],
-  [40, 3],
-  [60, 5],
-  [100, 11],
+  [30, 1],
+  [40, 2],
+  [60, 3],
+  [100, 7],
   [200, 31],
 ] as const;
 const isWhole = process.env['RUNLOOP_TORTURE'] === 'whole';

@@ -90,10 +90,10 @@ export class Stage {
   }
 
   async #live(asked: readonly Asked[]): Promise<'done' | 'crashed' | 'stuck'> {
-    const { dir, realClock, random } = this.#parts;
+    const { dir, random } = this.#parts;
     const life = this.schedule.begin();
     const options = { rootDir: dir, simulated: true };
-    const kb = unwrap(await openKb({ clock: realClock, random, log: quiet }, options), 'the ledger opens');
+    const kb = unwrap(await openKb({ clock: life.clock, random, log: quiet }, options), 'the ledger opens');
     try {
       const wired = this.#wire(life, kb);
       void this.#begin(life, wired, kb, asked);
