@@ -12,8 +12,12 @@ export const wasmNameBytesMax = 256;
 export const wasmPageBytes = 65_536;
 /** Entries of one table; QuickJS needs about 3 000. */
 export const tableEntriesMax = 100_000;
-/** Units of fuel (function entries and loop turns) that stand for a millisecond of CPU: about what QuickJS uses here. */
+/** Units of fuel (function entries and loop turns; see below for the rest) that stand for a millisecond of CPU: about what QuickJS uses here. */
 export const fuelPerCpuMs = 400_000;
+/** Bytes that one unit of fuel fills, copies or adds to a memory; what an entry of a table, and growing a memory, cost. */
+export const fuelBytes = 64;
+export const fuelPerTableEntry = 8;
+export const fuelPerGrow = 128;
 /** A builder process that takes longer is killed. */
 export const builderMsMax = 60_000;
 /** What a builder process may say on its standard output and error together. */
