@@ -42,4 +42,4 @@ export {
   revoke,
 } from './agents/edit-trust.ts';
 export { type ReplayReport, replayRun } from './replay/replay.ts';
-export { type SandboxLayers, probeSandbox } from '@runloop/runtime';
+export { type CommandLimits, probeCommands, type SandboxLayers, probeSandbox } from '@runloop/runtime';

@@ -113,6 +113,9 @@ export const httpOriginsMax = 1024;
 export const execProcessesMax = 256;
 /** Descriptors that each of its processes may hold. */
 export const execFilesOpenMax = 256;
+/** What each of its processes may have of memory for itself, and what it may map in all, shared memory included. */
+export const execMemoryBytesMax: number = 1024 * 1024 * 1024;
+export const execMappedBytesMax: number = 8 * 1024 * 1024 * 1024;
 /** A file that it writes. */
 export const execFileBytesMax: number = 256 * 1024 * 1024;
 /** What it may leave in /tmp, and in /dev/shm. */
