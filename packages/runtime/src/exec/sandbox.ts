@@ -54,7 +54,10 @@ const links = ['/etc/alternatives', '/etc/ld.so.cache'].flatMap((path) => ['--ro
 const scratch = ['--size', String(execScratchBytesMax), '--tmpfs'];
 const empty = ['--proc', '/proc', '--dev', '/dev', ...scratch, '/dev/shm', ...scratch, '/tmp', '--chdir', '/tmp'];
 const limited = [
-  ...['/usr/bin/choom', '-n', '1000', '--'],
+  '/usr/bin/choom',
+  '-n',
+  '1000',
+  '--',
   '/usr/bin/prlimit',
   '--core=0:0',
   `--nproc=${execProcessesMax}:${execProcessesMax}`,
