@@ -65,6 +65,11 @@ export type PreparedFiles = {
   readonly hot?: { readonly module: string; readonly sha256: string };
 };
 
+/** A package or program of a known version. */
+export type Part = { readonly from: 'npm' | 'host'; readonly name: string; readonly version: string };
+/** What went into a component, and what made it. */
+export type Parts = { readonly bundled: readonly Part[]; readonly tools: readonly Part[] };
+
 export type BuilderAnswer =
-  | { readonly ok: true; readonly files?: PreparedFiles; readonly bytes?: number }
+  | { readonly ok: true; readonly files?: PreparedFiles; readonly bytes?: number; readonly parts?: Parts }
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string };

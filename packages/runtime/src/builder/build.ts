@@ -4,12 +4,13 @@
  * The entry around the agent is written here: it imports the world's interfaces and binds them to the agent's definition.
  * Runs in the builder process alone.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { componentize } from 'componentize-qjs';
 import { rolldown } from 'rolldown';
 import type { BuilderAnswer, BuildJob } from '../builder-job.ts';
 import { buildMessage } from './build-message.ts';
+import { packageOf, toolPackage } from './packages.ts';
 
 const sdkName = '@runloop/agent';
 const entryId = '\0runloop-entry';
@@ -69,5 +70,16 @@ async function build(job: BuildJob): Promise<BuilderAnswer> {
   });
   mkdirSync(dirname(job.out), { recursive: true });
   writeFileSync(job.out, component);
-  return { ok: true, bytes: component.length };
+  const own = realpathSync(job.dir);
+  const inside = Object.entries(chunk.modules).flatMap(([path, { renderedLength }]) =>
+    renderedLength > 0 && !isBelow(path, own) ? (packageOf(path) ?? []) : [],
+  );
+  const engine = toolPackage('componentize-qjs');
+  const parts = { bundled: [...inside, ...engine], tools: [...toolPackage('rolldown'), ...engine] };
+  return { ok: true, bytes: component.length, parts };
+}
+
+/** The agent's own source, what it has installed left aside. */
+function isBelow(path: string, dir: string): boolean {
+  return path.startsWith(`${dir}/`) && !path.slice(dir.length).includes('/node_modules/');
 }
