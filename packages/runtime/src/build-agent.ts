@@ -14,7 +14,7 @@ import { fromSource, runBuilder } from './builder.ts';
 import type { Parts } from './builder-job.ts';
 import { compilerPart, compileProgram, mainSources, type SourceLanguage } from './compile.ts';
 import { type HostKey } from './keys.ts';
-import { type Manifest, parseManifest } from './manifest.ts';
+import { type Backend, type Manifest, parseManifest } from './manifest.ts';
 import { billOfMaterials, sbomName } from './sbom.ts';
 import { trustHost } from './trust/policy.ts';
 import { version as runtimeVersion } from './version.ts';
@@ -71,7 +71,7 @@ const languages: readonly SourceLanguage[] = ['c', 'rust'];
 async function buildEntry(
   deps: { readonly clock: Clock },
   source: string,
-  { kind, entry }: Manifest,
+  { kind, entry, backend }: Manifest,
   out: string,
   sdkDir: string | undefined,
 ): Promise<Result<Parts, Failure>> {
@@ -80,7 +80,7 @@ async function buildEntry(
   const agent = join(source, 'src/agent.ts');
   if (await exists(agent)) {
     if (kind !== 'component') return refuse('an agent in TypeScript is of kind = "component"');
-    return buildTypeScript(deps, source, agent, out, sdkDir);
+    return buildTypeScript(deps, { source, entry: agent, backend }, out, sdkDir);
   }
   const present = await Promise.all(languages.map((one) => exists(join(source, mainSources[one]))));
   const language = languages.find((_, at) => present[at]);
@@ -109,8 +109,7 @@ async function buildEntry(
 
 async function buildTypeScript(
   deps: { readonly clock: Clock },
-  source: string,
-  entry: string,
+  { source, entry, backend }: { readonly source: string; readonly entry: string; readonly backend: Backend },
   out: string,
   ownSdk: string | undefined,
 ): Promise<Result<Parts, Failure>> {
@@ -124,6 +123,7 @@ async function buildTypeScript(
   const built = await runBuilder(deps, {
     type: 'build',
     dir: source,
+    backend,
     entry,
     sdkDir,
     fromSource: sdkFromSource,

@@ -1,11 +1,13 @@
 /** What the builder process is asked and what it answers; plain JSON, for it crosses a pipe. */
 import type { ErrorCode } from '@runloop/core';
 import type { WasiGrants } from './cell/operations.ts';
+import type { Backend } from './manifest.ts';
 
 export type BuildJob = {
   readonly type: 'build';
   /** The agent's folder: what errors call files relative to. */
   readonly dir: string;
+  readonly backend: Backend;
   /** The module whose default export is the agent. */
   readonly entry: string;
   /** Folder of the package `@runloop/agent`. */

@@ -21,10 +21,14 @@ export type Ports = {
   readonly out: { readonly [port: string]: readonly string[] };
 };
 
+export type Backend = 'quickjs' | 'starlingmonkey';
+
 export type Manifest = {
   readonly name: string;
   readonly version: string;
   readonly kind: 'component' | 'command';
+  /** What runs the TypeScript of a component. */
+  readonly backend: Backend;
   /** Path of the component inside the bundle. */
   readonly entry: string;
   readonly entryDigest?: string;
@@ -54,9 +58,9 @@ export function parseManifest(text: string): Result<Manifest, Failure> {
   if (kind !== 'component' && kind !== 'command')
     return refuse(`agent.kind "${typeof kind === 'string' ? kind : '?'}" is neither "component" nor "command"`);
   const backend = agent['backend'] ?? 'quickjs';
-  if (backend !== 'quickjs')
+  if (backend !== 'quickjs' && backend !== 'starlingmonkey')
     return refuse(
-      `agent.backend "${typeof backend === 'string' ? backend : '?'}" is not offered; leave it out: QuickJS`,
+      `agent.backend "${typeof backend === 'string' ? backend : '?'}" is neither "quickjs" nor "starlingmonkey"`,
     );
   const given = agent['entry_wasm'];
   const entryTable = object(given);
@@ -79,6 +83,7 @@ export function parseManifest(text: string): Result<Manifest, Failure> {
     name,
     version,
     kind,
+    backend,
     entry,
     ...(typeof entryDigest === 'string' ? { entryDigest } : {}),
     ports: { in: inward.value, out: outward.value },

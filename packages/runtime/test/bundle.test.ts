@@ -125,7 +125,7 @@ describe('a manifest', () => {
     ['[agent]\nname = "A"\nversion = "1.0.0"', /agent.name/],
     ['[agent]\nname = "a"\nversion = "one"', /agent.version/],
     [`${agent}kind = "program"`, /neither "component" nor "command"/],
-    [`${agent}backend = "starlingmonkey"`, /is not offered/],
+    [`${agent}backend = "v8"`, /neither "quickjs" nor "starlingmonkey"/],
     [`${agent}entry_wasm = "../x.wasm"`, /inside the bundle/],
     [`${agent}entry_wasm = "/x.wasm"`, /inside the bundle/],
     [`${agent}[ports]\nout = { Out = ["*"] }`, /ports.out.Out/],
