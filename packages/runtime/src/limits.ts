@@ -64,7 +64,7 @@ export const sharedHeapMib = 768;
 export const cellsMax = 64;
 /** What a cell's V8 heap may hold, beside the guest's own memory. */
 export const cellHeapMib = 128;
-/** Prepared components kept on disk. */
+/** manifest.toml, and policy.caps. */
 export const manifestBytesMax: number = 256 * 1024;
 /** Files of a bundle, and their bytes. */
 export const bundleFilesMax = 4096;
@@ -78,8 +78,6 @@ export const archiveEntryOverheadBytes: number = 16 * 1024;
 export const trustPolicyBytesMax: number = 1024 * 1024;
 export const anchorsMax = 256;
 export const revocationsMax = 10_000;
-/** Calls on one attempt's tape that the kernel looks through. */
-export const tapeCallsMax = 100_000;
 /** What a child of exec may print on each stream. */
 export const execOutputBytesMax: number = 256 * 1024;
 /** `tools.json`, and the tools in it. */

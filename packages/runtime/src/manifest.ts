@@ -15,6 +15,7 @@ import {
   isName,
   ok,
 } from '@runloop/core';
+import { manifestBytesMax } from './limits.ts';
 
 export type Ports = {
   readonly in: { readonly [port: string]: readonly string[] };
@@ -43,6 +44,7 @@ const insidePath = /^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[A-Za-z0-9_./-]+$/;
 const typePattern = /^(?:\*|bool|number|string|[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+\.v[1-9]\d*)$/;
 
 export function parseManifest(text: string): Result<Manifest, Failure> {
+  if (Buffer.byteLength(text) > manifestBytesMax) return refuse(`it has more than ${manifestBytesMax} bytes`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(JSON.stringify(parse(text)));
