@@ -63,6 +63,40 @@ export class Home implements AsyncDisposable {
     return { code, out, err };
   }
 
+  /**
+   * rlp on a terminal of its own (`script` of util-linux): each answer is typed when its question stands there. What was
+   * on the terminal, and the exit code.
+   */
+  async dialogue(
+    cwd: string,
+    args: readonly string[],
+    turns: readonly (readonly [question: string, answer: string])[],
+  ): Promise<{ readonly code: number; readonly screen: string }> {
+    const command = [join(root, 'bin/rlp'), ...args].join(' ');
+    const child = spawn('/usr/bin/script', ['-qefc', command, '/dev/null'], {
+      env: { ...this.#env, TERM: 'xterm' },
+      cwd,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    child.stdin.on('error', () => undefined);
+    let screen = '';
+    let from = 0;
+    const left = [...turns];
+    child.stdout.on('data', (chunk: Buffer) => {
+      screen += chunk.toString();
+      const [question, answer] = left[0] ?? [];
+      const at = question === undefined ? -1 : screen.indexOf(question, from);
+      if (question === undefined || answer === undefined || at < 0) return;
+      from = at + question.length;
+      left.shift();
+      child.stdin.write(answer);
+    });
+    const code = await new Promise<number>((resolve) => {
+      child.on('close', (status) => resolve(status ?? -1));
+    });
+    return { code, screen };
+  }
+
   async json<T>(...args: string[]): Promise<T> {
     const { code, out, err } = await this.rlp(...args, '--json');
     if (code !== 0) throw new Error(`rlp ${args.join(' ')}: ${code} ${out} ${err}`);

@@ -27,7 +27,7 @@ async function install(name: string, wasm: Uint8Array, caps = ''): Promise<{ cod
   return signed.code === 0 ? arena.home.rlp('agent', 'install', dir) : signed;
 }
 
-const fast = '[limits]\ncpu_ms = 200\nwall_ms = 3000\nmemory_mib = 4\n';
+const fast = '[limits]\ncpu_ms = 100\nwall_ms = 3000\nmemory_mib = 4\n';
 const evil = `(import "runloop:agent/kb@0.1.0" "search" (func $search (param i32 i32 i32)))`;
 
 describe.skipIf(!hasBwrap)('installed from a stranger, and run in bubblewrap', () => {
@@ -59,7 +59,7 @@ describe.skipIf(!hasBwrap)('installed from a stranger, and run in bubblewrap', (
     [
       'fills',
       raw.core({ memory: '64', before: '(loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 4194304)) (br 0))' }),
-      { code: expect.stringMatching(/^(OutOfFuel|DeadlineExceeded)$/) },
+      { code: 'OutOfFuel' },
     ],
     ['starts_with_a_loop', raw.core({ more: '(func $s (loop (br 0))) (start $s)' }), { code: 'AgentTrapped' }],
     ['starts_with_a_trap', raw.core({ more: '(func $s unreachable) (start $s)' }), { code: 'AgentTrapped' }],

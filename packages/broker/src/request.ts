@@ -1,7 +1,7 @@
 /**
  * What agents ask of models, and what they get: the shapes on the broker's door. Wire names are snake_case.
  */
-import type { JsonObject, JsonValue } from '@runloop/core';
+import type { JsonObject } from '@runloop/core';
 
 export type Part =
   | { readonly type: 'text'; readonly text: string }
@@ -102,4 +102,3 @@ export type Embedding = {
   readonly dimension: number;
   readonly called: ModelCalled;
 };
-export type { JsonValue };

@@ -89,13 +89,5 @@ function readText(path: string): Result<string | undefined, Failure> {
   }
 }
 
-export function exitWith(code: number): void {
-  process.exitCode = code;
-}
-
-export function leave(): void {
-  process.exit();
-}
-
 export const nodePath: string = process.execPath;
 export const processId: number = process.pid;

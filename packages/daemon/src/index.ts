@@ -41,5 +41,6 @@ export {
   removeAnchor,
   revoke,
 } from './agents/edit-trust.ts';
+export { type SecretsPlace, inspectSecrets } from './secrets/inspect.ts';
 export { type ReplayReport, replayRun } from './replay/replay.ts';
-export { type SandboxLayers, probeSandbox } from '@runloop/runtime';
+export { type CommandLimits, probeCommands, type SandboxLayers, probeSandbox } from '@runloop/runtime';

@@ -6,9 +6,6 @@ import { type Projected, type Projection, integer, json, real, shown, text } fro
 import { historyOf } from './project-knowledge.ts';
 import { createSearchDocs } from './search-docs.ts';
 
-/** States in which a run has ended. */
-export const finalStates: readonly string[] = ['succeeded', 'failed', 'cancelled'];
-
 const runStates: { readonly [kind: string]: string } = {
   'run.started': 'running',
   'run.waiting': 'waiting',

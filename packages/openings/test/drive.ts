@@ -4,7 +4,6 @@
 import {
   type Effect,
   type Fact,
-  inputsOf,
   newState,
   type Opening,
   type Outcome,
@@ -107,5 +106,3 @@ export function drive(opening: Opening, agent: Agent, maxParallel = 8): Drive {
   run();
   return result;
 }
-
-export { inputsOf };

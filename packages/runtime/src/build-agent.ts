@@ -11,10 +11,13 @@ import { dirname, join, resolve } from 'node:path';
 import { type Clock, type Failure, type Result, digestLarge, type Digest, err, failure, ok } from '@runloop/core';
 import { type Bundle, bundleFiles, fileListName, loadBundle, signatureName } from './bundle.ts';
 import { fromSource, runBuilder } from './builder.ts';
-import { compileProgram, mainSources, type SourceLanguage } from './compile.ts';
+import type { Parts } from './builder-job.ts';
+import { compilerPart, compileProgram, mainSources, type SourceLanguage } from './compile.ts';
 import { type HostKey } from './keys.ts';
-import { type Manifest, parseManifest } from './manifest.ts';
+import { type Backend, type Manifest, parseManifest } from './manifest.ts';
+import { billOfMaterials, sbomName } from './sbom.ts';
 import { trustHost } from './trust/policy.ts';
+import { version as runtimeVersion } from './version.ts';
 
 export type BuildOptions = {
   /** Where the bundle goes; the source folder itself by default. */
@@ -46,6 +49,7 @@ export async function buildAgent(
     await mkdir(dirname(out), { recursive: true });
     const built = await buildEntry(deps, source, manifest.value, out, options.sdkDir);
     if (!built.ok) return built;
+    await writeBill(outDir, manifest.value, built.value);
     const signed = await signBundle(outDir, options.signWith);
     if (!signed.ok) return signed;
   } catch (error) {
@@ -54,22 +58,29 @@ export async function buildAgent(
   return loadBundle(outDir, trustHost(options.signWith.id));
 }
 
+async function writeBill(outDir: string, { name, version }: Manifest, { bundled, tools }: Parts): Promise<void> {
+  const builder = { from: 'host', name: 'runloop', version: runtimeVersion } as const;
+  const text = billOfMaterials({ name, version }, { bundled, tools: [...tools, builder] });
+  await writeFile(join(outDir, sbomName), text);
+}
+
+const noParts: Parts = { bundled: [], tools: [] };
 const languages: readonly SourceLanguage[] = ['c', 'rust'];
 
 /** The component in `out`: of the source in src/, or of the program that the author put into bin/. */
 async function buildEntry(
   deps: { readonly clock: Clock },
   source: string,
-  { kind, entry }: Manifest,
+  { kind, entry, backend }: Manifest,
   out: string,
   sdkDir: string | undefined,
-): Promise<Result<void, Failure>> {
+): Promise<Result<Parts, Failure>> {
   const refuse = (what: string, hint?: string): Result<never, Failure> =>
     err(failure('BuildFailed', `agent ${source}: ${what}`, hint === undefined ? {} : { hint }));
   const agent = join(source, 'src/agent.ts');
   if (await exists(agent)) {
     if (kind !== 'component') return refuse('an agent in TypeScript is of kind = "component"');
-    return buildTypeScript(deps, source, agent, out, sdkDir);
+    return buildTypeScript(deps, { source, entry: agent, backend }, out, sdkDir);
   }
   const present = await Promise.all(languages.map((one) => exists(join(source, mainSources[one]))));
   const language = languages.find((_, at) => present[at]);
@@ -88,7 +99,9 @@ async function buildEntry(
     if (!built.ok) return built;
     await cp(adapted, `${out}.new`);
     await rename(`${out}.new`, out);
-    return ok(undefined);
+    const { bundled, tools } = built.value.parts ?? noParts;
+    const compiler = language === undefined ? [] : await compilerPart(deps, language);
+    return ok({ bundled, tools: [...tools, ...compiler] });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -96,11 +109,10 @@ async function buildEntry(
 
 async function buildTypeScript(
   deps: { readonly clock: Clock },
-  source: string,
-  entry: string,
+  { source, entry, backend }: { readonly source: string; readonly entry: string; readonly backend: Backend },
   out: string,
   ownSdk: string | undefined,
-): Promise<Result<void, Failure>> {
+): Promise<Result<Parts, Failure>> {
   const refuse = (what: string, hint: string): Result<never, Failure> =>
     err(failure('BuildFailed', `agent ${source}: ${what}`, { hint }));
   const sdkDir = (await findSdk(source)) ?? ownSdk;
@@ -111,6 +123,7 @@ async function buildTypeScript(
   const built = await runBuilder(deps, {
     type: 'build',
     dir: source,
+    backend,
     entry,
     sdkDir,
     fromSource: sdkFromSource,
@@ -118,7 +131,7 @@ async function buildTypeScript(
   });
   if (!built.ok) return built;
   await rename(`${out}.new`, out);
-  return ok(undefined);
+  return ok(built.value.parts ?? noParts);
 }
 
 /** Writes the list of the bundle's files and signs it. */

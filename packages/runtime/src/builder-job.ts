@@ -1,11 +1,13 @@
 /** What the builder process is asked and what it answers; plain JSON, for it crosses a pipe. */
 import type { ErrorCode } from '@runloop/core';
 import type { WasiGrants } from './cell/operations.ts';
+import type { Backend } from './manifest.ts';
 
 export type BuildJob = {
   readonly type: 'build';
   /** The agent's folder: what errors call files relative to. */
   readonly dir: string;
+  readonly backend: Backend;
   /** The module whose default export is the agent. */
   readonly entry: string;
   /** Folder of the package `@runloop/agent`. */
@@ -65,6 +67,11 @@ export type PreparedFiles = {
   readonly hot?: { readonly module: string; readonly sha256: string };
 };
 
+/** A package or program of a known version. */
+export type Part = { readonly from: 'npm' | 'host'; readonly name: string; readonly version: string };
+/** What went into a component, and what made it. */
+export type Parts = { readonly bundled: readonly Part[]; readonly tools: readonly Part[] };
+
 export type BuilderAnswer =
-  | { readonly ok: true; readonly files?: PreparedFiles; readonly bytes?: number }
+  | { readonly ok: true; readonly files?: PreparedFiles; readonly bytes?: number; readonly parts?: Parts }
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string };

@@ -28,6 +28,7 @@ import { parseCaps } from './caps.ts';
 import { publicKeyOf } from './keys.ts';
 import { bundleBytesMax, bundleFilesMax } from './limits.ts';
 import { type Manifest, parseManifest } from './manifest.ts';
+import { sbomName } from './sbom.ts';
 import { type Tool, parseTools } from './tools/tools-file.ts';
 import { type Anchor, type TrustPolicy, allowedBy } from './trust/policy.ts';
 
@@ -47,6 +48,8 @@ export type Bundle = {
   /** What `tools.json` declares. */
   readonly tools?: readonly Tool[];
   readonly component: { readonly path: string; readonly digest: Digest };
+  /** Where it says what it is made of, if it does. */
+  readonly sbom?: { readonly path: string; readonly digest: Digest };
   /** Name of the anchor, and its key. */
   readonly signer: string;
   readonly signerKey: string;
@@ -110,6 +113,7 @@ export async function loadBundle(dir: string, trust: TrustPolicy): Promise<Resul
   const tools = bundleTools(manifest.value, found.value, listed);
   if (!tools.ok) return refuse(tools.error.code, tools.error.message);
   const { name, version, kind, ports, withSchema } = manifest.value;
+  const sbom = listed.get(sbomName);
   return ok({
     name,
     version,
@@ -122,6 +126,7 @@ export async function loadBundle(dir: string, trust: TrustPolicy): Promise<Resul
     caps: allowedBy(anchor, caps.value),
     ...(tools.value === undefined ? {} : { tools: tools.value }),
     component: { path: join(dir, manifest.value.entry), digest: componentDigest as Digest },
+    ...(sbom === undefined ? {} : { sbom: { path: join(dir, sbomName), digest: sbom as Digest } }),
     signer: anchor.name,
     signerKey: anchor.key,
     trusted: anchor.trusted,

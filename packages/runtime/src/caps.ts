@@ -11,7 +11,7 @@ import { type Failure, type Result, err, failure, isJsonObject, nearest, ok } fr
 import { templateFault } from './exec/argv-template.ts';
 import { type FsGrant, expandGrants, grantedDirectory, narrowGrants } from './files/fs-grants.ts';
 import { netGrantFault } from './net/net-grants.ts';
-import { type AgentLimits, agentLimitsMax, defaultAgentLimits } from './limits.ts';
+import { type AgentLimits, agentLimitsMax, defaultAgentLimits, manifestBytesMax } from './limits.ts';
 import { commonExec, commonGlobs, commonHosts, commonTexts } from './trust/patterns.ts';
 
 export type ExecGrant = { readonly command: string; readonly argv: readonly string[] };
@@ -81,6 +81,7 @@ export function parseLayer(what: string, given: string | object): Result<CapsLay
 }
 
 function tableOf(text: string): { readonly [key: string]: unknown } {
+  if (Buffer.byteLength(text) > manifestBytesMax) throw new Wrong(`it has more than ${manifestBytesMax} bytes`);
   return JSON.parse(JSON.stringify(parse(text))) as { [key: string]: unknown };
 }
 

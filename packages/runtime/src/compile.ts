@@ -6,8 +6,9 @@
  * 2. What it says reaches the author with places relative to the agent's folder, as `src/main.c:3:5: error: …`.
  */
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Clock, err, type Failure, failure, ok, type Result } from '@runloop/core';
+import type { Part } from './builder-job.ts';
 import { runSandboxed } from './exec/run-sandboxed.ts';
 import { builderMsMax } from './limits.ts';
 
@@ -15,8 +16,11 @@ export type SourceLanguage = 'c' | 'rust';
 
 export const mainSources: { readonly [language in SourceLanguage]: string } = { c: 'src/main.c', rust: 'src/main.rs' };
 
-type Compiler = { readonly command: string; readonly argv: readonly string[] };
-type Tool = { readonly missing: () => readonly string[]; readonly compiler: (dir: string, out: string) => Compiler };
+type Tool = {
+  readonly command: string;
+  readonly missing: () => readonly string[];
+  readonly argv: (dir: string, out: string) => readonly string[];
+};
 
 /** The sandbox shows a command /usr and nothing else of the host. */
 const rustTargets = ['wasm32-wasip1', 'wasm32-wasi'] as const;
@@ -26,29 +30,28 @@ const absent = (needs: readonly (readonly [path: string, debian: string])[]): re
 
 const tools: { readonly [language in SourceLanguage]: Tool } = {
   c: {
+    command: '/usr/bin/clang',
     missing: () =>
       absent([
         ['/usr/bin/clang', 'clang'],
         ['/usr/bin/wasm-ld', 'lld'],
         ['/usr/lib/wasm32-wasi/crt1-command.o', 'wasi-libc'],
       ]),
-    compiler: (dir, out) => ({
-      command: '/usr/bin/clang',
-      argv: [
-        '--target=wasm32-wasi',
-        '-O2',
-        '-Wall',
-        '-Wl,--strip-all',
-        '-o',
-        out,
-        ...readdirSync(join(dir, 'src'))
-          .filter((name) => name.endsWith('.c'))
-          .sort()
-          .map((name) => join(dir, 'src', name)),
-      ],
-    }),
+    argv: (dir, out) => [
+      '--target=wasm32-wasi',
+      '-O2',
+      '-Wall',
+      '-Wl,--strip-all',
+      '-o',
+      out,
+      ...readdirSync(join(dir, 'src'))
+        .filter((name) => name.endsWith('.c'))
+        .sort()
+        .map((name) => join(dir, 'src', name)),
+    ],
   },
   rust: {
+    command: '/usr/bin/rustc',
     missing: () => [
       ...absent([
         ['/usr/bin/rustc', 'rustc'],
@@ -56,21 +59,18 @@ const tools: { readonly [language in SourceLanguage]: Tool } = {
       ]),
       ...(rustTarget() === undefined ? ['libstd-rust-dev-wasm32'] : []),
     ],
-    compiler: (dir, out) => ({
-      command: '/usr/bin/rustc',
-      argv: [
-        '--edition=2021',
-        '--target',
-        rustTarget() ?? rustTargets[0],
-        '-O',
-        '-Cstrip=symbols',
-        '-Cpanic=abort',
-        '--color=never',
-        '-o',
-        out,
-        join(dir, mainSources.rust),
-      ],
-    }),
+    argv: (dir, out) => [
+      '--edition=2021',
+      '--target',
+      rustTarget() ?? rustTargets[0],
+      '-O',
+      '-Cstrip=symbols',
+      '-Cpanic=abort',
+      '--color=never',
+      '-o',
+      out,
+      join(dir, mainSources.rust),
+    ],
   },
 };
 
@@ -107,11 +107,23 @@ export async function compileProgram(
     { path: scratch, write: true },
   ];
   const { signal } = new AbortController();
-  const compiler = tools[language].compiler(dir, out);
-  const ran = await runSandboxed(deps, compiler, { folders, wallMsMax: builderMsMax }, signal);
+  const { command, argv } = tools[language];
+  const ran = await runSandboxed(deps, { command, argv: argv(dir, out) }, { folders, wallMsMax: builderMsMax }, signal);
   if (!ran.ok) return refuse(ran.error.message, ran.error.hint);
   const { exitCode, stderr } = ran.value;
   if (exitCode === 0 && existsSync(out)) return ok(out);
   const said = stderr.replaceAll(`${dir}/`, '').trim();
-  return err(failure('BuildFailed', said === '' ? `${compiler.command} ended with ${exitCode}` : said.slice(0, 4000)));
+  return err(failure('BuildFailed', said === '' ? `${command} ended with ${exitCode}` : said.slice(0, 4000)));
+}
+
+/** The compiler with its version, as it names itself. */
+export async function compilerPart(
+  deps: { readonly clock: Clock },
+  language: SourceLanguage,
+): Promise<readonly Part[]> {
+  const { command } = tools[language];
+  const { signal } = new AbortController();
+  const ran = await runSandboxed(deps, { command, argv: ['--version'] }, { wallMsMax: builderMsMax }, signal);
+  const version = ran.ok ? /\d+\.\d+\.\d+/.exec(ran.value.stdout)?.[0] : undefined;
+  return version === undefined ? [] : [{ from: 'host', name: basename(command), version }];
 }

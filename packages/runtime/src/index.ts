@@ -42,6 +42,7 @@ export {
   type AgentRequest,
   type TypedValue,
 } from './outcome.ts';
+export { type CommandLimits, probeCommands } from './exec/probe-commands.ts';
 export { type SandboxLayers, probeSandbox } from './sandbox-probes.ts';
 export { guardComponent } from './wasm/guard.ts';
 export {

@@ -12,8 +12,12 @@ export const wasmNameBytesMax = 256;
 export const wasmPageBytes = 65_536;
 /** Entries of one table; QuickJS needs about 3 000. */
 export const tableEntriesMax = 100_000;
-/** Units of fuel (function entries and loop turns) that stand for a millisecond of CPU: about what QuickJS uses here. */
+/** Units of fuel (function entries and loop turns; see below for the rest) that stand for a millisecond of CPU: about what QuickJS uses here. */
 export const fuelPerCpuMs = 400_000;
+/** Bytes that one unit of fuel fills, copies or adds to a memory; what an entry of a table, and growing a memory, cost. */
+export const fuelBytes = 64;
+export const fuelPerTableEntry = 8;
+export const fuelPerGrow = 128;
 /** A builder process that takes longer is killed. */
 export const builderMsMax = 60_000;
 /** What a builder process may say on its standard output and error together. */
@@ -60,7 +64,7 @@ export const sharedHeapMib = 768;
 export const cellsMax = 64;
 /** What a cell's V8 heap may hold, beside the guest's own memory. */
 export const cellHeapMib = 128;
-/** Prepared components kept on disk. */
+/** manifest.toml, and policy.caps. */
 export const manifestBytesMax: number = 256 * 1024;
 /** Files of a bundle, and their bytes. */
 export const bundleFilesMax = 4096;
@@ -74,8 +78,6 @@ export const archiveEntryOverheadBytes: number = 16 * 1024;
 export const trustPolicyBytesMax: number = 1024 * 1024;
 export const anchorsMax = 256;
 export const revocationsMax = 10_000;
-/** Calls on one attempt's tape that the kernel looks through. */
-export const tapeCallsMax = 100_000;
 /** What a child of exec may print on each stream. */
 export const execOutputBytesMax: number = 256 * 1024;
 /** `tools.json`, and the tools in it. */
@@ -109,6 +111,9 @@ export const httpOriginsMax = 1024;
 export const execProcessesMax = 256;
 /** Descriptors that each of its processes may hold. */
 export const execFilesOpenMax = 256;
+/** What each of its processes may have of memory for itself, and what it may map in all, shared memory included. */
+export const execMemoryBytesMax: number = 1024 * 1024 * 1024;
+export const execMappedBytesMax: number = 8 * 1024 * 1024 * 1024;
 /** A file that it writes. */
 export const execFileBytesMax: number = 256 * 1024 * 1024;
 /** What it may leave in /tmp, and in /dev/shm. */

@@ -15,16 +15,21 @@ import {
   isName,
   ok,
 } from '@runloop/core';
+import { manifestBytesMax } from './limits.ts';
 
 export type Ports = {
   readonly in: { readonly [port: string]: readonly string[] };
   readonly out: { readonly [port: string]: readonly string[] };
 };
 
+export type Backend = 'quickjs' | 'starlingmonkey';
+
 export type Manifest = {
   readonly name: string;
   readonly version: string;
   readonly kind: 'component' | 'command';
+  /** What runs the TypeScript of a component. */
+  readonly backend: Backend;
   /** Path of the component inside the bundle. */
   readonly entry: string;
   readonly entryDigest?: string;
@@ -39,6 +44,7 @@ const insidePath = /^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[A-Za-z0-9_./-]+$/;
 const typePattern = /^(?:\*|bool|number|string|[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+\.v[1-9]\d*)$/;
 
 export function parseManifest(text: string): Result<Manifest, Failure> {
+  if (Buffer.byteLength(text) > manifestBytesMax) return refuse(`it has more than ${manifestBytesMax} bytes`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(JSON.stringify(parse(text)));
@@ -54,9 +60,9 @@ export function parseManifest(text: string): Result<Manifest, Failure> {
   if (kind !== 'component' && kind !== 'command')
     return refuse(`agent.kind "${typeof kind === 'string' ? kind : '?'}" is neither "component" nor "command"`);
   const backend = agent['backend'] ?? 'quickjs';
-  if (backend !== 'quickjs')
+  if (backend !== 'quickjs' && backend !== 'starlingmonkey')
     return refuse(
-      `agent.backend "${typeof backend === 'string' ? backend : '?'}" is not offered; leave it out: QuickJS`,
+      `agent.backend "${typeof backend === 'string' ? backend : '?'}" is neither "quickjs" nor "starlingmonkey"`,
     );
   const given = agent['entry_wasm'];
   const entryTable = object(given);
@@ -79,6 +85,7 @@ export function parseManifest(text: string): Result<Manifest, Failure> {
     name,
     version,
     kind,
+    backend,
     entry,
     ...(typeof entryDigest === 'string' ? { entryDigest } : {}),
     ports: { in: inward.value, out: outward.value },

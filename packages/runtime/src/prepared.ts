@@ -43,7 +43,7 @@ export type PreparedComponent = {
 export type PreparedDeps = { readonly clock: Clock; readonly random: Random; readonly hostKey: HostKey };
 
 /** Versions of everything that decides what comes out; raise `prepare` when the builder changes its output. */
-const tools = { prepare: 4, transpiler: 'jco-transpile 0.15.0', node: process.version } as const;
+const tools = { prepare: 5, transpiler: 'jco-transpile 0.15.0', node: process.version } as const;
 
 export interface PreparedCache {
   get(

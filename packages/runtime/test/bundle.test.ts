@@ -9,11 +9,13 @@ import {
   buildAgent,
   hostKey,
   loadBundle,
+  parseCaps,
   parseManifest,
   signBundle,
   type TrustPolicy,
   trustHost,
 } from '../src/index.ts';
+import { manifestBytesMax } from '../src/limits.ts';
 import { type Bench, buildTestAgent, deps, run, tableHost, workbench } from './fixture.ts';
 
 let bench: Bench;
@@ -125,7 +127,7 @@ describe('a manifest', () => {
     ['[agent]\nname = "A"\nversion = "1.0.0"', /agent.name/],
     ['[agent]\nname = "a"\nversion = "one"', /agent.version/],
     [`${agent}kind = "program"`, /neither "component" nor "command"/],
-    [`${agent}backend = "starlingmonkey"`, /is not offered/],
+    [`${agent}backend = "v8"`, /neither "quickjs" nor "starlingmonkey"/],
     [`${agent}entry_wasm = "../x.wasm"`, /inside the bundle/],
     [`${agent}entry_wasm = "/x.wasm"`, /inside the bundle/],
     [`${agent}[ports]\nout = { Out = ["*"] }`, /ports.out.Out/],
@@ -134,6 +136,11 @@ describe('a manifest', () => {
   ])('%j is refused', (text, expected) => {
     const parsed = parseManifest(text);
     expect(parsed.ok ? '' : parsed.error.message).toMatch(expected);
+  });
+  test('A10: nor is one that is too long, or such a policy', () => {
+    const long = `${agent}# ${'x'.repeat(manifestBytesMax)}`;
+    expect(parseManifest(long)).toMatchObject({ error: { message: expect.stringMatching(/more than 262144 bytes/) } });
+    expect(parseCaps(long)).toMatchObject({ error: { message: expect.stringMatching(/more than 262144 bytes/) } });
   });
   test('A9: keys of a newer version are passed over', () =>
     expect(parseManifest(`${agent}novel = 1\n[future]\nx = 2`)).toMatchObject({

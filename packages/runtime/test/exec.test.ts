@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type JsonValue, systemClock } from '@runloop/core';
-import { type CallResult, type ExecOptions, performExec } from '../src/index.ts';
+import { type CallResult, type ExecOptions, performExec, probeCommands } from '../src/index.ts';
 import { fits, templateFault } from '../src/exec/argv-template.ts';
 import { judge } from '../src/kernel/grants.ts';
 import { noCaps } from '../src/caps.ts';
+import { execProcessesMax } from '../src/limits.ts';
 
 let dir = '';
 beforeAll(async () => {
@@ -219,8 +220,9 @@ time.sleep(60)`;
 
   test.skipIf(!existsSync(python))('A10: core, descriptors, file size and scratch space are limited', async () => {
     const limits = `import resource as r
-print([r.getrlimit(x)[1] for x in (r.RLIMIT_CORE, r.RLIMIT_NPROC, r.RLIMIT_NOFILE, r.RLIMIT_FSIZE)])`;
-    expect(said(await py(limits))).toBe('[0, 256, 256, 268435456]\n');
+print([r.getrlimit(x)[1] for x in (r.RLIMIT_CORE, r.RLIMIT_NPROC, r.RLIMIT_NOFILE, r.RLIMIT_FSIZE, r.RLIMIT_DATA, r.RLIMIT_AS)])
+print(open('/proc/self/oom_score_adj').read())`;
+    expect(said(await py(limits))).toBe('[0, 256, 256, 268435456, 1073741824, 8589934592]\n1000\n\n');
     const many = `import os
 try:
     while True: os.dup(0)
@@ -239,6 +241,44 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 try: open('${dir}/big','wb').truncate(300 << 20)
 except OSError as e: print(e.errno)`;
     expect(said(await py(big, { folders: [{ path: dir, write: true }] }))).toBe('27\n');
+  });
+
+  test.skipIf(!existsSync(python))('A10: memory is limited, of its own, shared, and of nobody', async () => {
+    const taken = (take: string): string => `import ctypes, mmap
+held = []
+try:
+    while len(held) < 200: held.append(${take})
+except (MemoryError, OSError) as e: pass
+print(len(held))`;
+    const mib = 2 ** 20;
+    expect(Number(said(await py(taken(`mmap.mmap(-1, ${64 * mib}, flags=mmap.MAP_PRIVATE)`))))).toBeLessThan(16);
+    expect(Number(said(await py(taken(`mmap.mmap(-1, ${64 * mib})`))))).toBeLessThan(128);
+    const nobodys = `import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+try: os.memfd_create('x')
+except OSError as e: print(e.errno)
+print(libc.shmget(0, 4096, 0o1600), ctypes.get_errno())`;
+    expect(said(await py(nobodys))).toBe('38\n-1 38\n');
+  });
+
+  test.skipIf(process.getuid?.() === 0 || !existsSync(python))(
+    'A10: so many processes and no more (the kernel does not count those of root)',
+    async () => {
+      const forks = `import os, time
+made = 0
+try:
+    while made < 1000:
+        if os.fork() == 0: time.sleep(60)
+        made += 1
+except OSError as e: print(e.errno, made <= ${execProcessesMax}, flush=True)
+os._exit(0)`;
+      expect(said(await py(forks))).toBe('11 True\n');
+    },
+  );
+
+  test('what a probe says is in force is in force', async () => {
+    expect(await probeCommands({ clock: systemClock })).toEqual({ memory: true, processes: process.getuid?.() !== 0 });
+    expect(await probeCommands({ clock: systemClock }, '/nonexistent/bwrap')).toBeUndefined();
   });
 
   test.skipIf(!existsSync(python))('reaches no socket of the host, not even an abstract one', async () => {

@@ -6,7 +6,7 @@ import { type Bundle, guardComponent } from '../src/index.ts';
 import { componentBytesMax, componentPartsMax } from '../src/limits.ts';
 import { componentPreamble, corePreamble, u32Leb } from '../src/wasm/bytes.ts';
 import { guardModule } from '../src/wasm/guard.ts';
-import { fuelExport, instrument } from '../src/wasm/instrument.ts';
+import { instrument } from '../src/wasm/instrument.ts';
 import { type Bench, buildTestAgent, workbench } from './fixture.ts';
 
 const text = (value: string): number[] => [...u32Leb(Buffer.byteLength(value)), ...Buffer.from(value)];
@@ -100,41 +100,4 @@ describe('whatever the bytes', () => {
       }),
     );
   });
-});
-
-describe('the meter', () => {
-  /** `(loop (br 0))` in an exported function `f`, with a memory of one page and no maximum. */
-  const looping = module(
-    section(1, [1, 0x60, 0, 0]),
-    section(3, [1, 0]),
-    section(5, [1, 0, 1]),
-    section(7, [2, ...text('f'), 0, 0, ...text('m'), 2, 0]),
-    section(10, [1, 7, 0, 0x03, 0x40, 0x0c, 0, 0x0b, 0x0b]),
-  );
-  const metered = (memoryBytes: number, fuel: bigint): { [name: string]: unknown } => {
-    const result = instrument(looping, { memoryBytes, fuel });
-    if (!result.ok) throw new Error(result.error.message);
-    const wasm = globalThis as unknown as {
-      WebAssembly: {
-        Module: new (b: Uint8Array) => object;
-        Instance: new (m: object) => { exports: { [name: string]: unknown } };
-      };
-    };
-    return new wasm.WebAssembly.Instance(new wasm.WebAssembly.Module(result.value)).exports;
-  };
-  test('A10: an endless loop ends when its fuel does', () => {
-    const exports = metered(2 ** 20, 1000n);
-    expect(() => (exports['f'] as () => void)()).toThrow(/unreachable/);
-    expect((exports[fuelExport] as { value: bigint }).value).toBe(-1n);
-  });
-  test('A10: memory stops at its limit', () => {
-    const memory = metered(3 * 65_536, 1n)['m'] as { grow(pages: number): number };
-    expect(memory.grow(2)).toBe(1);
-    expect(() => memory.grow(1)).toThrow(RangeError);
-  });
-  test('a module that starts above its limit is refused', () =>
-    expect(instrument(looping, { memoryBytes: 0, fuel: 1n })).toMatchObject({
-      ok: false,
-      error: { message: expect.stringMatching(/more than its limit/) },
-    }));
 });

@@ -155,7 +155,7 @@ async function changed(dir: string, signal: AbortSignal): Promise<void> {
   const done = Promise.withResolvers<void>();
   // It keeps the process alive, also while nothing but a timer is waited for.
   const watcher = watch(dir, { recursive: true }, (_, path) => {
-    if (path !== null && !/^(?:node_modules|bin|SIGNATURES)(?:\/|$)|\.new$|~$|^\./.test(path))
+    if (path !== null && !/^(?:node_modules|bin|SIGNATURES|SBOM)(?:\/|$)|\.new$|~$|^\./.test(path))
       systemClock.after(settleMs, done.resolve);
   });
   watcher.on('error', () => done.resolve());

@@ -83,6 +83,7 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
     confined: string;
     ports: { in: JsonObject; out: JsonObject };
     caps: JsonObject;
+    sbom: { path: string } | null;
     quarantine: Held | null;
   };
   const { screen } = tools;
@@ -90,6 +91,7 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
     `${screen.paint('bold', agent.name)} ${agent.version}, a ${agent.kind}, signed by ${agent.signer === 'host' ? 'this host' : showLine(agent.signer)}`,
   );
   screen.line(screen.paint('dim', agent.digest));
+  if (agent.sbom) screen.line(`made of what ${showLine(agent.sbom.path)} lists (CycloneDX)`);
   if (!agent.trusted) screen.line(`not trusted; confined by: ${showLine(agent.confined)}`);
   for (const way of ['in', 'out'] as const) {
     for (const [port, types] of Object.entries(agent.ports[way]))

@@ -7,17 +7,14 @@ import { arch, platform, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { isJsonObject, socketPathBytesMax, systemClock } from '@runloop/core';
+import type { CommandLimits } from '@runloop/daemon';
 import type { Command, Tools } from '../command.ts';
 import { socketsOf } from '../daemon-client.ts';
+import type { Check } from '../doctor/check.ts';
+import { roomCheck, writeCheck } from '../doctor/room.ts';
+import { secretsCheck } from '../doctor/secrets.ts';
 import { nodePath } from '../environment.ts';
 import { version } from '../version.ts';
-
-type Check = {
-  readonly name: string;
-  readonly state: 'ok' | 'warning' | 'error';
-  readonly says: string;
-  readonly hint?: string;
-};
 
 const execute = promisify(execFile);
 
@@ -172,13 +169,14 @@ function growsBeyond({ Memory }: { readonly Memory: MemoryClass }): boolean {
 
 /** A process in the sandbox of strangers' cells goes against each of its layers. */
 async function bubblewrap(): Promise<Check[]> {
-  const { probeSandbox } = await import('@runloop/daemon');
+  const { probeCommands, probeSandbox } = await import('@runloop/daemon');
   const { refusal, files, network, sockets, processes } = await probeSandbox({ clock: systemClock }, '/usr/bin/bwrap');
   const layer = (name: string, inForce: boolean, says: string, otherwise: string): Check => {
     if (refusal !== undefined) return { name, state: 'warning', says: 'not in force: bubblewrap does not work' };
     const hint = 'agents of untrusted signers could do more than they should: do not install them here';
     return inForce ? { name, state: 'ok', says } : { name, state: 'error', says: otherwise, hint };
   };
+  const commands = await probeCommands({ clock: systemClock });
   const works: Check = {
     name: 'bubblewrap',
     state: 'ok',
@@ -205,25 +203,36 @@ async function bubblewrap(): Promise<Check[]> {
       'a probe could make no socket and no process',
       'a probe could make a socket or a process',
     ),
+    ...(commands === undefined ? [] : [commandLimits(commands)]),
   ];
 }
 
+function commandLimits({ memory, processes }: CommandLimits): Check {
+  const name = 'command limits';
+  if (memory && processes)
+    return { name, state: 'ok', says: 'a probe could not take more memory or processes than it may' };
+  const says = memory
+    ? 'how many processes a command starts is not limited: the kernel does not count those of root'
+    : 'how much memory a command takes is not limited';
+  const hint = 'run the daemon as a user of its own, or by its unit in systemd/';
+  return { name, state: 'warning', says, hint };
+}
+
 /** Room for the ledger, and what a fatal error or a flood of the daemon's may take. */
-function resources({ environment }: Tools, pid: number | undefined): Check[] {
-  const at = existsSync(environment.root) ? environment.root : dirname(environment.root);
-  const { bavail, bsize } = statfsSync(existsSync(at) ? at : '/');
-  const free = Math.round((bavail * bsize) / 2 ** 20);
-  const disk: Check =
-    free >= 1024
-      ? { name: 'disk', state: 'ok', says: `${free} MiB are free` }
-      : { name: 'disk', state: 'warning', says: `${free} MiB are free`, hint: 'without room nothing new is run' };
-  if (pid === undefined) return [disk];
+async function resources(tools: Tools, pid: number | undefined): Promise<Check[]> {
+  const { root, env } = tools.environment;
+  const isThere = existsSync(root);
+  const at = isThere ? root : dirname(root);
+  const disk = [(isThere ? writeCheck(root) : undefined) ?? roomCheck(statfsSync(existsSync(at) ? at : '/'))];
+  if (pid === undefined) return [...disk, ...(await secretsCheck(tools, env))];
+  const secrets = await secretsCheck(tools, variablesOf(pid) ?? env);
   const [cores, cgroup] = [readOf(`/proc/${pid}/limits`), readOf(`/proc/${pid}/cgroup`).split('::')[1]?.trim() ?? ''];
   const none = /^Max core file size\s+0\s/m.test(cores);
   const max = readOf(join('/sys/fs/cgroup', cgroup, 'memory.max')).trim();
   const bounded = /^\d+$/.test(max);
   return [
-    disk,
+    ...disk,
+    ...secrets,
     none
       ? { name: 'core dumps', state: 'ok', says: 'off for the daemon and all that it starts' }
       : {
@@ -240,6 +249,13 @@ function resources({ environment }: Tools, pid: number | undefined): Check[] {
         : 'no memory limit for all together; each agent has its own (systemd/ has units that set one)',
     },
   ];
+}
+
+/** The environment that a process was started with, where we may look. */
+function variablesOf(pid: number): NodeJS.ProcessEnv | undefined {
+  const text = readOf(`/proc/${pid}/environ`);
+  const pairs = text.split('\0').flatMap((one) => (one.includes('=') ? [one.split(/=(.*)/s).slice(0, 2)] : []));
+  return text === '' ? undefined : Object.fromEntries(pairs);
 }
 
 function readOf(path: string): string {
@@ -273,7 +289,7 @@ async function daemon(tools: Tools): Promise<Check[]> {
         says: client.error.message,
         hint: client.error.hint ?? 'rlp daemon start',
       },
-      ...resources(tools, undefined),
+      ...(await resources(tools, undefined)),
     ];
   const found = await client.value.call('daemon.status', {});
   if (!found.ok) return [{ name: 'daemon', state: 'error', says: found.error.message }];
@@ -284,14 +300,14 @@ async function daemon(tools: Tools): Promise<Check[]> {
   } = found.value as unknown as { pid: number; version: string; storage: readonly { message: string }[] };
   const [trouble] = storage;
   if (trouble !== undefined)
-    return [{ name: 'daemon', state: 'error', says: trouble.message }, ...resources(tools, pid)];
+    return [{ name: 'daemon', state: 'error', says: trouble.message }, ...(await resources(tools, pid))];
   const running: Check = {
     name: 'daemon',
     state: its === version ? 'ok' : 'warning',
     says: `pid ${pid}, version ${its}`,
     ...(its === version ? {} : { hint: 'rlp and runloopd differ: rlp daemon stop, then start it anew' }),
   };
-  return [running, ...resources(tools, pid)];
+  return [running, ...(await resources(tools, pid))];
 }
 
 function writable(path: string): boolean {

@@ -2,7 +2,8 @@
  * Installs, removes and rolls back agents.
  *
  * 1. A version appears whole in a folder of its own, checked before anybody can find it; putting it in force is one
- *    rename. Whenever this process dies, the version before is in force and works, or the new one is.
+ *    rename. Whenever this process dies or the power fails, the version before is in force and works, or the new one is:
+ *    what a rename makes visible is on the disk before it, and the rename itself before anything rests on it.
  * 2. One change at a time; what is told to the ledger is told before it takes effect (A6).
  * 3. A name belongs to the signer that brought it, until it is removed. A version falls only by a rollback.
  * 4. What asks for more than the version before waits for the operator to accept that very bundle, by its digest.
@@ -38,9 +39,11 @@ import {
   readRecord,
   versionIn,
   versionName,
+  versionsFolder,
   versionsOf,
   writeRecord,
 } from './installed.ts';
+import { sync, syncTree } from './durable.ts';
 import type { TrustSource } from './trust.ts';
 
 /** Versions of one agent that are kept to roll back to, the one in force included. */
@@ -129,7 +132,9 @@ export class Installer {
     await mkdir(dirname(place), { recursive: true, mode: 0o700 });
     if (current === folder && (await this.#load(place, place)).ok) return ok(result);
     await rm(place, { recursive: true, force: true });
+    await syncTree(scratch);
     await rename(scratch, place);
+    for (const folder of [dirname(place), join(this.#dir, versionsFolder), this.#dir]) await sync(folder);
     return this.#putInForce(bundle.value, folder, result, {});
   }
 
@@ -182,7 +187,10 @@ export class Installer {
       });
       if (!told.ok) return told;
       this.#deps.step?.('unlink');
-      if (current !== undefined) await rm(join(this.#dir, name), { force: true });
+      if (current !== undefined) {
+        await rm(join(this.#dir, name), { force: true });
+        await sync(this.#dir);
+      }
       this.#deps.step?.('clear');
       await rm(versionsOf(this.#dir, name), { recursive: true, force: true });
       return ok({ name });

@@ -2,12 +2,14 @@
  * Where installed agents lie: `<name>` is a link to one of `.versions/<name>/<version>-<digest>/`, and a record beside
  * the versions says whose the name is and below which version it may not fall.
  *
- * 1. Both the link and the record are replaced by a rename: whoever reads sees the old one or the new one.
+ * 1. Both the link and the record are replaced by a rename: whoever reads sees the old one or the new one, and after a
+ *    loss of power too: both are on the disk when these functions return.
  */
 import { mkdir, readdir, readFile, readlink, rename, symlink, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isJsonObject, parseJson, type Random, toHex } from '@runloop/core';
 import { compareVersions } from '@runloop/runtime';
+import { sync } from './durable.ts';
 
 export type InstallRecord = {
   /** Key of the signer that brought the name. */
@@ -62,12 +64,14 @@ export async function writeRecord(
   const path = join(versionsOf(agentsDir, name), 'record.json');
   await mkdir(versionsOf(agentsDir, name), { recursive: true, mode: 0o700 });
   const fresh = `${path}.${toHex(random.bytes(4))}`;
-  await writeFile(fresh, JSON.stringify(record), { mode: 0o600 });
+  await writeFile(fresh, JSON.stringify(record), { mode: 0o600, flush: true });
   await rename(fresh, path);
+  await sync(dirname(path));
 }
 
 export async function linkVersion(agentsDir: string, name: string, folder: string, random: Random): Promise<void> {
   const fresh = join(agentsDir, `.${name}.${toHex(random.bytes(4))}`);
   await symlink(join(versionsFolder, name, folder), fresh);
   await rename(fresh, join(agentsDir, name));
+  await sync(agentsDir);
 }

@@ -281,7 +281,7 @@ async function sourceDigest(dir: string, sdkDir: string): Promise<Result<Digest,
   const parts: string[] = [];
   for (const base of [dir, join(sdkDir, 'src')]) {
     for (const path of (await readdir(base, { recursive: true }).catch(() => [])).sort()) {
-      if (/(^|\/)(node_modules|bin|SIGNATURES|test|dist)(\/|$)/.test(path)) continue;
+      if (/(^|\/)(node_modules|bin|SIGNATURES|SBOM|test|dist)(\/|$)/.test(path)) continue;
       if ((await stat(join(base, path))).isFile())
         parts.push(path, digestText(await readFile(join(base, path), 'utf8')));
     }

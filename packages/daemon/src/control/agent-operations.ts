@@ -30,7 +30,7 @@ export function agentOperations(deps: AgentOperationDeps): Operations {
       return args.check(async () => {
         const bundle = await agents.resolve(name);
         if (!bundle.ok) return bundle;
-        const { version, dir, digest, kind, ports, withSchema, caps, component, signer, trusted } = bundle.value;
+        const { version, dir, digest, kind, ports, withSchema, caps, component, sbom, signer, trusted } = bundle.value;
         return ok({
           name,
           version,
@@ -41,6 +41,7 @@ export function agentOperations(deps: AgentOperationDeps): Operations {
           with: withSchema ?? null,
           caps,
           component: component.digest,
+          sbom: sbom ?? null,
           signer,
           signer_key: bundle.value.signerKey,
           trusted,

@@ -5,7 +5,6 @@
  * they change nothing, and the engine answers with the events that would make them so.
  */
 import type { JsonObject, LogLevel, RunEventKind } from '@runloop/core';
-import type { Opening } from '../ir.ts';
 import type { Outputs } from './state.ts';
 
 /** One of the run's own events, as it stands on the ledger. */
@@ -78,8 +77,6 @@ export type Effect =
   | { readonly type: 'timer'; readonly node: string; readonly delayMs: number }
   /** The run has ended; nothing more will be asked of it. */
   | { readonly type: 'finished' };
-
-export type Accepted = { readonly opening: Opening; readonly seed: string; readonly maxParallel: number };
 
 export function finished(id: string, attempt: number, state: string, more: JsonObject, message: string): Effect {
   const level = state === 'failed' ? 'error' : state === 'cancelled' ? 'warn' : 'info';

@@ -1,23 +1,24 @@
 /**
- * An agent's TypeScript into a component: one JavaScript module by rolldown, then QuickJS around it.
+ * An agent's TypeScript into a component: one JavaScript module by rolldown, then QuickJS or StarlingMonkey around it.
  *
  * The entry around the agent is written here: it imports the world's interfaces and binds them to the agent's definition.
  * Runs in the builder process alone.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { componentize } from 'componentize-qjs';
 import { rolldown } from 'rolldown';
 import type { BuilderAnswer, BuildJob } from '../builder-job.ts';
+import { engines } from './engines.ts';
 import { buildMessage } from './build-message.ts';
+import { packageOf, toolPackage } from './packages.ts';
 
 const sdkName = '@runloop/agent';
 const entryId = '\0runloop-entry';
 const interfaces: readonly string[] = 'log run model kb http exec tools secrets mailbox mail fs clock'.split(' ');
 
-function entrySource(agent: string): string {
+function entrySource(agent: string, version: string): string {
   return [
-    ...interfaces.map((name) => `import * as ${name} from 'runloop:agent/${name}';`),
+    ...interfaces.map((name) => `import * as ${name} from 'runloop:agent/${name}${version}';`),
     `import { bindAgent } from ${JSON.stringify(sdkName)};`,
     `import agent from ${JSON.stringify(agent)};`,
     `export const handle = bindAgent(agent, { ${interfaces.join(', ')} });`,
@@ -34,6 +35,7 @@ export async function buildComponent(job: BuildJob): Promise<BuilderAnswer> {
 }
 
 async function build(job: BuildJob): Promise<BuilderAnswer> {
+  const engine = engines[job.backend];
   const bundle = await rolldown({
     input: entryId,
     cwd: job.dir,
@@ -49,7 +51,7 @@ async function build(job: BuildJob): Promise<BuilderAnswer> {
       {
         name: 'runloop-entry',
         resolveId: (id: string) => (id === entryId ? id : null),
-        load: (id: string) => (id === entryId ? entrySource(job.entry) : null),
+        load: (id: string) => (id === entryId ? entrySource(job.entry, engine.importVersion) : null),
       },
     ],
   });
@@ -61,13 +63,19 @@ async function build(job: BuildJob): Promise<BuilderAnswer> {
     const message = `an agent cannot import ${foreign.map((name) => `"${name}"`).join(', ')}: there is no Node in a cell`;
     return { ok: false, code: 'BuildFailed', message };
   }
-  const { component } = await componentize({
-    witPath: join(job.sdkDir, 'wit'),
-    jsSource: chunk.code,
-    world: 'agent',
-    sync: true,
-  });
+  const component = await engine.componentize(chunk.code, join(job.sdkDir, 'wit'));
   mkdirSync(dirname(job.out), { recursive: true });
   writeFileSync(job.out, component);
-  return { ok: true, bytes: component.length };
+  const own = realpathSync(job.dir);
+  const inside = Object.entries(chunk.modules).flatMap(([path, { renderedLength }]) =>
+    renderedLength > 0 && !isBelow(path, own) ? (packageOf(path) ?? []) : [],
+  );
+  const around = toolPackage(engine.specifier);
+  const parts = { bundled: [...inside, ...around], tools: [...toolPackage('rolldown'), ...around] };
+  return { ok: true, bytes: component.length, parts };
+}
+
+/** The agent's own source, what it has installed left aside. */
+function isBelow(path: string, dir: string): boolean {
+  return path.startsWith(`${dir}/`) && !path.slice(dir.length).includes('/node_modules/');
 }

@@ -5,13 +5,21 @@
  *    the folders that are granted. It ends with its parent, and all that it started ends with it.
  * 2. A granted folder is opened first, and bound by its descriptor only when the kernel says that it is where it was
  *    granted: a link put into the way, also meanwhile, leads nowhere.
- * 3. A system call filter, and limits on core files, processes, descriptors and file sizes.
+ * 3. A system call filter, and limits on core files, processes, descriptors, file sizes and each process's memory. Where
+ *    the machine runs out of memory, the kernel takes a command's before anybody else's.
  *
  * The kernel cannot filter a child's hosts, so there is no network, whatever `net` grants.
  */
 import { closeSync, constants, existsSync, openSync, readlinkSync } from 'node:fs';
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
-import { execFileBytesMax, execFilesOpenMax, execProcessesMax, execScratchBytesMax } from '../limits.ts';
+import {
+  execFileBytesMax,
+  execFilesOpenMax,
+  execMappedBytesMax,
+  execMemoryBytesMax,
+  execProcessesMax,
+  execScratchBytesMax,
+} from '../limits.ts';
 import { type FsGrant } from '../files/fs-grants.ts';
 import { seccompFilter } from '../seccomp/profiles.ts';
 
@@ -46,11 +54,17 @@ const links = ['/etc/alternatives', '/etc/ld.so.cache'].flatMap((path) => ['--ro
 const scratch = ['--size', String(execScratchBytesMax), '--tmpfs'];
 const empty = ['--proc', '/proc', '--dev', '/dev', ...scratch, '/dev/shm', ...scratch, '/tmp', '--chdir', '/tmp'];
 const limited = [
+  '/usr/bin/choom',
+  '-n',
+  '1000',
+  '--',
   '/usr/bin/prlimit',
   '--core=0:0',
   `--nproc=${execProcessesMax}:${execProcessesMax}`,
   `--nofile=${execFilesOpenMax}:${execFilesOpenMax}`,
   `--fsize=${execFileBytesMax}:${execFileBytesMax}`,
+  `--data=${execMemoryBytesMax}:${execMemoryBytesMax}`,
+  `--as=${execMappedBytesMax}:${execMappedBytesMax}`,
   '--',
 ];
 

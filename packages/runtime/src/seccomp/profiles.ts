@@ -6,7 +6,8 @@
  * 2. `clone3` is ENOSYS: a filter cannot read its flags, and libc goes back to `clone`, whose flags it can.
  * 3. `exec` has local and internet sockets (its network namespace is empty) but no other family: vsock and the kernel's
  *    own are not held by namespaces.
- * 4. `cell` makes no socket, starts no process, only threads, and signals nobody but its own threads. One `execve` must
+ * 4. `exec` gets no memory that belongs to no process and no bounded file system: nothing would count it.
+ * 5. `cell` makes no socket, starts no process, only threads, and signals nobody but its own threads. One `execve` must
  *    stay, for it is what starts the cell; without `fork` it can only replace the cell by itself.
  */
 import { type Rule, assemble } from './bpf.ts';
@@ -71,6 +72,8 @@ const holes = [
   'migrate_pages',
   'set_mempolicy',
 ];
+/** Programs go back to files without them. */
+const uncounted = ['memfd_create', 'memfd_secret', 'shmget'];
 const always = [...inspection, ...mounts, ...keys, ...machine, ...holes];
 const sockets = ['socket', 'socketpair', 'connect', 'bind', 'listen'];
 const processes = ['fork', 'vfork', 'execveat'];
@@ -103,7 +106,11 @@ function rules(profile: Profile, { calls }: Architecture): readonly Rule[] {
     ...on('ioctl', { verdict: 'EPERM', when: { argument: 1, isOneOf: typing } }),
   ];
   if (profile === 'exec')
-    return [...both, ...on('socket', { verdict: 'EAFNOSUPPORT', when: { argument: 0, isNoneOf: families } })];
+    return [
+      ...both,
+      ...uncounted.flatMap((name) => on(name, { verdict: 'ENOSYS' })),
+      ...on('socket', { verdict: 'EAFNOSUPPORT', when: { argument: 0, isNoneOf: families } }),
+    ];
   const threads = on('clone', { verdict: 'EPERM', when: { argument: 0, lacksBit: cloneThread } });
   return [...both, ...refuse([...sockets, ...processes, ...signals]), ...threads];
 }

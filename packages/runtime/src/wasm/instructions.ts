@@ -1,5 +1,6 @@
 /**
- * Walks the instructions of one function body, to find where loops begin.
+ * Walks the instructions of one function body, to find where fuel is due: behind the header of each loop, and before
+ * each instruction that does work in proportion to the length on top of the stack.
  *
  * It knows the immediates of every instruction up to SIMD, threads, exceptions and typed references; garbage-collected
  * types (0xfb) are refused, for no agent needs them and an unknown immediate would lose the way.
@@ -7,14 +8,31 @@
 import { Malformed, type Reader } from './bytes.ts';
 
 const loop = 0x03;
+const memoryGrow = 0x40;
+const prefixed = 0xfc;
+/** What is counted by the last operand of memory.init, copy and fill, and of table.init, copy, grow and fill. */
+const bulkUnits: ReadonlyMap<number, Due['of']> = new Map([
+  ...([8, 10, 11] as const).map((sub) => [sub, 'bytes'] as const),
+  ...([12, 14, 15, 17] as const).map((sub) => [sub, 'entries'] as const),
+]);
 
-/** Offsets just behind each `loop` header between the reader and its end. */
-export function loopHeaders(reader: Reader): number[] {
-  const found: number[] = [];
+/** Fuel that is due at an offset: for a turn, or for a number that lies on the stack. */
+export type Due = { readonly at: number; readonly of: 'turn' | 'bytes' | 'pages' | 'entries' };
+
+/** Where fuel is due between the reader and its end. */
+export function fuelDue(reader: Reader): Due[] {
+  const found: Due[] = [];
   while (!reader.done) {
+    const { at } = reader;
     const opcode = reader.byte();
+    if (opcode === prefixed) {
+      const of = bulkUnits.get(bulk(reader));
+      if (of !== undefined) found.push({ at, of });
+      continue;
+    }
     skipImmediates(reader, opcode);
-    if (opcode === loop) found.push(reader.at);
+    if (opcode === loop) found.push({ at: reader.at, of: 'turn' });
+    if (opcode === memoryGrow) found.push({ at, of: 'pages' });
   }
   return found;
 }
@@ -83,8 +101,6 @@ function skipImmediates(reader: Reader, opcode: number): void {
       return reader.skip(4);
     case 0x44:
       return reader.skip(8);
-    case 0xfc:
-      return bulk(reader);
     case 0xfd:
       return simd(reader);
     case 0xfe:
@@ -100,12 +116,12 @@ function tryTable(reader: Reader): void {
   for (let i = 0; i < catches; i += 1) lebs(reader, reader.byte() < 2 ? 2 : 1);
 }
 
-function bulk(reader: Reader): void {
+/** Which of the instructions that begin with 0xfc it is. */
+function bulk(reader: Reader): number {
   const sub = reader.u32();
-  if (sub <= 7) return;
-  if (sub === 8 || sub === 10 || sub === 12 || sub === 14) return lebs(reader, 2);
-  if (sub <= 17) return lebs(reader, 1);
-  throw new Malformed(`instruction 0xfc ${sub} is not supported`);
+  if (sub > 17) throw new Malformed(`instruction 0xfc ${sub} is not supported`);
+  if (sub > 7) lebs(reader, sub === 8 || sub === 10 || sub === 12 || sub === 14 ? 2 : 1);
+  return sub;
 }
 
 function simd(reader: Reader): void {

@@ -4,13 +4,23 @@
  * 1. Every memory and table gets a maximum no larger than the limit; one that starts above it is refused.
  * 2. Every function entry and loop turn takes one unit of fuel; below zero it traps. The counter is a global of the
  *    module, exported as `runloop_fuel`, that starts at the whole budget.
- * 3. Nothing else changes: indices stay what they were, for the counter is appended behind all other globals.
+ * 3. What fills, copies or grows a memory or a table takes one unit and what its length is worth, before it begins. A
+ *    length that no memory or table of its limit can have is free: the instruction does nothing but fail.
+ * 4. Nothing else changes: indices stay what they were, for the counter, and a global that holds a length while it is
+ *    paid for, are appended behind all other globals.
  */
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
-import { tableEntriesMax, wasmNameBytesMax, wasmPageBytes } from '../limits.ts';
+import {
+  fuelBytes,
+  fuelPerGrow,
+  fuelPerTableEntry,
+  tableEntriesMax,
+  wasmNameBytesMax,
+  wasmPageBytes,
+} from '../limits.ts';
 import { Malformed, Reader, type Section, corePreamble, s64Leb, sections, u32Leb } from './bytes.ts';
 import { skipImportDescription, skipReferenceType } from './guard.ts';
-import { loopHeaders } from './instructions.ts';
+import { type Due, fuelDue } from './instructions.ts';
 
 export const fuelExport = 'runloop_fuel';
 
@@ -40,14 +50,15 @@ function rewrite(bytes: Uint8Array, limits: ModuleLimits): Uint8Array {
     if (section.id === ids.memory) bodies.set(section.id, clampList(reader, 'memory', limits));
     else if (section.id === ids.table) bodies.set(section.id, clampList(reader, 'table', limits));
     else if (section.id === ids.import) bodies.set(section.id, clampImports(reader, limits));
-    else if (section.id === ids.code) bodies.set(section.id, meter(reader, counter));
+    else if (section.id === ids.code) bodies.set(section.id, meter(reader, counter, limits));
     else if (section.id !== 0) bodies.set(section.id, bytes.subarray(section.start, section.end));
   }
   if (hasCode) {
     const global = concat([Uint8Array.of(0x7e, 0x01, 0x42), s64Leb(limits.fuel), Uint8Array.of(0x0b)]);
     const name = Buffer.from(fuelExport);
     const exported = concat([u32Leb(name.length), name, Uint8Array.of(0x03), u32Leb(counter)]);
-    bodies.set(ids.global, append(bodies.get(ids.global), global));
+    const length = Uint8Array.of(0x7f, 0x01, 0x41, 0x00, 0x0b);
+    bodies.set(ids.global, append(append(bodies.get(ids.global), global), length));
     bodies.set(ids.export, append(bodies.get(ids.export), exported));
   }
   const out: Uint8Array[] = [Uint8Array.from(corePreamble)];
@@ -146,16 +157,40 @@ function clampLimits(reader: Reader, kind: Kind, limits: ModuleLimits, always: b
   return concat([Uint8Array.of(1), u32Leb(least), u32Leb(maximum)]);
 }
 
-function meter(reader: Reader, counter: number): Uint8Array {
-  const take = concat([
-    Uint8Array.of(0x23),
-    u32Leb(counter),
-    Uint8Array.of(0x42, 0x01, 0x7d, 0x24),
-    u32Leb(counter),
-    Uint8Array.of(0x23),
-    u32Leb(counter),
-    Uint8Array.of(0x42, 0x00, 0x53, 0x04, 0x40, 0x00, 0x0b),
-  ]);
+/** Takes what `cost` leaves on the stack from the counter. */
+function take(counter: number, cost: readonly Uint8Array[]): Uint8Array {
+  const get = concat([Uint8Array.of(0x23), u32Leb(counter)]);
+  const ended = Uint8Array.of(0x42, 0x00, 0x53, 0x04, 0x40, 0x00, 0x0b); // i64.const 0, i64.lt_s, if unreachable end
+  return concat([get, ...cost, Uint8Array.of(0x7d, 0x24), u32Leb(counter), get, ended]);
+}
+
+/** Takes `each` for what the length on top of the stack counts, and `once` besides, and leaves the length there. */
+function takeLength(counter: number, most: number, each: readonly number[], once: number): Uint8Array {
+  const length = u32Leb(counter + 1);
+  const wide = concat([Uint8Array.of(0x23), length, Uint8Array.of(0xad)]); // global.get, i64.extend_i32_u
+  const possible = concat([wide, constant(0), wide, constant(most), Uint8Array.of(0x58, 0x1b)]); // i64.le_u, select
+  const cost = [possible, Uint8Array.from(each), constant(once), Uint8Array.of(0x7c)]; // i64.add
+  return concat([Uint8Array.of(0x24), length, take(counter, cost), Uint8Array.of(0x23), length]);
+}
+
+function constant(value: number): Uint8Array {
+  return concat([Uint8Array.of(0x42), s64Leb(BigInt(value))]);
+}
+
+function charges(counter: number, { memoryBytes }: ModuleLimits): { readonly [of in Due['of']]: Uint8Array } {
+  const pages = Math.floor(memoryBytes / wasmPageBytes);
+  const times = (value: number): number[] => [...constant(value), 0x7e];
+  const over = (value: number): number[] => [...constant(value), 0x80];
+  return {
+    turn: take(counter, [constant(1)]),
+    bytes: takeLength(counter, memoryBytes, over(fuelBytes), 1),
+    pages: takeLength(counter, pages, times(wasmPageBytes / fuelBytes), fuelPerGrow),
+    entries: takeLength(counter, tableEntriesMax, times(fuelPerTableEntry), fuelPerTableEntry),
+  };
+}
+
+function meter(reader: Reader, counter: number, limits: ModuleLimits): Uint8Array {
+  const charge = charges(counter, limits);
   const count = reader.u32();
   const out: Uint8Array[] = [u32Leb(count)];
   for (let i = 0; i < count; i += 1) {
@@ -165,12 +200,12 @@ function meter(reader: Reader, counter: number): Uint8Array {
       body.skipLeb();
       skipValueType(body);
     }
-    const cuts = [body.at, ...loopHeaders(body)];
+    const due: readonly Due[] = [{ at: body.at, of: 'turn' }, ...fuelDue(body)];
     const pieces: Uint8Array[] = [];
     let from = start;
-    for (const cut of cuts) {
-      pieces.push(reader.bytes.subarray(from, cut), take);
-      from = cut;
+    for (const { at, of } of due) {
+      pieces.push(reader.bytes.subarray(from, at), charge[of]);
+      from = at;
     }
     pieces.push(reader.bytes.subarray(from, body.end));
     const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
