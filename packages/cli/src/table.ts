@@ -23,6 +23,9 @@ export const table: readonly Entry[] = [
     ['lint', 'check an opening'],
     ['opening list', 'openings that can be run by name'],
   ]),
+  ...of('run', () => import('./commands/opening-fmt.ts'), [
+    ['opening fmt', 'write an opening tidily, as YAML or in braces'],
+  ]),
   ...of('run', () => import('./commands/opening-trust.ts'), [['opening trust', 'agree to what an opening loosens']]),
   ...of('look', () => import('./commands/runs.ts'), [
     ['runs', 'list runs'],

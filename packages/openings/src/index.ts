@@ -17,6 +17,9 @@ export {
   showRef,
 } from './ir.ts';
 export { type Parsed, type Places, parseOpening } from './parse.ts';
+export { openingFiles, openingNameOf, renamedTo } from './file-name.ts';
+export { looksLikeBraces } from './brace.ts';
+export { type Formatted, formatOpening, type Surface } from './format.ts';
 export { type Agents, validateOpening } from './validate.ts';
 export { type Plan, type PlannedNode, planOf } from './plan.ts';
 export { type NodeFlow, flowsOf } from './flow.ts';

@@ -6,8 +6,8 @@
 export const openingBytesMax: number = 4 * 1024 * 1024;
 export const nodesMax = 20_000;
 export const edgesMax = 200_000;
-/** Nesting of YAML collections. */
-export const yamlDepthMax = 64;
+/** Nesting of maps and lists, in both surfaces. */
+export const depthMax = 64;
 /** Diagnostics of one file; the rest is counted, not shown. */
 export const diagnosticsMax = 200;
 export const goalsMax = 100;

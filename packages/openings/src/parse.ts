@@ -5,12 +5,14 @@
  * 2. What the text alone cannot tell (agents, types, parameters) is validate.ts's.
  */
 import { isName, type JsonObject } from '@runloop/core';
+import { looksLikeBraces, parseBraces } from './brace.ts';
 import { Diagnostics, type Span } from './diagnostic.ts';
 import { defaultRetry, type EdgeSpec, type NodeSpec, type Opening, type Policy, type Retry } from './ir.ts';
 import { attemptsMax, diagnosticsMax, durationMsMax, edgesMax, goalsMax, nodesMax, openingBytesMax } from './limits.ts';
 import { parseCondition, parseRef, parseSource } from './reference.ts';
 import { entryOf, Shape } from './shape.ts';
-import { type MapTree, parseYaml, toJson, type Tree } from './yaml.ts';
+import { type Comment, type MapTree, toJson, type Tree } from './tree.ts';
+import { parseYaml, yamlComments } from './yaml.ts';
 
 /** Where things stand, by path: `nodes.2.with`, `edges.0.from`, `success.1`. */
 export type Places = ReadonlyMap<string, Span>;
@@ -42,6 +44,19 @@ const policyKeys = [
 ] as const;
 const retryKeys = ['max_attempts', 'backoff_ms', 'max_ms', 'multiplier', 'jitter'] as const;
 
+/** The surface is told by how the text begins, and where that says nothing by the file's name. */
+export function parseTree(
+  file: string,
+  text: string,
+  diagnostics: Diagnostics,
+  comments: Comment[] = [],
+): Tree | undefined {
+  if (looksLikeBraces(file, text)) return parseBraces(text, diagnostics, comments);
+  const tree = parseYaml(text, diagnostics);
+  if (tree !== undefined && !diagnostics.failed) comments.push(...yamlComments(text, tree));
+  return tree;
+}
+
 export function parseOpening(file: string, text: string): Parsed {
   const diagnostics = new Diagnostics(file, text.slice(0, openingBytesMax), diagnosticsMax);
   const places = new Map<string, Span>();
@@ -53,7 +68,7 @@ export function parseOpening(file: string, text: string): Parsed {
     );
     return { opening: undefined, places, diagnostics };
   }
-  const tree = parseYaml(text, diagnostics);
+  const tree = parseTree(file, text, diagnostics);
   if (tree === undefined) {
     if (!diagnostics.failed) diagnostics.error({ start: 0, end: 1 }, 'the file is empty', 'start with: version: 0');
     return { opening: undefined, places, diagnostics };

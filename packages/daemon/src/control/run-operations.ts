@@ -1,15 +1,13 @@
 /**
  * run.*: submit, list, show, events, and the orders that a run takes.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { err, failure, type Failure, isName, type JsonObject, nearest, ok, type Result } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { EventFeed } from '../runs/feed.ts';
 import type { Runs } from '../runs/runs.ts';
 import { metaOf } from '../runs/tape.ts';
 import { type Args, type Caller, mayTouch, noSuchRun, type Operations } from './operation.ts';
-import { openingNames } from './opening-names.ts';
+import { findOpening, openingNames } from './opening-names.ts';
 
 export type RunOperationDeps = {
   readonly kb: Kb;
@@ -140,11 +138,8 @@ async function sourceOf(args: Args, dirs: readonly string[]): Promise<Result<{ f
   const name = args.text('name');
   if (!isName(name))
     return err(failure('Usage', `"${name.slice(0, 80)}" is neither a file nor the name of an opening`));
-  for (const dir of dirs) {
-    const path = join(dir, `${name}.yaml`);
-    const found = await readFile(path, 'utf8').catch(() => undefined);
-    if (found !== undefined) return ok({ file: path, text: found });
-  }
+  const found = await findOpening(dirs, name);
+  if (found !== undefined) return ok(found);
   const near = nearest(name, await openingNames(dirs));
   return err(
     failure('NotFound', `there is no opening "${name}"`, {
