@@ -16,6 +16,7 @@ export {
   errPort,
   showRef,
 } from './ir.ts';
+export { openingSchema } from './schema.ts';
 export { type Parsed, type Places, parseOpening } from './parse.ts';
 export { openingFiles, openingNameOf, renamedTo } from './file-name.ts';
 export { looksLikeBraces } from './brace.ts';

@@ -15,3 +15,6 @@ export const goalsMax = 100;
 export const attemptsMax = 100;
 /** Longest time-out or backoff: 7 days. */
 export const durationMsMax: number = 7 * 24 * 3600 * 1000;
+export const budgetUsdMax = 1e9;
+/** What `policy.max_parallel` may say. */
+export const parallelMax = 1024;
