@@ -2,7 +2,7 @@
  * Writes an opening anew, as YAML or in braces, from the tree of either.
  *
  * 1. Nothing is lost: the text means the same, key for key and byte for byte of every string; written again it stays as it is.
- * 2. Comments stay with what they stand before or behind. Inside of what is put on one line they move before that line.
+ * 2. Comments stay with what they stand before or behind; what holds one is not put on one line, but for an edge.
  * 3. A text that holds mistakes is not written.
  */
 import { showLine } from '@runloop/core';
@@ -63,8 +63,11 @@ function attach(text: string, root: MapTree, comments: readonly Comment[]): Atta
     const alone = text.slice(line, comment.start).trim() === '';
     const [previous, following] = [anchors[next - 1], anchors[next]];
     if (!alone && previous !== undefined) {
-      const { before, after } = notesOf(previous.anchor);
-      (previous.end <= comment.start ? after : before).push(comment.text);
+      let at = next - 1;
+      while ((anchors[at - 1]?.start ?? -1) >= line) at -= 1;
+      const closed = anchors.slice(at, next).find(({ end }) => end <= comment.start);
+      if (closed === undefined) notesOf(previous.anchor).before.push(comment.text);
+      else notesOf(closed.anchor).after.push(comment.text);
     } else if (following === undefined) last.push(comment.text);
     else notesOf(following.anchor).before.push(comment.text);
   }
@@ -147,7 +150,7 @@ class Writer {
     }
     const line = `${head} ${this.#inline(value)}`;
     const isOpen = value.kind !== 'scalar' && (value.kind === 'map' ? value.entries : value.items).length > 0;
-    if (!isOpen || (!forced && depth * 2 + line.length <= widthMax && !this.#holdsBlocks(value))) {
+    if (!isOpen || (!forced && depth * 2 + line.length <= widthMax && this.#fitsOneLine(value))) {
       this.#line(depth, line, this.#under(anchor));
       return;
     }
@@ -161,7 +164,7 @@ class Writer {
   #item(item: Tree, depth: number, isRoot: boolean): void {
     const isNode = isRoot && item.kind === 'map' && item.entries.some(({ key }) => key === 'id');
     const line = this.#braces ? this.#inline(item) : `- ${this.#inline(item)}`;
-    const fits = depth * 2 + line.length <= widthMax && !this.#holdsBlocks(item);
+    const fits = depth * 2 + line.length <= widthMax && this.#fitsOneLine(item);
     if (item.kind === 'scalar' || (fits && !isNode)) this.#line(depth, line, this.#under(item));
     else if (this.#braces) {
       const [open, close] = item.kind === 'map' ? ['{', '}'] : ['[', ']'];
@@ -192,13 +195,13 @@ class Writer {
     this.#lines[from] = `${pad}- ${(this.#lines[from] ?? '').slice(pad.length + 2)}`;
   }
 
-  /** Whether a text of several lines stands in it, which YAML shows as such. */
-  #holdsBlocks(tree: Tree): boolean {
-    if (this.#braces) return false;
-    if (tree.kind === 'scalar') return blockLines(tree) !== undefined;
-    return tree.kind === 'list'
-      ? tree.items.some((item) => item.kind !== 'scalar' && this.#holdsBlocks(item))
-      : tree.entries.some(({ value }) => this.#holdsBlocks(value));
+  /** Whether nothing stands in it that one line cannot show: a comment, or in YAML a text of several lines. */
+  #fitsOneLine(tree: Tree): boolean {
+    if (tree.kind === 'scalar') return this.#braces || blockLines(tree) === undefined;
+    const inner = tree.kind === 'list' ? tree.items : tree.entries;
+    if (inner.some((anchor) => this.#attached.notes.has(anchor))) return false;
+    if (tree.kind === 'list') return tree.items.every((item) => item.kind === 'scalar' || this.#fitsOneLine(item));
+    return tree.entries.every(({ value }) => this.#fitsOneLine(value));
   }
 
   #inline(tree: Tree): string {

@@ -23,6 +23,7 @@ export { looksLikeBraces } from './brace.ts';
 export { type Formatted, formatOpening, type Surface } from './format.ts';
 export { type Agents, validateOpening } from './validate.ts';
 export { type Plan, type PlannedNode, planOf } from './plan.ts';
+export { draw, type DrawingFormat, drawingFormats } from './draw/draw.ts';
 export { type NodeFlow, flowsOf } from './flow.ts';
 export { type Graph, graphOf } from './graph.ts';
 export { step } from './engine/step.ts';

@@ -18,3 +18,5 @@ export const durationMsMax: number = 7 * 24 * 3600 * 1000;
 export const budgetUsdMax = 1e9;
 /** What `policy.max_parallel` may say. */
 export const parallelMax = 1024;
+/** Bends of the long edges in a drawing; beyond it they run straight. */
+export const bendsMax = 20_000;

@@ -53,9 +53,9 @@ describe('both surfaces', () => {
       'brace',
     ],
     [
-      'comments back, and those inside of a line before it',
+      'comments back, and those inside of a map',
       '// first\nopening a {\n  node n { # of n\n    use: agent:b\n    with: {\n # in\n a: "# no" } // behind\n  }\n}',
-      '# first\nversion: 0\nname: a\nnodes:\n  - id: n # of n\n    use: agent:b\n    # in\n    with: { a: "# no" } # behind\n',
+      '# first\nversion: 0\nname: a\nnodes:\n  - id: n # of n\n    use: agent:b\n    with:\n      # in\n      a: "# no" # behind\n',
       'yaml',
     ],
     [

@@ -1,10 +1,8 @@
 /**
- * rlp plan, rlp lint, rlp opening list: what an opening would do, without doing it.
+ * rlp plan, rlp lint: what an opening would do, without doing it.
  */
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { errorTable, type Failure, showLine } from '@runloop/core';
-import { parseOpening, type Plan, renderDiagnostic } from '@runloop/openings';
+import type { Plan } from '@runloop/openings';
 import { type Command, text, type Tools } from '../command.ts';
 import { duration } from '../screen.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
@@ -29,12 +27,6 @@ export const commands: readonly Command[] = [
     options: parameters,
     examples: [['rlp lint my_opening.yaml', 'silent and 0 when it is right']],
     run: (args, tools) => check(args, tools, false),
-  },
-  {
-    usage: 'opening list',
-    about: 'openings that can be run by name',
-    examples: [['rlp opening list', 'their names and goals']],
-    run: list,
   },
 ];
 
@@ -107,41 +99,4 @@ function print(plan: Shown, { screen }: Tools): void {
   screen.line(
     `at most ${caps.length === 0 ? 'nothing is capped' : caps.join(', ')}; nodes of one wave run side by side`,
   );
-}
-
-async function list(_args: unknown, tools: Tools): Promise<number> {
-  const config = await tools.config();
-  if (!config.ok) return tools.fail(config.error);
-  const { checkoutRoot, searchDirs } = await import('@runloop/daemon');
-  const dirs = searchDirs(
-    config.value.config.openings.search_dirs,
-    tools.environment.root,
-    checkoutRoot(import.meta.dirname),
-  );
-  const rows: { name: string; goal: string; file: string; error?: string }[] = [];
-  for (const dir of dirs) {
-    for (const entry of (await readdir(dir).catch(() => [])).sort()) {
-      const name = entry.replace(/\.yaml$/, '');
-      if (name === entry || rows.some((row) => row.name === name)) continue;
-      const file = join(dir, entry);
-      const { opening, diagnostics } = parseOpening(file, await readFile(file, 'utf8'));
-      const [first] = diagnostics.list;
-      rows.push({
-        name,
-        file,
-        goal: opening?.goals[0] ?? '',
-        ...(opening === undefined && first !== undefined
-          ? { error: renderDiagnostic(first).split('\n')[0] ?? '' }
-          : {}),
-      });
-    }
-  }
-  if (tools.json) tools.screen.json({ openings: rows });
-  else if (rows.length === 0) tools.screen.note(`no openings in: ${dirs.join(', ')}`);
-  else
-    tools.screen.table(
-      ['name', 'goal'],
-      rows.map((row) => [row.name, row.error ?? row.goal]),
-    );
-  return 0;
 }
