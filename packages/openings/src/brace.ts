@@ -20,8 +20,12 @@ const stringForms: { readonly [quote: string]: RegExp } = {
 
 /** Whether the text begins as the brace form does. */
 export function looksLikeBraces(file: string, text: string): boolean {
-  const first = /^\uFEFF?(?:\s|#[^\n]*|\/\/[^\n]*)*([^\s"{:#]*)([^\n]?)/.exec(text);
-  if (first?.[1] === 'opening') return first[2] !== ':';
+  const blank = /[\s\uFEFF]+|(?:#|\/\/)[^\n]*/y;
+  let at = 0;
+  while (blank.test(text)) at = blank.lastIndex;
+  const first = /[^\s"'{:#]*/y;
+  first.lastIndex = at;
+  if (first.exec(text)?.[0] === 'opening') return text[first.lastIndex] !== ':';
   return file.endsWith('.opening') && !/^(?:version|name)\s*:/m.test(text);
 }
 
@@ -38,6 +42,8 @@ class BraceReader {
   readonly #comments: Comment[];
   #at = 0;
   #depth = 0;
+  /** A string was not closed: what its line closes is not known. */
+  #lost = false;
 
   constructor(text: string, diagnostics: Diagnostics, comments: Comment[]) {
     this.#text = text;
@@ -52,6 +58,7 @@ class BraceReader {
     const keyword = this.#match(word);
     if (keyword === undefined && this.#at >= this.#text.length) return undefined;
     const name = keyword === 'opening' ? this.#name() : undefined;
+    if (this.#lost) return undefined;
     if (name === undefined || this.#skip() !== '{') {
       const span = this.#here();
       this.#diagnostics.error(span, 'the brace form begins with its name', 'write: opening "my_opening" { … }');
@@ -169,7 +176,7 @@ class BraceReader {
       if (char === undefined || char === '}' || char === ']') {
         if (char !== undefined)
           this.#diagnostics.error(this.#here(), `this closes nothing: a "${closers[opener]}" is expected first`);
-        else if (!deep)
+        else if (!deep && !this.#lost)
           this.#diagnostics.error(
             { start, end: start + 1 },
             `this "${opener}" is never closed`,
@@ -260,6 +267,7 @@ class BraceReader {
     const source = this.#match(stringForms[quote] ?? word);
     const span = { start, end: this.#at };
     if (source === undefined) {
+      this.#lost = true;
       this.#at = lineEnd(this.#text, start);
       this.#diagnostics.error(
         { start, end: this.#at },

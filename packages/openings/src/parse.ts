@@ -38,11 +38,11 @@ export function parseTree(
   file: string,
   text: string,
   diagnostics: Diagnostics,
-  comments: Comment[] = [],
+  comments?: Comment[],
 ): Tree | undefined {
   if (looksLikeBraces(file, text)) return parseBraces(text, diagnostics, comments);
   const tree = parseYaml(text, diagnostics);
-  if (tree !== undefined && !diagnostics.failed) comments.push(...yamlComments(text, tree));
+  if (comments !== undefined && tree !== undefined) for (const one of yamlComments(text, tree)) comments.push(one);
   return tree;
 }
 

@@ -71,7 +71,7 @@ class Builder {
         this.#refuseProperties(event);
         return this.#list(event.start);
       case EVENT_ID.ALIAS: {
-        const span = { start: event.anchorStart, end: event.anchorEnd };
+        const span = { start: event.anchorStart - 1, end: event.anchorEnd };
         this.#diagnostics.error(
           span,
           'aliases are not part of the language',
@@ -112,6 +112,8 @@ class Builder {
   #scalar(event: ScalarEvent): ScalarTree {
     const span = { start: Math.max(0, event.valueStart), end: Math.max(0, event.valueEnd) };
     const source = getScalarValue(this.#text, event);
+    if (event.style === SCALAR_STYLE.SINGLE_QUOTED || event.style === SCALAR_STYLE.DOUBLE_QUOTED)
+      return { kind: 'scalar', span: { start: span.start - 1, end: span.end + 1 }, value: source };
     if (event.style !== SCALAR_STYLE.PLAIN) return { kind: 'scalar', span, value: source };
     return plainScalar(source, span, this.#diagnostics);
   }
@@ -123,7 +125,7 @@ class Builder {
 
   #refuseProperties(event: { anchorStart: number; anchorEnd: number; tagStart: number; tagEnd: number }): void {
     if (event.anchorStart >= 0) {
-      const span = { start: event.anchorStart, end: event.anchorEnd };
+      const span = { start: event.anchorStart - 1, end: event.anchorEnd };
       this.#diagnostics.error(span, 'anchors are not part of the language', 'write the value out, or use a parameter');
     }
     if (event.tagStart >= 0) {
