@@ -7,6 +7,7 @@ export {
   type AgentInterface,
   type Condition,
   type EdgeSpec,
+  type Group,
   type NodeSpec,
   type Opening,
   type Policy,
@@ -22,6 +23,8 @@ export { openingFiles, openingNameOf, renamedTo } from './file-name.ts';
 export { looksLikeBraces } from './brace.ts';
 export { type Formatted, formatOpening, type Surface } from './format.ts';
 export { type Agents, validateOpening } from './validate.ts';
+export type { Nested } from './nest.ts';
+export { flowAllowedAt, groupIdsOf, groupsOf, saysOfConfirming } from './groups.ts';
 export { type Plan, type PlannedNode, planOf } from './plan.ts';
 export { draw, type DrawingFormat, drawingFormats } from './draw/draw.ts';
 export { type NodeFlow, flowsOf } from './flow.ts';
@@ -39,4 +42,4 @@ export {
   newState,
 } from './engine/state.ts';
 export { type Effect, type EngineEvent, type Fact, type Outcome, type Signal, type Usage } from './engine/event.ts';
-export { openingBytesMax, nodesMax, edgesMax } from './limits.ts';
+export { edgesMax, nestedFilesMax, nodesMax, openingBytesMax } from './limits.ts';

@@ -20,3 +20,7 @@ export const budgetUsdMax = 1e9;
 export const parallelMax = 1024;
 /** Bends of the long edges in a drawing; beyond it they run straight. */
 export const bendsMax = 20_000;
+/** How deep openings may stand in each other. */
+export const nestingMax = 8;
+/** Files of nested openings that one opening may need. */
+export const nestedFilesMax = 100;

@@ -12,7 +12,7 @@ import { attemptsMax, budgetUsdMax, durationMsMax, edgesMax, goalsMax, nodesMax,
 type Properties<Keys extends readonly string[]> = { readonly [key in Keys[number]]: JsonObject };
 
 const name = '[a-z][a-z0-9_]{0,63}';
-const port = `\\s*${name}\\.${name}\\s*`;
+const port = `\\s*${name}(?:/${name})*\\.${name}\\s*`;
 const scalar = `(?:true|false|"[^"]*"|'[^']*'|-?\\d.*)`;
 const compared = `${port}(?:[=!]=|[<>]=?)\\s*${scalar}\\s*`;
 
