@@ -6,10 +6,10 @@
  */
 import { join } from 'node:path';
 import { type Bus, type BusLimits, createBus, defaultBusLimits, type OwnMessage } from '@runloop/bus';
-import { type Config, type Failure, ok, type Result, type RunEvent, toHex, type TraceId } from '@runloop/core';
+import { type Config, type Failure, ok, type Result } from '@runloop/core';
 import { type Kb } from '@runloop/kb';
-import { createRegistry, schema } from '@runloop/rmp';
-import { type Cells, createFetcher, createFiles, createKernel, createSchemaChecks, type Files } from '@runloop/runtime';
+import { createRegistry } from '@runloop/rmp';
+import { type Cells, createFetcher, createFiles, createSchemaChecks, type Files } from '@runloop/runtime';
 import type { Installer } from './agents/install.ts';
 import type { AgentRegistry } from './agents/registry.ts';
 import type { Trust } from './agents/trust.ts';
@@ -28,15 +28,13 @@ import { createPerformer } from './host/performer.ts';
 import { type Home, makeHome, searchDirs } from './home/home.ts';
 import type { LogFile } from './home/log-file.ts';
 import { Pins } from './home/pins.ts';
-import { EventFeed } from './runs/feed.ts';
-import { kernelPorts } from './runs/kernel-ports.ts';
 import type { HostPerformer } from './runs/ports.ts';
-import { Runs } from './runs/runs.ts';
-import { Slots } from './runs/slots.ts';
-import { Values } from './runs/values.ts';
+import type { Runs } from './runs/runs.ts';
+import type { Values } from './runs/values.ts';
 import { createSessionServer, defaultSessionLimits, type SessionServer } from './sessions/index.ts';
 import { allowsWeak, wireAgents, wireQuarantine } from './wire-agents.ts';
 import { type Base, type DaemonDeps, type DaemonOptions, openBase } from './wire-base.ts';
+import { type WiredRuns, wireRuns } from './wire-runs.ts';
 
 export type { DaemonDeps, DaemonOptions } from './wire-base.ts';
 
@@ -62,7 +60,7 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   opening.use(bus);
   // Runs tell the sessions, and the sessions' control operations reach the runs: joined by this one late name.
   const late: { sessions?: SessionServer } = {};
-  const engine = wireRuns(
+  const engine = wireEngine(
     deps,
     options,
     base.value,
@@ -86,24 +84,19 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   return ok({ home, kb, log, sessions, ...engine, [Symbol.asyncDispose]: () => opened.disposeAsync() });
 }
 
-type Engine = {
-  readonly runs: Runs;
+type Engine = WiredRuns & {
   readonly cells: Cells;
   readonly agents: AgentRegistry;
   readonly trust: Trust;
   readonly installer: Installer;
-  readonly slots: Slots;
-  readonly feed: EventFeed;
   readonly pins: Pins;
-  readonly bootId: string;
-  readonly performer: HostPerformer;
   /** What `~` means in a grant. */
   readonly homeDir: string;
   readonly quarantine: Quarantine;
 };
 
 /** Runs with all that they need: cells, agents, the kernel and who performs what it lets through. */
-function wireRuns(
+function wireEngine(
   deps: DaemonDeps,
   options: DaemonOptions,
   base: Base,
@@ -115,36 +108,6 @@ function wireRuns(
   const { home, log, agentLog, kb, models, scrubber } = base;
   const { trust, cells, agents, installer } = wireAgents(deps, options, base, opening);
   const quarantine = wireQuarantine(deps, base);
-  const slots = new Slots(config.runtime.max_parallel, config.daemon.nodes_waiting_max);
-  const values = new Values(kb, scrubber);
-  const feed = new EventFeed(clock, kb);
-  const bootId = toHex(random.bytes(8));
-  const performer = wirePerformer(deps, options, base, values, opening);
-  const kernel = createKernel(
-    kernelPorts({
-      runOf: (traceId) => runs.get(traceId),
-      values,
-      performer,
-      audits: { deny: config.security.caps.audit_on_deny, allow: config.security.caps.audit_on_allow },
-      log: (ctx, stream, level, text) => {
-        const { trace_id, node, agent } = ctx;
-        agentLog.line({ ts_ms: clock.nowMs(), trace_id, node, agent, stream, level, text });
-        const kind = stream === 'stdout' ? 'node.stdout' : 'node.stderr';
-        runs.get(ctx.trace_id)?.driver.lossy(kind, text, { node: ctx.node, level, stream });
-      },
-    }),
-  );
-  const tell = (topic: string, schemaId: number, event: RunEvent): void =>
-    publish(topic, { schemaId, payload: event, traceId: event.trace_id as TraceId });
-  const publisher = {
-    published(event: RunEvent): void {
-      feed.news(event.trace_id);
-      if (event.kind === 'run.finished') models.endRun(event.trace_id);
-      tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event);
-      if (event.kind === 'action.requested') tell('rlp/actions/requests', schema.actionRequest, event);
-    },
-    lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
-  };
   const pins = new Pins(home.trust);
   const homeDir = deps.env['HOME'] ?? '/nonexistent';
   const operator = {
@@ -152,33 +115,25 @@ function wireRuns(
     trusts: (digest: string): boolean => pins.has('openings', digest),
     declassifies: (digest: string): boolean => pins.has('declassifiers', digest),
   };
-  const runs = new Runs(
-    {
-      clock,
-      random,
-      log,
-      ledger: kb,
-      publisher,
-      slots,
-      scrubber,
-      values,
-      agents,
-      cells,
-      kernel,
-      performer,
-      operator,
-      homeDir,
-      quarantine,
-    },
-    {
-      runsMax: config.daemon.runs_max,
-      maxParallel: config.runtime.max_parallel,
-      bootId,
-      failOnEmpty: config.security.caps.fail_on_empty,
-    },
-  );
-  opening.use(trust.watch(() => void runs.recheck()));
-  return { runs, cells, agents, trust, installer, slots, feed, pins, bootId, performer, homeDir, quarantine };
+  const wired = wireRuns({
+    clock,
+    random,
+    log,
+    config,
+    kb,
+    scrubber,
+    agents,
+    cells,
+    quarantine,
+    operator,
+    homeDir,
+    publish,
+    performer: (values) => wirePerformer(deps, options, base, values, opening),
+    agentLine: (line) => agentLog.line(line),
+    runEnded: (traceId) => models.endRun(traceId),
+  });
+  opening.use(trust.watch(() => void wired.runs.recheck()));
+  return { ...wired, cells, agents, trust, installer, pins, homeDir, quarantine };
 }
 
 /** Who performs what the kernel lets through. */

@@ -33,14 +33,16 @@ const server = new SMTPServer({
         user: session.user,
         text,
       });
-      if (text.includes('Subject: cut') && !cut.has(text)) {
-        cut.add(text);
+      if (text.includes('Subject: cut') && !cut.has(messageId(text))) {
+        cut.add(messageId(text));
         server.connections.forEach((connection) => (connection as { _socket: { destroy(): void } })._socket.destroy());
       } else if (text.includes('Subject: spam')) done(refuse(554, 'this is spam'));
       else done();
     });
   },
 });
+/** Sent again, a message has the same id, and another date. */
+const messageId = (text: string): string => /^Message-ID:\s+(\S+)/im.exec(text)?.[1] ?? '';
 /** Messages after which the connection was cut once. */
 const cut = new Set<string>();
 server.on('error', () => undefined);

@@ -8,7 +8,7 @@
 import { type Failure, type Random, type Result, err, failure } from '@runloop/core';
 import type { AppendedEvent, EventDraft } from './event.ts';
 import { type AppendAnswer, type AppendRequest, saltBytes } from './ledger.ts';
-import type { LedgerQuestion } from './ledger-main.ts';
+import type { LedgerQuestion } from './ledger-desk.ts';
 import { appendsPendingMax, transactionEventsMax } from './limits.ts';
 import type { Thread } from './thread.ts';
 

@@ -4,6 +4,7 @@
  * 1. A blob is on disk, with its directory entry, before its digest is answered; a crash leaves no half file under its name.
  * 2. What is read is checked against its name. 3. Large ones are hashed off the main thread, by the function given.
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, type Failure, type Random, type Result, err, failure, isDigest, ok, toHex } from '@runloop/core';
@@ -17,7 +18,12 @@ export interface Blobs {
 
 export type DigestOf = (bytes: Uint8Array) => Promise<Result<Digest, Failure>>;
 
-export function createBlobs(deps: { readonly random: Random; readonly digestOf: DigestOf }, rootDir: string): Blobs {
+/** Without `durable` nothing waits for the disk: for simulations. */
+export function createBlobs(
+  deps: { readonly random: Random; readonly digestOf: DigestOf },
+  rootDir: string,
+  durable = true,
+): Blobs {
   const folder = join(rootDir, 'blobs');
   const place = (digest: string): { dir: string; path: string } => {
     const dir = join(folder, digest.slice(0, 2));
@@ -34,6 +40,11 @@ export function createBlobs(deps: { readonly random: Random; readonly digestOf: 
       if (!digest.ok) return digest;
       const { dir, path } = place(digest.value);
       try {
+        if (!durable) {
+          mkdirSync(dir, { recursive: true });
+          writeFileSync(path, bytes);
+          return digest;
+        }
         const size = await stat(path).then(
           (found) => found.size,
           () => -1,

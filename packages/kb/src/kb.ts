@@ -24,7 +24,7 @@ import {
 import { createAppender } from './appender.ts';
 import { createBlobs } from './blobs.ts';
 import type { AppendedEvent, EventDraft, StoredEvent } from './event.ts';
-import type { LedgerData, LedgerQuestion } from './ledger-main.ts';
+import type { LedgerData, LedgerQuestion } from './ledger-desk.ts';
 import type { Proposer, StateDelta } from './propose.ts';
 import { type QueryRows, querySql } from './query.ts';
 import type {
@@ -46,7 +46,7 @@ import { restingThread } from './resting-thread.ts';
 import { startThread, type Thread } from './thread.ts';
 import type { Verified } from './verify.ts';
 import type { ViewHashes } from './views.ts';
-import type { ViewsData, ViewsQuestion } from './views-main.ts';
+import type { ViewsData, ViewsQuestion } from './views-desk.ts';
 import type { Blame, Why } from './why.ts';
 
 export type KbDeps = { readonly clock: Clock; readonly random: Random; readonly log: Log };
@@ -59,6 +59,11 @@ export type KbOptions = {
   readonly ledgerPagesMax?: number | undefined;
   /** How long the views thread stays without a question, milliseconds. */
   readonly viewsIdleMs?: number | undefined;
+  /**
+   * Everything on the caller's thread, and nothing waits for the disk: for simulations, whose files are thrown away.
+   * What is written survives the process, not the machine.
+   */
+  readonly simulated?: boolean | undefined;
   /** Told when the views thread has ended because nobody asked. */
   readonly onRest?: (() => void) | undefined;
 };
@@ -116,16 +121,11 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     return err(storageFailure(error, rootDir));
   }
   await using opening = new AsyncDisposableStack();
-  const ledger = opening.use(
-    startThread<LedgerQuestion>('ledger-main', {
-      rootDir,
-      eventsDb,
-      pagesMax: options.ledgerPagesMax,
-    } satisfies LedgerData),
-  );
+  const threads = await startThreads(deps.clock, options, { rootDir, eventsDb, viewDb });
+  const ledger = opening.use(threads.ledger);
   const opened = await ledger.ask('open');
   if (!opened.ok) return opened;
-  const views = opening.use(startViews(deps.clock, options, eventsDb, viewDb));
+  const views = opening.use(threads.views());
   const ready = await views.ask({ type: 'stats' });
   if (!ready.ok) return ready;
   const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
@@ -137,10 +137,11 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
         bytes.length <= mainThreadBytesMax ? Promise.resolve(ok(digestBytes(bytes))) : ask({ type: 'digest', bytes }),
     },
     rootDir,
+    options.simulated !== true,
   );
-  const threads = opening.move();
+  const held = opening.move();
   let closing: Promise<void> | undefined;
-  const close = (): Promise<void> => (closing ??= appender.drained().then(() => threads.disposeAsync()));
+  const close = (): Promise<void> => (closing ??= appender.drained().then(() => held.disposeAsync()));
   return ok({
     append: (drafts) => appender.append(drafts),
     async propose(delta, by) {
@@ -226,12 +227,22 @@ function readsOf(ask: Ask): Reads {
   };
 }
 
-/** The views thread, which ends when nobody asks: what it knows stands on disk. */
-function startViews(clock: Clock, options: KbOptions, eventsDb: string, viewDb: string): Thread<ViewsQuestion> {
-  return restingThread(
-    clock,
-    () => startThread<ViewsQuestion>('views-main', { eventsDb, viewDb } satisfies ViewsData),
-    options.viewsIdleMs ?? viewsIdleMs,
-    options.onRest,
-  );
+type Threads = { readonly ledger: Thread<LedgerQuestion>; readonly views: () => Thread<ViewsQuestion> };
+
+/** The views thread ends when nobody asks: what it knows stands on disk. It is started once the ledger is there. */
+async function startThreads(
+  clock: Clock,
+  { ledgerPagesMax: pagesMax, simulated, viewsIdleMs: idleMs = viewsIdleMs, onRest }: KbOptions,
+  { rootDir, eventsDb, viewDb }: { readonly rootDir: string; readonly eventsDb: string; readonly viewDb: string },
+): Promise<Threads> {
+  const viewsData: ViewsData = { eventsDb, viewDb };
+  if (simulated === true) {
+    const { inlineThreads } = await import('./inline.ts');
+    const { ledger, views } = await inlineThreads({ rootDir, eventsDb, pagesMax, durable: false }, viewsData);
+    return { ledger, views: () => views };
+  }
+  return {
+    ledger: startThread<LedgerQuestion>('ledger-main', { rootDir, eventsDb, pagesMax } satisfies LedgerData),
+    views: () => restingThread(clock, () => startThread<ViewsQuestion>('views-main', viewsData), idleMs, onRest),
+  };
 }

@@ -28,6 +28,8 @@ export interface Ledger extends Disposable {
 export type LedgerOptions = {
   /** The most pages that events.sqlite may grow to; without it, what the disk holds. */
   readonly pagesMax?: number | undefined;
+  /** Whether an append is on disk before it is answered; true where left out. */
+  readonly durable?: boolean | undefined;
 };
 
 export const saltBytes = 16;
@@ -49,7 +51,7 @@ export function openLedger(path: string, blake3: Blake3, options: LedgerOptions)
     }
     for (const pragma of [
       'journal_mode = WAL',
-      'synchronous = FULL',
+      `synchronous = ${options.durable === false ? 'OFF' : 'FULL'}`,
       'secure_delete = ON',
       'recursive_triggers = ON',
       'wal_autocheckpoint = 4000',

@@ -1,167 +1,35 @@
 /**
- * The views thread: owns pog.sqlite, projects what the ledger thread has made durable, and answers every read.
+ * The views thread: answers what is asked, and projects between the questions.
  *
- * 1. A read sees every append that was answered before it was asked: the thread catches up first.
- * 2. Between questions it projects in chunks, so that a read never waits for more than one.
- * 3. A failure of the disk is an answer; the thread lives on and tries again at the next question.
+ * It projects in chunks, one a turn of the loop, so that a read never waits for more than one.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import Database from 'better-sqlite3';
-import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok } from '@runloop/core';
-import { type Blake3, hexOf, loadBlake3 } from './blake3.ts';
-import { createValidator, type Proposer, type StateDelta } from './propose.ts';
-import * as reads from './reads.ts';
-import { type MailboxQuery, readMailbox } from './read-mailbox.ts';
-import { redactText } from './redact.ts';
-import { storageFailure } from './storage-failure.ts';
+import { loadBlake3 } from './blake3.ts';
 import type { Answer, Question } from './thread.ts';
-import { type Views, openViews } from './views.ts';
-import { blame, why } from './why.ts';
-
-export type ViewsData = { readonly eventsDb: string; readonly viewDb: string };
-
-export type ViewsQuestion =
-  | { readonly type: 'durable'; readonly id: number }
-  | { readonly type: 'digest'; readonly bytes: Uint8Array }
-  | { readonly type: 'runEvents'; readonly q: reads.RunEventsQuery }
-  | { readonly type: 'openRuns' }
-  | { readonly type: 'runs'; readonly q: reads.RunsQuery }
-  | { readonly type: 'run'; readonly traceId: string }
-  | { readonly type: 'effects'; readonly traceId: string; readonly max: number }
-  | { readonly type: 'artifacts'; readonly q: reads.ArtifactsQuery }
-  | { readonly type: 'approvals'; readonly q: reads.ApprovalsQuery }
-  | { readonly type: 'costs'; readonly by: 'run' | 'node' | 'model' | 'day'; readonly max: number }
-  | { readonly type: 'find'; readonly q: reads.FindQuery }
-  | { readonly type: 'search'; readonly q: reads.SearchQuery }
-  | { readonly type: 'taint'; readonly q: reads.TaintQuery }
-  | { readonly type: 'mailbox'; readonly q: MailboxQuery }
-  | { readonly type: 'why'; readonly entity: string; readonly raw: boolean }
-  | { readonly type: 'blame'; readonly entity: string; readonly field: string; readonly raw: boolean }
-  | { readonly type: 'validate'; readonly delta: StateDelta; readonly by: Proposer }
-  | { readonly type: 'rebuild' }
-  | { readonly type: 'stats' };
+import { createViewsDesk, type ViewsData, type ViewsQuestion } from './views-desk.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('assumed to run as a thread');
-const data = workerData as ViewsData;
-const blake3 = await loadBlake3();
+const desk = createViewsDesk(workerData as ViewsData, await loadBlake3());
 
-type Store = {
-  readonly ledger: Database.Database;
-  readonly views: Views;
-  readonly validate: ReturnType<typeof createValidator>;
-};
-let store: Store | undefined;
-
-function open(): Store {
-  if (store !== undefined) return store;
-  const ledger = new Database(data.eventsDb, { readonly: true, fileMustExist: true });
-  const exists = ledger.prepare('SELECT 1 FROM events WHERE id = ?').pluck();
-  store = {
-    ledger,
-    views: openViews(data.viewDb, ledger, blake3),
-    validate: createValidator((id) => exists.get(id) === 1),
-  };
-  return store;
-}
-
-/** Addresses redacted in every text of a value. */
-function redactAll<T>(value: T): T {
-  if (typeof value === 'string') return redactText(value) as T;
-  if (Array.isArray(value)) return value.map(redactAll) as T;
-  if (isJsonObject(value))
-    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, redactAll(member)])) as T;
-  return value;
-}
-
-function answer(question: ViewsQuestion, hasher: Blake3): Result<unknown, Failure> {
-  if (question.type === 'digest') return ok(hexOf(hasher.digest(question.bytes)) as Digest);
-  const { ledger, views, validate } = open();
-  const { db } = views;
-  if (question.type === 'durable') return ok(undefined);
-  if (question.type === 'runEvents') return ok(reads.readRunEvents(ledger, question.q));
-  if (question.type === 'validate') return validate(question.delta, question.by);
-  views.catchUp();
-  switch (question.type) {
-    case 'openRuns':
-      return ok(reads.readOpenRuns(db));
-    case 'runs':
-      return ok(reads.readRuns(db, question.q));
-    case 'run':
-      return found(reads.readRun(db, question.traceId), `run ${question.traceId}`);
-    case 'effects':
-      return ok(reads.readEffects(db, question.traceId, question.max));
-    case 'artifacts':
-      return ok(reads.readArtifacts(db, question.q));
-    case 'approvals':
-      return ok(reads.readApprovals(db, question.q));
-    case 'costs':
-      return ok(reads.readCosts(db, question.by, question.max));
-    case 'find':
-      return ok(reads.find(db, question.q, redactAll));
-    case 'search':
-      return ok(reads.search(db, question.q));
-    case 'taint':
-      return ok(reads.readTaint(ledger, db, question.q));
-    case 'mailbox':
-      return ok(readMailbox(db, question.q));
-    case 'why': {
-      const ladder = found(why({ ledger, views: db }, question.entity), question.entity);
-      return question.raw || !ladder.ok ? ladder : ok(redactAll(ladder.value));
-    }
-    case 'blame': {
-      const setter = found(
-        blame({ ledger, views: db }, question.entity, question.field),
-        `"${question.field}" of ${question.entity}`,
-      );
-      return question.raw || !setter.ok ? setter : ok(redactAll(setter.value));
-    }
-    case 'rebuild':
-      return ok(views.rebuild());
-    case 'stats': {
-      const last = ledger.prepare<[], { id: number | null }>('SELECT max(id) AS id FROM events').get()?.id ?? 0;
-      return ok({ events: last, watermark: views.watermark() });
-    }
-    default:
-      return question satisfies never;
-  }
-}
-
-function found<T>(value: T | undefined, what: string): Result<T, Failure> {
-  return value === undefined ? err(failure('NotFound', `the ledger knows nothing of ${what}`)) : ok(value);
-}
-
-/** Projects in the background, one chunk a turn of the loop. */
 let scheduled = false;
 function projectSoon(): void {
   if (scheduled) return;
   scheduled = true;
   setImmediate(() => {
     scheduled = false;
-    try {
-      if (store?.views.catchUpSome() === true) projectSoon();
-    } catch (error) {
-      storageFailure(error, data.viewDb);
-    }
+    if (desk.projectSome()) projectSoon();
   });
 }
 
 await new Promise<void>((resolve) => {
   port.on('message', (message: 'close' | Question<ViewsQuestion>) => {
     if (message === 'close') {
-      store?.views[Symbol.dispose]();
-      store?.ledger.close();
-      store = undefined;
+      desk[Symbol.dispose]();
       port.close();
       return resolve();
     }
-    let result: Result<unknown, Failure>;
-    try {
-      result = answer(message.question, blake3);
-    } catch (error) {
-      result = err(storageFailure(error, data.viewDb));
-    }
-    port.postMessage({ n: message.n, answer: result } satisfies Answer);
+    port.postMessage({ n: message.n, answer: desk.answer(message.question) } satisfies Answer);
     if (message.question.type === 'durable') projectSoon();
   });
 });

@@ -1,0 +1,34 @@
+/**
+ * The ledger and its views on the caller's own thread, for simulations and tools that must decide themselves what happens
+ * when: the same code as the threads run, answered on a later turn, in the order of the questions.
+ */
+import { type Failure, type Result } from '@runloop/core';
+import { loadBlake3 } from './blake3.ts';
+import { createLedgerDesk, type LedgerData, type LedgerQuestion } from './ledger-desk.ts';
+import type { Thread } from './thread.ts';
+import { createViewsDesk, type ViewsData, type ViewsQuestion } from './views-desk.ts';
+
+export async function inlineThreads(
+  ledgerData: LedgerData,
+  viewsData: ViewsData,
+): Promise<{ readonly ledger: Thread<LedgerQuestion>; readonly views: Thread<ViewsQuestion> }> {
+  const blake3 = await loadBlake3();
+  const ledger = createLedgerDesk(ledgerData, blake3, process.pid);
+  const views = createViewsDesk(viewsData, blake3);
+  return {
+    ledger: inlineThread((question) => {
+      if (question === 'open') return ledger.open();
+      const [answer] = ledger.commit([question]);
+      if (answer === undefined) throw new Error('assumed one answer for one batch');
+      return answer;
+    }, ledger),
+    views: inlineThread((question) => views.answer(question), views),
+  };
+}
+
+function inlineThread<Q>(answer: (question: Q) => Result<unknown, Failure>, desk: Disposable): Thread<Q> {
+  return {
+    ask: (question) => Promise.resolve(question).then(answer),
+    [Symbol.asyncDispose]: () => Promise.resolve(desk[Symbol.dispose]()),
+  };
+}

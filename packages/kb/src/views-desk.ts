@@ -1,0 +1,157 @@
+/**
+ * What the views thread does with its questions, wherever it runs: owns pog.sqlite, projects what the ledger has made
+ * durable, and answers every read.
+ *
+ * 1. A read sees every append that was answered before it was asked: it catches up first.
+ * 2. A failure of the disk is an answer; the next question tries again.
+ */
+import Database from 'better-sqlite3';
+import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok } from '@runloop/core';
+import { type Blake3, hexOf } from './blake3.ts';
+import { createValidator, type Proposer, type StateDelta } from './propose.ts';
+import * as reads from './reads.ts';
+import { type MailboxQuery, readMailbox } from './read-mailbox.ts';
+import { redactText } from './redact.ts';
+import { storageFailure } from './storage-failure.ts';
+import { type Views, openViews } from './views.ts';
+import { blame, why } from './why.ts';
+
+export type ViewsData = { readonly eventsDb: string; readonly viewDb: string };
+
+export type ViewsQuestion =
+  | { readonly type: 'durable'; readonly id: number }
+  | { readonly type: 'digest'; readonly bytes: Uint8Array }
+  | { readonly type: 'runEvents'; readonly q: reads.RunEventsQuery }
+  | { readonly type: 'openRuns' }
+  | { readonly type: 'runs'; readonly q: reads.RunsQuery }
+  | { readonly type: 'run'; readonly traceId: string }
+  | { readonly type: 'effects'; readonly traceId: string; readonly max: number }
+  | { readonly type: 'artifacts'; readonly q: reads.ArtifactsQuery }
+  | { readonly type: 'approvals'; readonly q: reads.ApprovalsQuery }
+  | { readonly type: 'costs'; readonly by: 'run' | 'node' | 'model' | 'day'; readonly max: number }
+  | { readonly type: 'find'; readonly q: reads.FindQuery }
+  | { readonly type: 'search'; readonly q: reads.SearchQuery }
+  | { readonly type: 'taint'; readonly q: reads.TaintQuery }
+  | { readonly type: 'mailbox'; readonly q: MailboxQuery }
+  | { readonly type: 'why'; readonly entity: string; readonly raw: boolean }
+  | { readonly type: 'blame'; readonly entity: string; readonly field: string; readonly raw: boolean }
+  | { readonly type: 'validate'; readonly delta: StateDelta; readonly by: Proposer }
+  | { readonly type: 'rebuild' }
+  | { readonly type: 'stats' };
+
+type Store = {
+  readonly ledger: Database.Database;
+  readonly views: Views;
+  readonly validate: ReturnType<typeof createValidator>;
+};
+
+export interface ViewsDesk extends Disposable {
+  answer(question: ViewsQuestion): Result<unknown, Failure>;
+  /** Projects one chunk; false when there was nothing left. */
+  projectSome(): boolean;
+}
+
+export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
+  let store: Store | undefined;
+  const open = (): Store => (store ??= openStore(data, blake3));
+  return {
+    answer(question) {
+      try {
+        if (question.type === 'digest') return ok(hexOf(blake3.digest(question.bytes)) as Digest);
+        return answerFrom(open(), question);
+      } catch (error) {
+        return err(storageFailure(error, data.viewDb));
+      }
+    },
+    projectSome() {
+      try {
+        return store?.views.catchUpSome() === true;
+      } catch (error) {
+        storageFailure(error, data.viewDb);
+        return false;
+      }
+    },
+    [Symbol.dispose]() {
+      store?.views[Symbol.dispose]();
+      store?.ledger.close();
+      store = undefined;
+    },
+  };
+}
+
+function openStore(data: ViewsData, blake3: Blake3): Store {
+  const ledger = new Database(data.eventsDb, { readonly: true, fileMustExist: true });
+  const exists = ledger.prepare('SELECT 1 FROM events WHERE id = ?').pluck();
+  return {
+    ledger,
+    views: openViews(data.viewDb, ledger, blake3),
+    validate: createValidator((id) => exists.get(id) === 1),
+  };
+}
+
+/** Addresses redacted in every text of a value. */
+function redactAll<T>(value: T): T {
+  if (typeof value === 'string') return redactText(value) as T;
+  if (Array.isArray(value)) return value.map(redactAll) as T;
+  if (isJsonObject(value))
+    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, redactAll(member)])) as T;
+  return value;
+}
+
+function answerFrom(
+  { ledger, views, validate }: Store,
+  question: Exclude<ViewsQuestion, { type: 'digest' }>,
+): Result<unknown, Failure> {
+  const { db } = views;
+  if (question.type === 'durable') return ok(undefined);
+  if (question.type === 'runEvents') return ok(reads.readRunEvents(ledger, question.q));
+  if (question.type === 'validate') return validate(question.delta, question.by);
+  views.catchUp();
+  switch (question.type) {
+    case 'openRuns':
+      return ok(reads.readOpenRuns(db));
+    case 'runs':
+      return ok(reads.readRuns(db, question.q));
+    case 'run':
+      return found(reads.readRun(db, question.traceId), `run ${question.traceId}`);
+    case 'effects':
+      return ok(reads.readEffects(db, question.traceId, question.max));
+    case 'artifacts':
+      return ok(reads.readArtifacts(db, question.q));
+    case 'approvals':
+      return ok(reads.readApprovals(db, question.q));
+    case 'costs':
+      return ok(reads.readCosts(db, question.by, question.max));
+    case 'find':
+      return ok(reads.find(db, question.q, redactAll));
+    case 'search':
+      return ok(reads.search(db, question.q));
+    case 'taint':
+      return ok(reads.readTaint(ledger, db, question.q));
+    case 'mailbox':
+      return ok(readMailbox(db, question.q));
+    case 'why': {
+      const ladder = found(why({ ledger, views: db }, question.entity), question.entity);
+      return question.raw || !ladder.ok ? ladder : ok(redactAll(ladder.value));
+    }
+    case 'blame': {
+      const setter = found(
+        blame({ ledger, views: db }, question.entity, question.field),
+        `"${question.field}" of ${question.entity}`,
+      );
+      return question.raw || !setter.ok ? setter : ok(redactAll(setter.value));
+    }
+    case 'rebuild':
+      return ok(views.rebuild());
+    case 'stats': {
+      const last = ledger.prepare<[], { id: number | null }>('SELECT max(id) AS id FROM events').get()?.id ?? 0;
+      return ok({ events: last, watermark: views.watermark() });
+    }
+    default:
+      return question satisfies never;
+  }
+}
+
+function found<T>(value: T | undefined, what: string): Result<T, Failure> {
+  return value === undefined ? err(failure('NotFound', `the ledger knows nothing of ${what}`)) : ok(value);
+}
