@@ -145,7 +145,7 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       }
     },
     endRun(run) {
-      for (const prefix of [`node:${run}/`, `agent:${run}/`]) budgets.drop(prefix);
+      for (const prefix of [`group:${run}/`, `node:${run}/`, `agent:${run}/`]) budgets.drop(prefix);
       budgets.drop(`run:${run}`);
     },
     close,

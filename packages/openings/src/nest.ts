@@ -98,6 +98,8 @@ export class Nesting {
       flat.groups.push({ ...rest, id: id(group.id), ...(success === undefined ? {} : { success: within(success) }) });
     }
     flat.isWired &&= inner.isWired;
+    for (const [of, { sources, sinks }] of inner.ends)
+      flat.ends.set(id(of), { sources: sources.map(id), sinks: sinks.map(id) });
     const led = new Set(inner.edges.map(({ to }) => to.node));
     const leading = new Set(inner.edges.map(({ from }) => from.node));
     flat.ends.set(node.id, {

@@ -3,7 +3,7 @@
  */
 import { errorTable, type Failure, showLine } from '@runloop/core';
 import type { Plan } from '@runloop/openings';
-import { type Command, text, type Tools } from '../command.ts';
+import { type Arguments, type Command, text, texts, type Tools } from '../command.ts';
 import { duration } from '../screen.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
 import { readParams, readSource } from './run.ts';
@@ -19,21 +19,34 @@ export const commands: readonly Command[] = [
     about: 'check an opening and show its order, its waits and its worst case; runs nothing',
     options: parameters,
     examples: [['rlp plan compose_email', 'the order of its nodes']],
-    run: (args, tools) => check(args, tools, true),
+    run: (args, tools) => check(args, tools, text(args, 'opening') ?? '', true),
   },
   {
-    usage: 'lint <opening>',
-    about: 'check an opening; every mistake at once, with its place',
+    usage: 'lint <openings..>',
+    about: 'check openings; every mistake at once, with its place',
     options: parameters,
-    examples: [['rlp lint my_opening.yaml', 'silent and 0 when it is right']],
-    run: (args, tools) => check(args, tools, false),
+    examples: [
+      ['rlp lint my_opening.yaml', 'silent and 0 when it is right'],
+      ['rlp lint openings/*', 'all of them; 0 when all are right'],
+    ],
+    run: lint,
   },
 ];
 
-async function check(args: Parameters<Command['run']>[0], tools: Tools, show: boolean): Promise<number> {
+/** The first refusal tells the exit code. */
+async function lint(args: Arguments, tools: Tools): Promise<number> {
+  let code = 0;
+  for (const opening of texts(args, 'openings')) {
+    const its = await check(args, tools, opening, false);
+    if (code === 0) code = its;
+  }
+  return code;
+}
+
+async function check(args: Arguments, tools: Tools, opening: string, show: boolean): Promise<number> {
   const params = readParams(args);
   if (!params.ok) return tools.fail(params.error);
-  const source = readSource(text(args, 'opening') ?? '', tools.environment.cwd);
+  const source = readSource(opening, tools.environment.cwd);
   if (!source.ok) return tools.fail(source.error);
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
@@ -50,6 +63,25 @@ async function check(args: Parameters<Command['run']>[0], tools: Tools, show: bo
 
 function refuse(problem: Failure, tools: Tools): number {
   return showDiagnostics(problem, tools) ? errorTable[problem.code].exit : tools.fail(problem);
+}
+
+function groupLine({
+  id,
+  opening,
+  nodes,
+  timeout_ms,
+  budget_tokens,
+  budget_usd,
+  success,
+}: Plan['groups'][number]): string {
+  const most = [
+    ...(timeout_ms === undefined ? [] : [duration(timeout_ms)]),
+    ...(budget_tokens === undefined ? [] : [`${budget_tokens} tokens`]),
+    ...(budget_usd === undefined ? [] : [`$${budget_usd}`]),
+  ];
+  const limits = most.length === 0 ? '' : `, at most ${most.join(', ')}`;
+  const must = success === undefined ? '' : ', its success must hold too';
+  return `${id}/… is opening ${opening}: ${nodes} node${nodes === 1 ? '' : 's'}${limits}${must}`;
 }
 
 type Shown = Plan & { readonly trusted: boolean; readonly not_in_force: readonly string[] };
@@ -73,6 +105,7 @@ function print(plan: Shown, { screen }: Tools): void {
   screen.line();
   for (const { from, to, when } of plan.edges)
     screen.line(showLine(`  ${from} → ${to}${when === undefined ? '' : `  when ${when}`}`));
+  for (const group of plan.groups) screen.line(showLine(`  ${groupLine(group)}`));
   const flows = plan.nodes.filter(({ flow }) => flow.sinks.length > 0 || flow.label.sources.length > 0);
   if (flows.length > 0) screen.line();
   for (const { id, flow } of flows) {

@@ -4,9 +4,10 @@
 import { err, failure, type Failure, isName, type JsonObject, nearest, ok, type Result } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { EventFeed } from '../runs/feed.ts';
-import type { Runs } from '../runs/runs.ts';
+import type { NestedTexts, OpeningText, Runs } from '../runs/runs.ts';
 import { metaOf } from '../runs/tape.ts';
 import { type Args, type Caller, mayTouch, noSuchRun, type Operations } from './operation.ts';
+import { nestedOpenings } from './nested-openings.ts';
 import { findOpening, openingNames } from './opening-names.ts';
 
 export type RunOperationDeps = {
@@ -23,9 +24,10 @@ export function runOperations(deps: RunOperationDeps): Operations {
       const onConfirm = args.optionalText('on_confirm') ?? 'wait';
       if (onConfirm !== 'wait' && onConfirm !== 'deny') args.refuse('on_confirm must be wait or deny');
       const params = args.object('params');
+      const nested = args.object('nested');
       const priority = args.number('priority', 0, 9);
       return args.check(async () => {
-        const source = await sourceOf(args, deps.openingDirs);
+        const source = await sourceOf(args, nested, deps.openingDirs);
         if (!source.ok) return source;
         return runs.submit({
           traceId: caller.traceId,
@@ -39,10 +41,11 @@ export function runOperations(deps: RunOperationDeps): Operations {
     },
     'run.plan': (args) => {
       const params = args.object('params');
+      const nested = args.object('nested');
       return args.check(async () => {
-        const source = await sourceOf(args, deps.openingDirs);
+        const source = await sourceOf(args, nested, deps.openingDirs);
         if (!source.ok) return source;
-        return runs.plan(source.value.file, source.value.text, params);
+        return runs.plan(source.value, params, source.value.nested);
       });
     },
     'run.list': (args, caller) => {
@@ -131,7 +134,17 @@ async function nodesOf(
   });
 }
 
-async function sourceOf(args: Args, dirs: readonly string[]): Promise<Result<{ file: string; text: string }, Failure>> {
+type Source = OpeningText & { readonly nested: NestedTexts };
+
+/** The opening that is meant, with those that it nests. */
+async function sourceOf(args: Args, given: JsonObject, dirs: readonly string[]): Promise<Result<Source, Failure>> {
+  const source = await textOf(args, dirs);
+  if (!source.ok) return source;
+  const nested = await nestedOpenings(source.value, given, dirs);
+  return nested.ok ? ok({ ...source.value, nested: nested.value }) : nested;
+}
+
+async function textOf(args: Args, dirs: readonly string[]): Promise<Result<OpeningText, Failure>> {
   const text = args.optionalText('text');
   const file = args.optionalText('file') ?? 'opening.yaml';
   if (text !== undefined) return ok({ file, text });

@@ -32,7 +32,9 @@ import {
   type RecordedCall,
 } from '@runloop/runtime';
 import { CutOff } from './cut-off.ts';
+import { Deadline } from './deadline.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
+import { budgetsOf } from './budgets-of.ts';
 import { passedBy } from './gate.ts';
 import { RunMemory } from './memory.ts';
 import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
@@ -58,6 +60,8 @@ export type RunOptions = {
   readonly onConfirm: 'wait' | 'deny';
   /** The operator has agreed to the opening's text. */
   readonly trusted: boolean;
+  /** The nested openings to whose texts the operator has agreed. */
+  readonly trustedGroups: ReadonlySet<string>;
   readonly acceptedMs: number;
   /** Digest of each agent's bundle, pinned when the run was accepted. */
   readonly pins: { readonly [agent: string]: string };
@@ -90,7 +94,7 @@ export class Run implements Performer {
   readonly cutOff: CutOff;
   readonly #deps: RunDeps;
   readonly #attempts = new Map<string, Attempt>();
-  #deadline: Disposable | undefined;
+  readonly #deadline: Deadline;
 
   constructor(
     deps: RunDeps,
@@ -103,6 +107,7 @@ export class Run implements Performer {
     this.options = options;
     this.memory = new RunMemory(rows);
     this.driver = new RunDriver(deps, identity, state, this);
+    this.#deadline = new Deadline(deps.clock, this.driver);
     this.questions = new Questions(deps, this.driver, options.onConfirm);
     this.cutOff = new CutOff(deps, this.driver, this.memory, this.questions);
   }
@@ -122,13 +127,6 @@ export class Run implements Performer {
     const bundle = this.#attempts.get(tapeKey(ctx.node, ctx.attempt))?.bundle;
     if (bundle === undefined) throw new Error(`attempt ${ctx.attempt} of ${ctx.node} is not under way`);
     const { opening } = this.state;
-    const { budget_tokens: runTokens, budget_usd: runUsd } = opening.policy;
-    const nodeTokens = opening.nodes[this.state.graph.indexOf.get(ctx.node) ?? -1]?.budget_tokens;
-    const budgets = {
-      ...(runTokens === undefined ? {} : { runTokens }),
-      ...(runUsd === undefined ? {} : { runUsd }),
-      ...(nodeTokens === undefined ? {} : { nodeTokens }),
-    };
     return {
       traceId,
       runId,
@@ -142,13 +140,13 @@ export class Run implements Performer {
       label: ctx.label,
       approved: ctx.approved,
       repeated: this.memory.repeated(ctx.node, ctx.attempt, ctx.call),
-      budgets,
+      budgets: budgetsOf(opening, opening.nodes[this.state.graph.indexOf.get(ctx.node) ?? -1]),
       evidence: this.memory.evidence(ctx.node, this.state),
     };
   }
 
   start(node: string, index: number, attempt: number): void {
-    this.#armDeadline();
+    this.#deadline.arm();
     const agent = this.state.opening.nodes[index]?.use.name ?? '';
     const entry: Attempt = { node, attempt, agent, abort: new AbortController(), held: [] };
     this.#attempts.set(tapeKey(node, attempt), entry);
@@ -174,7 +172,7 @@ export class Run implements Performer {
   }
 
   finished(): void {
-    this.#deadline?.[Symbol.dispose]();
+    this.#deadline[Symbol.dispose]();
     this.options.ended(this, undefined);
   }
 
@@ -185,7 +183,7 @@ export class Run implements Performer {
 
   /** Ends everything under way without ending the run: it goes on at the next start. */
   close(): void {
-    this.#deadline?.[Symbol.dispose]();
+    this.#deadline[Symbol.dispose]();
     this.driver.stop();
     for (const entry of this.#attempts.values()) entry.abort.abort();
   }
@@ -277,7 +275,7 @@ export class Run implements Performer {
       mode: 'live',
     });
     entry.label = () => door.label();
-    const deadlineMs = Math.max(1, Math.round(Math.min(timeoutMs, this.#runLeftMs())));
+    const deadlineMs = Math.max(1, Math.round(Math.min(timeoutMs, this.#deadline.leftMs(node))));
     const told = this.#tell(entry, deadlineMs, bundle.caps);
     const run = {
       trace_id: traceId,
@@ -451,11 +449,12 @@ export class Run implements Performer {
 
   /** Ports of a node whose values a predicate or condition reads. */
   #portsRead(node: string): Set<string> {
-    const { edges, success } = this.state.opening;
+    const { edges, success, groups = [] } = this.state.opening;
     const ports = edges
       .filter((edge) => edge.from.node === node && edge.when !== undefined)
       .map((edge) => edge.from.port);
-    const conditions = (success?.conditions ?? [])
+    const conditions = [success, ...groups.map((group) => group.success)]
+      .flatMap((one) => one?.conditions ?? [])
       .filter((condition) => condition.port.node === node)
       .map((condition) => condition.port.port);
     return new Set([...ports, ...conditions].filter((port) => port !== errPort));
@@ -463,30 +462,13 @@ export class Run implements Performer {
 
   /** Asks a person; a question that is open makes the attempt give its cell up. */
   async ask(ctx: CallContext, request: ApprovalRequest): Promise<'approved' | 'denied' | 'pending'> {
-    const gate = { confirms: this.#deps.operator.confirms, trusted: this.options.trusted };
+    const { trusted, trustedGroups } = this.options;
+    const gate = { confirms: this.#deps.operator.confirms, trusted, trustedGroups };
     const passes = passedBy(gate, this.state.opening, ctx.node, request);
     const answer = await this.questions.ask({ node: ctx.node, agent: ctx.agent }, request, '', passes);
     const entry = this.#attempts.get(tapeKey(ctx.node, ctx.attempt));
     if (answer.type === 'pending' && entry !== undefined) entry.waits = { for: 'approval', action: answer.action };
     return answer.type;
-  }
-
-  #runLeftMs(): number {
-    const limit = this.state.opening.policy.timeout_ms;
-    if (limit === undefined) return Infinity;
-    const sinceLast = this.state.phase === 'running' ? Math.max(0, this.driver.nowMs() - this.state.lastTsMs) : 0;
-    return Math.max(1, limit - this.state.activeMs - sinceLast);
-  }
-
-  #armDeadline(): void {
-    const left = this.#runLeftMs();
-    this.#deadline?.[Symbol.dispose]();
-    if (left === Infinity) return;
-    this.#deadline = this.#deps.clock.after(left, () => {
-      if (this.state.phase !== 'running') return;
-      if (this.#runLeftMs() > 1) this.#armDeadline();
-      else this.driver.send({ type: 'deadline' });
-    });
   }
 }
 
