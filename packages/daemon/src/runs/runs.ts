@@ -23,6 +23,7 @@ import {
 import type { StoredEvent } from '@runloop/kb';
 import {
   type Agents,
+  groupsOf,
   newState,
   type Opening,
   parseOpening,
@@ -182,8 +183,15 @@ export class Runs {
     const { opening, agents } = checked.value;
     const digest = digestText(source.text);
     const trusted = this.#deps.operator.trusts(digest);
-    const not_in_force = notInForce(opening, trusted, this.#trustedGroups(opening));
-    return ok({ ...planOf(opening, agents), digest, trusted, not_in_force });
+    const agreed = this.#trustedGroups(opening);
+    const not_in_force = notInForce(opening, trusted, agreed);
+    const plan = planOf(opening, agents);
+    const nodes = plan.nodes.map((node) =>
+      groupsOf(opening, node.id).every(({ id }) => agreed.has(id))
+        ? node
+        : { ...node, flow: { ...node.flow, confirmed: true } },
+    );
+    return ok({ ...plan, nodes, digest, trusted, not_in_force });
   }
 
   async #check(
