@@ -15,7 +15,6 @@ import {
   ok,
   type Random,
   type Result,
-  showLine,
   toHex,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
@@ -39,6 +38,7 @@ import { passedBy } from './gate.ts';
 import { RunMemory } from './memory.ts';
 import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
 import type { AgentSource, CallScope, HostPerformer, OperatorWill, RunDraft, QuarantinePort } from './ports.ts';
+import { outputProblem, shownReason } from './outputs.ts';
 import { Questions } from './questions.ts';
 import { loadCalls, tapeKey, type TapedCall, type Told } from './tape.ts';
 import type { Values } from './values.ts';
@@ -367,26 +367,10 @@ export class Run implements Performer {
     const outputs = Object.create(null) as { [port: string]: { type: string; digest: string; value?: JsonValue }[] };
     const artifacts: RunDraft[] = [];
     const read = this.#portsRead(entry.node);
+    const problem = outputProblem(bundle, given);
+    if (problem !== undefined) return this.#fail(entry, 'AgentFailed', problem, false, usage);
     for (const [port, items] of Object.entries(given)) {
-      const declared = Object.hasOwn(bundle.ports.out, port) ? bundle.ports.out[port] : undefined;
-      if (declared === undefined)
-        return this.#fail(
-          entry,
-          'AgentFailed',
-          `it gave a value on the port "${port}", which its manifest does not declare`,
-          false,
-          usage,
-        );
       for (const { type, value } of items) {
-        if (!declared.includes(type) && !declared.includes('*')) {
-          return this.#fail(
-            entry,
-            'AgentFailed',
-            `it gave a ${type} on the port "${port}", which its manifest declares as ${declared.join(' or ')}`,
-            false,
-            usage,
-          );
-        }
         const digest = await this.#deps.values.put(value);
         if (!digest.ok) return this.#fail(entry, digest.error.code, digest.error.message, false, usage);
         (outputs[port] ??= []).push({
@@ -414,7 +398,7 @@ export class Run implements Performer {
   }
 
   async #fail(entry: Attempt, code: string, reason: string, retryable: boolean, usage: Usage): Promise<void> {
-    const shown = showLine(reason).slice(0, 2000);
+    const shown = shownReason(reason);
     const error = await this.#deps.values.put({ reason: shown, retryable });
     return this.#end(
       entry,
