@@ -1,5 +1,5 @@
 /** Nested openings and both forms of the language through rlp itself: new, fmt, plan, graph, run, replay. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Home } from './home.ts';
@@ -29,6 +29,10 @@ test('a file nests one beside it and one by name; both forms run; the tape repla
   expect(plan.out).toContain('a/… is opening inner: 2 nodes, at most 50.0 s, 2000 tokens, its success must hold too');
   expect((await rlp('graph', 'outer.opening', '--format', 'mermaid')).out).toContain('subgraph');
   expect(await rlp('opening', 'fmt', 'outer.opening', '--to', 'yaml', '--write')).toMatchObject({ code: 0 });
+  expect(await rlp('opening', 'fmt', 'outer.yaml', '--check')).toMatchObject({ code: 0 });
+  expect(await rlp('opening', 'fmt', 'outer.opening', '--to', 'yaml', '--write')).toMatchObject({ code: 65 });
+  expect(await rlp('opening', 'graph', 'outer.yaml', '-o', 'outer.svg')).toMatchObject({ code: 0 });
+  expect(readFileSync(join(folder, 'outer.svg'), 'utf8')).toContain('a/greet');
   for (const file of ['outer.yaml', 'outer.opening']) {
     const { events, code } = await home.run([join(folder, file)]);
     expect([code, events.at(-1)?.kind]).toEqual([0, 'run.finished']);

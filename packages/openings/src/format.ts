@@ -62,7 +62,7 @@ function attach(text: string, root: MapTree, comments: readonly Comment[]): Atta
     const line = text.lastIndexOf('\n', comment.start - 1) + 1;
     const alone = text.slice(line, comment.start).trim() === '';
     const [previous, following] = [anchors[next - 1], anchors[next]];
-    if (!alone && previous !== undefined) {
+    if (!alone && previous !== undefined && previous.start >= line) {
       let at = next - 1;
       while ((anchors[at - 1]?.start ?? -1) >= line) at -= 1;
       const closed = anchors.slice(at, next).find(({ end }) => end <= comment.start);
@@ -71,10 +71,27 @@ function attach(text: string, root: MapTree, comments: readonly Comment[]): Atta
     } else if (following === undefined) last.push(comment.text);
     else notesOf(following.anchor).before.push(comment.text);
   }
+  // What a list holds begins where its own first entry does, at least in YAML.
+  for (const { anchor } of anchors.toReversed()) {
+    if (!('kind' in anchor) || anchor.kind === 'scalar') continue;
+    const first = anchor.kind === 'map' ? anchor.entries[0] : anchor.items[0];
+    const lead = first === undefined ? undefined : notes.get(first);
+    if (first === undefined || lead === undefined) continue;
+    if (lead.before.length > 0) notesOf(anchor).before.push(...lead.before.splice(0));
+    // And an only one ends where its own ends.
+    const isOnly = (anchor.kind === 'map' ? anchor.entries : anchor.items).length === 1;
+    if (isOnly && lead.after.length > 0) notesOf(anchor).after.unshift(...lead.after.splice(0));
+    if (lead.after.length === 0) notes.delete(first);
+  }
   return { notes, last };
 }
 
 const noNotes: Notes = { before: [], after: [] };
+
+/** All of it before: behind the first line of several it would be read as being of the next. */
+function hoisted({ before, after }: Notes): Notes {
+  return { before: [...before, ...after], after: [] };
+}
 
 class Writer {
   readonly #source: string;
@@ -144,7 +161,7 @@ class Writer {
   #value(value: Tree, depth: number, head: string, notes: Notes, anchor: Anchor, forced: boolean): void {
     const block = !this.#braces && value.kind === 'scalar' ? blockLines(value) : undefined;
     if (block !== undefined) {
-      this.#line(depth, `${head} ${block.mark}`, notes);
+      this.#line(depth, `${head} ${block.mark}`, hoisted(notes));
       for (const line of block.lines) this.#lines.push(line === '' ? '' : `${'  '.repeat(depth + 1)}${line}`);
       return;
     }
@@ -155,7 +172,7 @@ class Writer {
       return;
     }
     const [open, close] = value.kind === 'map' ? ['{', '}'] : ['[', ']'];
-    this.#line(depth, this.#braces ? `${head} ${open}` : head, notes);
+    this.#line(depth, this.#braces ? `${head} ${open}` : head, hoisted(notes));
     if (value.kind === 'map') for (const entry of value.entries) this.#entry(entry, depth + 1, '');
     else if (value.kind === 'list') for (const item of value.items) this.#item(item, depth + 1, forced);
     if (this.#braces) this.#lines.push(`${'  '.repeat(depth)}${close}`);
@@ -165,34 +182,26 @@ class Writer {
     const isNode = isRoot && item.kind === 'map' && item.entries.some(({ key }) => key === 'id');
     const line = this.#braces ? this.#inline(item) : `- ${this.#inline(item)}`;
     const fits = depth * 2 + line.length <= widthMax && this.#fitsOneLine(item);
-    if (item.kind === 'scalar' || (fits && !isNode)) this.#line(depth, line, this.#under(item));
-    else if (this.#braces) {
-      const [open, close] = item.kind === 'map' ? ['{', '}'] : ['[', ']'];
-      this.#line(depth, open, this.#notes(item));
-      if (item.kind === 'map') for (const entry of item.entries) this.#entry(entry, depth + 1, '');
-      else for (const inner of item.items) this.#item(inner, depth + 1, false);
-      this.#lines.push(`${'  '.repeat(depth)}${close}`);
-    } else if (item.kind === 'map' && item.entries.length > 0) {
-      const [first, ...rest] = item.entries;
-      if (first === undefined) return;
-      const hoisted = this.#gather([item, first]).before;
-      for (const text of hoisted) this.#lines.push(`${'  '.repeat(depth)}${comment(text)}`);
-      const from = this.#lines.length;
-      this.#entry(first, depth + 1, '');
-      this.#bullet(from, depth, this.#notes(first).before.length);
-      for (const entry of rest) this.#entry(entry, depth + 1, '');
-    } else if (item.kind === 'list' && item.items.length > 0) {
-      for (const text of this.#gather([item]).before) this.#lines.push(`${'  '.repeat(depth)}${comment(text)}`);
-      this.#lines.push(`${'  '.repeat(depth)}-`);
-      for (const inner of item.items) this.#item(inner, depth + 1, false);
-    } else this.#line(depth, line, this.#under(item));
-  }
-
-  /** Turns the indent of what was just written into `- `, without the comments that were hoisted before it. */
-  #bullet(from: number, depth: number, comments: number): void {
-    this.#lines.splice(from, comments);
+    const isOpen = item.kind !== 'scalar' && (item.kind === 'map' ? item.entries : item.items).length > 0;
+    if (!isOpen || (fits && !isNode)) return this.#line(depth, line, this.#under(item));
+    const [only, ...others] = item.kind === 'map' ? item.entries : [];
+    const isPlain = only?.value.kind === 'scalar' && blockLines(only.value) === undefined;
+    if (!this.#braces && isPlain && others.length === 0)
+      return this.#line(depth, `- ${wordOf(only.key, keyForm)}: ${this.#inline(only.value)}`, this.#notes(item));
     const pad = '  '.repeat(depth);
-    this.#lines[from] = `${pad}- ${(this.#lines[from] ?? '').slice(pad.length + 2)}`;
+    for (const text of hoisted(this.#notes(item)).before) this.#lines.push(`${pad}${comment(text)}`);
+    const from = this.#lines.length;
+    if (item.kind === 'map') for (const entry of item.entries) this.#entry(entry, depth + 1, '');
+    else for (const inner of item.items) this.#item(inner, depth + 1, false);
+    // Comments that it begins with stand before it, where they are found again.
+    let head = from;
+    for (; this.#lines[head]?.trimStart().startsWith('#') === true; head += 1)
+      this.#lines[head] = `${pad}${this.#lines[head]?.trimStart()}`;
+    const [open, close] = item.kind === 'map' ? ['{', '}'] : ['[', ']'];
+    if (!this.#braces && item.kind === 'map')
+      this.#lines[head] = `${pad}- ${(this.#lines[head] ?? '').slice(pad.length + 2)}`;
+    else this.#lines.splice(head, 0, this.#braces ? `${pad}${open}` : `${pad}-`);
+    if (this.#braces) this.#lines.push(`${pad}${close}`);
   }
 
   /** Whether nothing stands in it that one line cannot show: a comment, or in YAML a text of several lines. */

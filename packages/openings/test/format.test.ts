@@ -29,7 +29,34 @@ describe('both surfaces', () => {
         expect(irOf('x', written('x', brace, 'yaml'))).toEqual(ir);
         expect(irOf('x', written('x', yaml, 'brace'))).toEqual(ir);
       }),
-      { numRuns: 400 },
+      { numRuns: 300 },
+    );
+  });
+
+  test('keep each comment once, wherever it stands', () => {
+    fc.assert(
+      fc.property(openingJson, fc.array(fc.nat(2), { minLength: 8, maxLength: 8 }), (opening, where) => {
+        const bare = written('x.yaml', printed(opening), 'brace');
+        let count = 0;
+        const lines = bare
+          .trimEnd()
+          .split('\n')
+          .flatMap((line, i) => {
+            const how = where[i % where.length];
+            if (how === 0) return [line];
+            count += 1;
+            return how === 1 ? [`// c${count}.`, line] : [`${line} # c${count}.`];
+          });
+        const source = lines.join('\n');
+        const ir = irOf('x', bare);
+        for (const to of ['yaml', 'brace'] as const) {
+          const once = written('x', source, to);
+          expect(irOf('x', once)).toEqual(ir);
+          expect(written('x', once, to)).toBe(once);
+          for (let i = 1; i <= count; i += 1) expect(once.split(`# c${i}.`), `c${i} in\n${once}`).toHaveLength(2);
+        }
+      }),
+      { numRuns: 300 },
     );
   });
 
