@@ -1,6 +1,10 @@
 /** Runs with nested openings: one sequence of events, taken up after a crash, each opening's time, gates and text. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { digestText } from '@runloop/core';
 import { describe, expect, test } from 'vitest';
+import { nestedFilesMax } from '@runloop/openings';
+import { nestedOpenings } from '../src/control/nested-openings.ts';
 import { metaOf } from '../src/runs/tape.ts';
 import { endOf, of, opening, Place, type Script, traceId } from './runs-fixture.ts';
 
@@ -117,4 +121,25 @@ test('an opening in itself, or not there, is refused before the run', async () =
   });
   expect(await submit({ text: outer })).toMatchObject({ ok: false, error: { code: 'InvalidOpening' } });
   expect(await submit({ text: opening() })).toMatchObject({ ok: true, value: { trace_id: traceId } });
+});
+
+test('A10: from more files than are allowed nothing is nested, and what is sent comes before what lies in folders', async () => {
+  const uses = (count: number): string =>
+    `${head('many')}nodes:\n${Array.from({ length: count }, (_, i) => `  - { id: n${i}, use: "opening:o${i}" }`).join('\n')}\n`;
+  const given = Object.fromEntries(
+    Array.from({ length: nestedFilesMax + 1 }, (_, i) => [`o${i}`, { file: `o${i}.yaml`, text: pair }]),
+  );
+  const most = await nestedOpenings({ file: 'x', text: uses(nestedFilesMax) }, given, []);
+  expect(most.ok && most.value.size).toBe(nestedFilesMax);
+  expect(await nestedOpenings({ file: 'x', text: uses(nestedFilesMax + 1) }, given, [])).toMatchObject({
+    ok: false,
+    error: { code: 'InvalidOpening', message: expect.stringContaining(`more than ${nestedFilesMax}`) },
+  });
+  await using place = await Place.open();
+  const named = join(place.path, 'o0.opening');
+  writeFileSync(named, 'opening o0 { node x { use: agent:scripted } }');
+  const found = await nestedOpenings({ file: 'x', text: uses(1) }, {}, [place.path]);
+  expect(found.ok && found.value.get('o0')?.file).toBe(named);
+  const sent = await nestedOpenings({ file: 'x', text: uses(1) }, given, [place.path]);
+  expect(sent.ok && sent.value.get('o0')?.file).toBe('o0.yaml');
 });

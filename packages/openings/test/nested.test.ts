@@ -175,6 +175,13 @@ describe('refused is', () => {
     ['one too deep', chain, use('c0'), 'c7.yaml:3:23', 'more than 8 deep'],
     ['too many nodes in all', wide, use('w0'), 'w5.yaml:3:24', 'more than 20000 nodes'],
     [
+      'too many edges in all',
+      { p: `nodes: [${Array.from({ length: 500 }, (_, n) => `{ id: n${n}, use: agent:a }`).join(', ')}]\n` },
+      'nodes: [{ id: g, use: opening:p }, { id: h, use: opening:p }]\nedges: [{ from: g.out, to: h.in }]\n',
+      'outer.yaml:4:17',
+      'more than 200000 edges',
+    ],
+    [
       'an unknown parameter',
       inner,
       use('greets', ', with: { whom: x }'),
