@@ -157,7 +157,7 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       return spent;
     },
     endRun(run) {
-      for (const prefix of [`node:${run}/`, `agent:${run}/`]) budgets.drop(prefix);
+      for (const prefix of [`group:${run}/`, `node:${run}/`, `agent:${run}/`]) budgets.drop(prefix);
       budgets.drop(`run:${run}`);
     },
     close,

@@ -11,7 +11,7 @@ import type { Amounts } from './request.ts';
 
 export const budgetUnits = ['tokens', 'usd_nano', 'calls'] as const;
 export type Spending = { readonly [unit in (typeof budgetUnits)[number]]: number };
-export type LevelName = 'day' | 'run' | 'node' | 'agent' | 'call';
+export type LevelName = 'day' | 'run' | 'group' | 'node' | 'agent' | 'call';
 /** One level that a call counts on; `key` tells apart levels of the same name. */
 export type Level = { readonly name: LevelName; readonly key: string; readonly caps: Amounts };
 

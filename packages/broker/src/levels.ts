@@ -38,10 +38,21 @@ export function levelsOf(
         own.run,
       ),
     },
+    ...groupsOf(ctx.node).map((id) => ({
+      name: 'group' as const,
+      key: `group:${ctx.run}/${id}`,
+      caps: own.groups?.find((group) => group.id === id) ?? {},
+    })),
     { name: 'node', key: `node:${ctx.run}/${ctx.node}`, caps: own.node ?? {} },
     { name: 'agent', key: `agent:${ctx.run}/${ctx.agent}`, caps: own.agent ?? {} },
     { name: 'call', key: 'call', caps: narrower({ tokens: budgets.callTokens }, own.call) },
   ];
+}
+
+/** What a node's id says of where it stands: `a/b/n` in `a/b` and in `a`. */
+function groupsOf(node: string): readonly string[] {
+  const names = node.split('/');
+  return names.slice(1).map((_, i) => names.slice(0, i + 1).join('/'));
 }
 
 function narrower(a: Amounts, b: Amounts | undefined): Amounts {

@@ -56,6 +56,8 @@ export type CallContext = {
   readonly budgets?:
     | {
         readonly run?: Amounts | undefined;
+        /** What a part of the run may spend, by the id under which the node's begins: `a/b` holds `a/b/n`. */
+        readonly groups?: readonly (Amounts & { readonly id: string })[] | undefined;
         readonly node?: Amounts | undefined;
         readonly agent?: Amounts | undefined;
         readonly call?: Amounts | undefined;

@@ -317,6 +317,29 @@ describe('budgets', () => {
     expect(await remote.complete(ask(), open, never)).toMatchObject({ ok: false, error: { code: 'UnknownPrice' } });
   });
 
+  test('parts of a run spend from one purse each, those within them too, also what was spent before a restart', async () => {
+    await using fake = await startFakeProvider();
+    await using broker = over(fake.url);
+    broker.restore([{ ts_ms: systemClock.nowMs(), run: 'r2', node: 'a/b/n', agent: 'a1', tokens: 90, usd_nano: 0 }]);
+    const groups = [
+      { id: 'a', calls: 3 },
+      { id: 'a/b', calls: 1 },
+    ];
+    const code = async (node: string, more: Partial<CallContext> = {}): Promise<string> => {
+      const given = { ...ctx, node, budgets: { groups }, ...more };
+      const answer = await broker.complete(ask(String(Math.random())), given, never);
+      return answer.ok ? 'ok' : answer.error.message;
+    };
+    expect(await code('a/b/n')).toBe('ok');
+    expect(await code('a/b/m')).toContain('group "group:r1/a/b" has 0 calls left of 1');
+    expect(await code('a/n')).toBe('ok');
+    expect(await code('b/n')).toBe('ok');
+    expect(await code('a/m')).toBe('ok');
+    expect(await code('a/m')).toContain('group "group:r1/a" has 0 calls left of 3');
+    const after = { run: 'r2', budgets: { groups: [{ id: 'a', tokens: 95 }] } };
+    expect(await code('a/x', after)).toContain('has 5 tokens left of 95');
+  });
+
   test('what is private goes to cleared providers alone, fallbacks included, unless a person agreed', async () => {
     await using fake = await startFakeProvider();
     const provider = (id: string, clearance: string): JsonObject => ({

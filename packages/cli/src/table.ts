@@ -20,8 +20,19 @@ export const table: readonly Entry[] = [
   ]),
   ...of('run', () => import('./commands/plan.ts'), [
     ['plan', 'check an opening and show what it would do'],
-    ['lint', 'check an opening'],
-    ['opening list', 'openings that can be run by name'],
+    ['lint', 'check openings'],
+  ]),
+  ...of('run', () => import('./commands/graph.ts'), [
+    ['graph', 'draw an opening'],
+    ['opening graph', 'draw an opening'],
+  ]),
+  ...of('run', () => import('./commands/opening-list.ts'), [['opening list', 'openings that can be run by name']]),
+  ...of('run', () => import('./commands/opening-new.ts'), [
+    ['opening new', 'write a small opening to begin with'],
+    ['opening schema', 'print the JSON Schema of the language'],
+  ]),
+  ...of('run', () => import('./commands/opening-fmt.ts'), [
+    ['opening fmt', 'write an opening tidily, as YAML or in braces'],
   ]),
   ...of('run', () => import('./commands/opening-trust.ts'), [['opening trust', 'agree to what an opening loosens']]),
   ...of('look', () => import('./commands/runs.ts'), [

@@ -28,6 +28,7 @@ export class Diagnostics {
   readonly #text: string;
   readonly #max: number;
   #lineStarts: number[] | undefined;
+  readonly #said = new Set<string>();
 
   constructor(file: string, text: string, max: number) {
     this.#file = file;
@@ -43,6 +44,13 @@ export class Diagnostics {
     this.#add('warning', span, message, help);
   }
 
+  /** Takes over what is wrong with another file, so that all is told together. */
+  adopt(other: Diagnostics): void {
+    const room = Math.max(0, this.#max - this.list.length);
+    for (const item of other.list.slice(0, room)) this.list.push(item);
+    this.#dropped += other.dropped + Math.max(0, other.list.length - room);
+  }
+
   get failed(): boolean {
     return this.list.some((item) => item.severity === 'error');
   }
@@ -52,10 +60,14 @@ export class Diagnostics {
   }
 
   #add(severity: Diagnostic['severity'], span: Span, message: string, help: string | undefined): void {
+    // A nested opening that is used twice would say everything twice.
+    const said = `${span.start} ${message}`;
+    if (this.#said.has(said)) return;
     if (this.list.length >= this.#max) {
       this.#dropped += 1;
       return;
     }
+    this.#said.add(said);
     const { line, column, excerpt } = this.#locate(span.start);
     const room = Math.max(1, excerpt.length - (column - 1));
     const length = Math.max(1, Math.min(span.end - span.start, room));

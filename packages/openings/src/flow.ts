@@ -6,8 +6,8 @@
  *    asked about. Everything else is gated while it runs.
  */
 import { type Label, cleanLabel, joinLabels, labelOf, readBy } from '@runloop/core';
-import type { Diagnostics, Span } from './diagnostic.ts';
 import type { Graph } from './graph.ts';
+import { flowAllowedAt, saysOfConfirming } from './groups.ts';
 import type { AgentInterface, Opening } from './ir.ts';
 
 export type NodeFlow = {
@@ -39,7 +39,7 @@ export function flowsOf(
     flows[index] = {
       label: may?.declassifies === true ? { ...label, secrecy: 'public' } : label,
       sinks: may?.sinks ?? [],
-      confirmed: opening.policy.confirm_external !== false && node.require_human_confirm !== false,
+      confirmed: saysOfConfirming(opening, node.id, node.require_human_confirm) !== false,
     };
   }
   return flows;
@@ -49,20 +49,20 @@ export function flowsOf(
 export function refuteFlows(
   opening: Opening,
   flows: readonly NodeFlow[],
-  at: (path: string) => Span,
-  diagnostics: Diagnostics,
+  refute: (index: number, message: string, help: string) => void,
 ): void {
-  if (opening.policy.allow_flow !== undefined) return;
   flows.forEach(({ label, sinks, confirmed }, index) => {
-    if (confirmed || sinks.length === 0 || label.trust === 'trusted' || label.secrecy === 'public') return;
+    const id = opening.nodes[index]?.id ?? '';
+    if (confirmed || flowAllowedAt(opening, id) !== undefined || sinks.length === 0) return;
+    if (label.trust === 'trusted' || label.secrecy === 'public') return;
     const named = (kind: 'private' | 'untrusted'): string =>
       label.sources
         .filter((source) => source[kind] === true)
         .map(({ what, node }) => `${what} (${node ?? '?'})`)
         .join(', ');
-    diagnostics.error(
-      at(`nodes.${index}.use`),
-      `node "${opening.nodes[index]?.id ?? ''}" can send private data, ${named('private')}, on the word of ${named('untrusted')}, and nobody is asked`,
+    refute(
+      index,
+      `node "${id}" can send private data, ${named('private')}, on the word of ${named('untrusted')}, and nobody is asked`,
       'remove what turns the confirmation off, or say why it is wanted: policy.allow_flow: "<reason>"',
     );
   });

@@ -7,6 +7,7 @@ export {
   type AgentInterface,
   type Condition,
   type EdgeSpec,
+  type Group,
   type NodeSpec,
   type Opening,
   type Policy,
@@ -16,9 +17,16 @@ export {
   errPort,
   showRef,
 } from './ir.ts';
+export { openingSchema } from './schema.ts';
 export { type Parsed, type Places, parseOpening } from './parse.ts';
+export { openingFiles, openingNameOf, renamedTo } from './file-name.ts';
+export { looksLikeBraces } from './brace.ts';
+export { type Formatted, formatOpening, type Surface } from './format.ts';
 export { type Agents, validateOpening } from './validate.ts';
+export type { Nested } from './nest.ts';
+export { flowAllowedAt, groupIdsOf, groupsOf, saysOfConfirming } from './groups.ts';
 export { type Plan, type PlannedNode, planOf } from './plan.ts';
+export { draw, type DrawingFormat, drawingFormats } from './draw/draw.ts';
 export { type NodeFlow, flowsOf } from './flow.ts';
 export { type Graph, graphOf } from './graph.ts';
 export { step } from './engine/step.ts';
@@ -34,4 +42,4 @@ export {
   newState,
 } from './engine/state.ts';
 export { type Effect, type EngineEvent, type Fact, type Outcome, type Signal, type Usage } from './engine/event.ts';
-export { openingBytesMax, nodesMax, edgesMax } from './limits.ts';
+export { edgesMax, nestedFilesMax, nodesMax, openingBytesMax } from './limits.ts';

@@ -46,6 +46,24 @@ export type Policy = {
   readonly allow_flow?: string;
 };
 
+export type Success = { readonly mode: 'any_of' | 'all_of'; readonly conditions: readonly Condition[] };
+
+/** What is left of a nested opening once its nodes stand in the outer one as `<id>/<node>`. */
+export type Group = {
+  /** Of the node that uses it; within another nested opening `outer/inner`. */
+  readonly id: string;
+  readonly opening: string;
+  /** Of its text, as `rlp opening trust` names it. */
+  readonly digest: string;
+  readonly nodes: number;
+  readonly timeout_ms?: number;
+  readonly budget_tokens?: number;
+  readonly budget_usd?: number;
+  readonly confirm_external?: boolean;
+  readonly allow_flow?: string;
+  readonly success?: Success;
+};
+
 export type Opening = {
   readonly version: 0;
   readonly name: string;
@@ -54,8 +72,10 @@ export type Opening = {
   readonly policy: Policy;
   readonly nodes: readonly NodeSpec[];
   readonly edges: readonly EdgeSpec[];
-  readonly success?: { readonly mode: 'any_of' | 'all_of'; readonly conditions: readonly Condition[] };
+  readonly success?: Success;
   readonly artifacts: { readonly save: readonly PortRef[] };
+  /** The nested openings, an outer one before those in it. */
+  readonly groups?: readonly Group[];
 };
 
 /** What an opening needs to know of an agent: its manifest's ports (name → accepted or given types) and its `with` schema. */

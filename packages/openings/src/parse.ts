@@ -5,12 +5,25 @@
  * 2. What the text alone cannot tell (agents, types, parameters) is validate.ts's.
  */
 import { isName, type JsonObject } from '@runloop/core';
+import { looksLikeBraces, parseBraces } from './brace.ts';
 import { Diagnostics, type Span } from './diagnostic.ts';
 import { defaultRetry, type EdgeSpec, type NodeSpec, type Opening, type Policy, type Retry } from './ir.ts';
-import { attemptsMax, diagnosticsMax, durationMsMax, edgesMax, goalsMax, nodesMax, openingBytesMax } from './limits.ts';
+import { artifactKeys, edgeKeys, nodeKeys, policyKeys, retryKeys, rootKeys, successKeys } from './keys.ts';
+import {
+  attemptsMax,
+  budgetUsdMax,
+  diagnosticsMax,
+  durationMsMax,
+  edgesMax,
+  goalsMax,
+  nodesMax,
+  openingBytesMax,
+  parallelMax,
+} from './limits.ts';
 import { parseCondition, parseRef, parseSource } from './reference.ts';
 import { entryOf, Shape } from './shape.ts';
-import { type MapTree, parseYaml, toJson, type Tree } from './yaml.ts';
+import { type Comment, type MapTree, toJson, type Tree } from './tree.ts';
+import { parseYaml, yamlComments } from './yaml.ts';
 
 /** Where things stand, by path: `nodes.2.with`, `edges.0.from`, `success.1`. */
 export type Places = ReadonlyMap<string, Span>;
@@ -20,27 +33,18 @@ export type Parsed = {
   readonly diagnostics: Diagnostics;
 };
 
-const rootKeys = ['version', 'name', 'goals', 'params', 'policy', 'nodes', 'edges', 'success', 'artifacts'] as const;
-const nodeKeys = [
-  'id',
-  'use',
-  'with',
-  'retry',
-  'timeout_ms',
-  'budget_tokens',
-  'require_human_confirm',
-  'caps',
-  'tags',
-] as const;
-const policyKeys = [
-  'budget_tokens',
-  'budget_usd',
-  'timeout_ms',
-  'confirm_external',
-  'max_parallel',
-  'allow_flow',
-] as const;
-const retryKeys = ['max_attempts', 'backoff_ms', 'max_ms', 'multiplier', 'jitter'] as const;
+/** The surface is told by how the text begins, and where that says nothing by the file's name. */
+export function parseTree(
+  file: string,
+  text: string,
+  diagnostics: Diagnostics,
+  comments?: Comment[],
+): Tree | undefined {
+  if (looksLikeBraces(file, text)) return parseBraces(text, diagnostics, comments);
+  const tree = parseYaml(text, diagnostics);
+  if (comments !== undefined && tree !== undefined) for (const one of yamlComments(text, tree)) comments.push(one);
+  return tree;
+}
 
 export function parseOpening(file: string, text: string): Parsed {
   const diagnostics = new Diagnostics(file, text.slice(0, openingBytesMax), diagnosticsMax);
@@ -53,7 +57,7 @@ export function parseOpening(file: string, text: string): Parsed {
     );
     return { opening: undefined, places, diagnostics };
   }
-  const tree = parseYaml(text, diagnostics);
+  const tree = parseTree(file, text, diagnostics);
   if (tree === undefined) {
     if (!diagnostics.failed) diagnostics.error({ start: 0, end: 1 }, 'the file is empty', 'start with: version: 0');
     return { opening: undefined, places, diagnostics };
@@ -148,10 +152,10 @@ class Reader {
       const what = `policy.${key}`;
       if (key === 'budget_tokens') assign(policy, key, this.#shape.number(value, what, whole(Number.MAX_SAFE_INTEGER)));
       else if (key === 'budget_usd')
-        assign(policy, key, this.#shape.number(value, what, { min: 0, max: 1e9, integer: false }));
+        assign(policy, key, this.#shape.number(value, what, { min: 0, max: budgetUsdMax, integer: false }));
       else if (key === 'timeout_ms') assign(policy, key, this.#shape.number(value, what, whole(durationMsMax)));
       else if (key === 'max_parallel')
-        assign(policy, key, this.#shape.number(value, what, { min: 1, max: 1024, integer: true }));
+        assign(policy, key, this.#shape.number(value, what, { min: 1, max: parallelMax, integer: true }));
       else if (key === 'confirm_external') assign(policy, key, this.#shape.boolean(value, what));
       else if (key === 'allow_flow') assign(policy, key, this.#shape.string(value, what));
     }
@@ -258,7 +262,7 @@ class Reader {
   }
 
   #edge(tree: Tree, index: number): EdgeSpec[] {
-    const map = this.#shape.map(tree, 'an edge', ['from', 'to']);
+    const map = this.#shape.map(tree, 'an edge', edgeKeys);
     if (map === undefined) return [];
     const from = entryOf(map, 'from');
     const to = entryOf(map, 'to');
@@ -289,7 +293,7 @@ class Reader {
 
   #success(root: MapTree): Opening['success'] | undefined {
     const entry = entryOf(root, 'success');
-    const map = entry === undefined ? undefined : this.#shape.map(entry.value, 'success', ['any_of', 'all_of']);
+    const map = entry === undefined ? undefined : this.#shape.map(entry.value, 'success', successKeys);
     if (entry === undefined || map === undefined) return undefined;
     const [first, second] = map.entries;
     if (first === undefined || second !== undefined) {
@@ -308,7 +312,7 @@ class Reader {
 
   #artifacts(root: MapTree): Opening['artifacts'] {
     const entry = entryOf(root, 'artifacts');
-    const map = entry === undefined ? undefined : this.#shape.map(entry.value, 'artifacts', ['save']);
+    const map = entry === undefined ? undefined : this.#shape.map(entry.value, 'artifacts', artifactKeys);
     const save = map === undefined ? undefined : entryOf(map, 'save');
     if (save === undefined) return { save: [] };
     const items = this.#shape.list(save.value, 'artifacts.save')?.items ?? [];

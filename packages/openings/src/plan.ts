@@ -4,7 +4,7 @@
 import { graphOf } from './graph.ts';
 import { cleanLabel } from '@runloop/core';
 import { flowsOf, type NodeFlow } from './flow.ts';
-import { type AgentInterface, defaultRetry, type Opening } from './ir.ts';
+import { type AgentInterface, defaultRetry, type Group, type Opening } from './ir.ts';
 
 export type PlannedNode = {
   readonly id: string;
@@ -24,6 +24,8 @@ export type Plan = {
   readonly goals: readonly string[];
   readonly nodes: readonly PlannedNode[];
   readonly edges: readonly { readonly from: string; readonly to: string; readonly when?: string }[];
+  /** Nested openings; their nodes are called `<id>/<node>`. */
+  readonly groups: readonly Group[];
   readonly waves: number;
   readonly tokens_max?: number;
   readonly usd_max?: number;
@@ -62,6 +64,7 @@ export function planOf(opening: Opening, agents: ReadonlyMap<string, AgentInterf
       to: `${edge.to.node}.${edge.to.port}`,
       ...(edge.when === undefined ? {} : { when: `${edge.when.op} ${JSON.stringify(edge.when.value)}` }),
     })),
+    groups: opening.groups ?? [],
     waves: nodes.reduce((most, node) => Math.max(most, node.wave + 1), 0),
     ...(policy.budget_tokens === undefined ? {} : { tokens_max: policy.budget_tokens }),
     ...(policy.budget_usd === undefined ? {} : { usd_max: policy.budget_usd }),

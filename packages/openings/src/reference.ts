@@ -4,6 +4,7 @@
  * Parsed by hand in one pass; no regular expression sees unbounded input twice.
  */
 import { type Result, err, isName, ok } from '@runloop/core';
+import { nestingMax } from './limits.ts';
 import type { CompareOp, Condition, PortRef, Predicate, Scalar } from './ir.ts';
 
 const operators: readonly CompareOp[] = ['==', '!=', '>=', '<=', '>', '<'];
@@ -27,10 +28,16 @@ export function parseSource(text: string): Result<Source, string> {
 export function parseRef(text: string): Result<PortRef, string> {
   const parts = text.trim().split('.');
   const [node, port] = parts;
-  if (parts.length !== 2 || node === undefined || port === undefined || !isName(node) || !isName(port)) {
+  if (parts.length !== 2 || node === undefined || port === undefined || !isNodeId(node) || !isName(port)) {
     return err(`"${text.trim()}" is not of the form node.port`);
   }
   return ok({ node, port });
+}
+
+/** `node`, or `outer/node` for one of a nested opening. */
+function isNodeId(text: string): boolean {
+  const names = text.split('/');
+  return names.length <= nestingMax + 1 && names.every(isName);
 }
 
 export function parseCondition(text: string): Result<Condition, string> {

@@ -5,7 +5,7 @@
  */
 import { nearest } from '@runloop/core';
 import type { Diagnostics, Span } from './diagnostic.ts';
-import type { Entry, ListTree, MapTree, ScalarTree, Tree } from './yaml.ts';
+import type { Entry, ListTree, MapTree, ScalarTree, Tree } from './tree.ts';
 
 export class Shape {
   readonly #diagnostics: Diagnostics;

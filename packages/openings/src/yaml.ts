@@ -7,38 +7,23 @@
  * 3. A key twice in one map is an error at the second.
  */
 import {
-  boolCoreTag,
   EVENT_ID,
   type Event,
-  floatCoreTag,
   getScalarValue,
-  intCoreTag,
-  NOT_RESOLVED,
-  nullCoreTag,
   parseEvents,
   SCALAR_STYLE,
   type ScalarEvent,
   YAMLException,
 } from 'js-yaml';
-import { type JsonValue } from '@runloop/core';
 import type { Diagnostics, Span } from './diagnostic.ts';
-import { yamlDepthMax } from './limits.ts';
-
-export type Tree = MapTree | ListTree | ScalarTree;
-export type MapTree = { readonly kind: 'map'; readonly span: Span; readonly entries: readonly Entry[] };
-export type ListTree = { readonly kind: 'list'; readonly span: Span; readonly items: readonly Tree[] };
-export type ScalarTree = {
-  readonly kind: 'scalar';
-  readonly span: Span;
-  readonly value: string | number | boolean | null;
-};
-export type Entry = { readonly key: string; readonly keySpan: Span; readonly value: Tree };
+import { depthMax } from './limits.ts';
+import { type Comment, Entries, type ListTree, type MapTree, plainScalar, type ScalarTree, type Tree } from './tree.ts';
 
 /** The tree of the text, or nothing when it could not be read; what is wrong stands in `diagnostics`. */
 export function parseYaml(text: string, diagnostics: Diagnostics): Tree | undefined {
   let events: Event[];
   try {
-    events = parseEvents(text, { maxDepth: yamlDepthMax });
+    events = parseEvents(text, { maxDepth: depthMax });
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error;
     const at = Math.min(error.mark?.position ?? text.length, text.length);
@@ -86,7 +71,7 @@ class Builder {
         this.#refuseProperties(event);
         return this.#list(event.start);
       case EVENT_ID.ALIAS: {
-        const span = { start: event.anchorStart, end: event.anchorEnd };
+        const span = { start: event.anchorStart - 1, end: event.anchorEnd };
         this.#diagnostics.error(
           span,
           'aliases are not part of the language',
@@ -100,34 +85,21 @@ class Builder {
   }
 
   #map(start: number): MapTree {
-    const entries: Entry[] = [];
-    const seen = new Set<string>();
+    const entries = new Entries(this.#diagnostics);
     while (!this.#atPop()) {
       const keyTree = this.#node();
       const value = this.#node();
       if (keyTree.kind !== 'scalar' || typeof keyTree.value === 'object') {
-        this.#diagnostics.error(keyTree.span, 'a key must be a plain word');
+        const help = keyTree.kind === 'map' ? 'a placeholder stands in quotes: "{{params.x}}"' : undefined;
+        this.#diagnostics.error(keyTree.span, 'a key must be a plain word', help);
         continue;
       }
-      const key = String(keyTree.value);
-      if (key === '<<') {
-        this.#diagnostics.error(keyTree.span, 'merge keys are not part of the language', 'write the keys out');
-        continue;
-      }
-      if (key === '__proto__') {
-        this.#diagnostics.error(keyTree.span, 'a key cannot be called __proto__', 'choose another name');
-        continue;
-      }
-      if (seen.has(key)) {
-        this.#diagnostics.error(keyTree.span, `the key "${key}" stands here twice`, 'keep one of the two');
-        continue;
-      }
-      seen.add(key);
-      entries.push({ key, keySpan: keyTree.span, value });
+      const at = value.span.end === 0 ? { ...value, span: keyTree.span } : value;
+      entries.add({ key: String(keyTree.value), keySpan: keyTree.span, value: at });
     }
     this.#at += 1;
-    const last = entries.at(-1);
-    return { kind: 'map', span: { start, end: last?.value.span.end ?? start + 1 }, entries };
+    const last = entries.list.at(-1);
+    return { kind: 'map', span: { start, end: last?.value.span.end ?? start + 1 }, entries: entries.list };
   }
 
   #list(start: number): ListTree {
@@ -140,8 +112,10 @@ class Builder {
   #scalar(event: ScalarEvent): ScalarTree {
     const span = { start: Math.max(0, event.valueStart), end: Math.max(0, event.valueEnd) };
     const source = getScalarValue(this.#text, event);
+    if (event.style === SCALAR_STYLE.SINGLE_QUOTED || event.style === SCALAR_STYLE.DOUBLE_QUOTED)
+      return { kind: 'scalar', span: { start: span.start - 1, end: span.end + 1 }, value: source };
     if (event.style !== SCALAR_STYLE.PLAIN) return { kind: 'scalar', span, value: source };
-    return { kind: 'scalar', span, value: resolvePlain(source) };
+    return plainScalar(source, span, this.#diagnostics);
   }
 
   #atPop(): boolean {
@@ -151,7 +125,7 @@ class Builder {
 
   #refuseProperties(event: { anchorStart: number; anchorEnd: number; tagStart: number; tagEnd: number }): void {
     if (event.anchorStart >= 0) {
-      const span = { start: event.anchorStart, end: event.anchorEnd };
+      const span = { start: event.anchorStart - 1, end: event.anchorEnd };
       this.#diagnostics.error(span, 'anchors are not part of the language', 'write the value out, or use a parameter');
     }
     if (event.tagStart >= 0) {
@@ -164,25 +138,28 @@ class Builder {
   }
 }
 
-/** A plain scalar by YAML 1.2's core schema. */
-function resolvePlain(source: string): ScalarTree['value'] {
-  for (const tag of [nullCoreTag, boolCoreTag, intCoreTag, floatCoreTag]) {
-    const value: unknown = tag.resolve(source, false, tag.tagName);
-    if (value !== NOT_RESOLVED) return value as ScalarTree['value'];
+/** What stands behind a `#` that is in no value. */
+export function yamlComments(text: string, tree: Tree): Comment[] {
+  const comments: Comment[] = [];
+  const values = scalarSpans(tree, []).sort((a, b) => a.start - b.start);
+  const mark = /(?<=^|[\s\uFEFF])#([^\n\r]*)/gm;
+  let next = 0;
+  for (let found = mark.exec(text); found !== null; found = mark.exec(text)) {
+    while ((values[next]?.end ?? Infinity) <= found.index) next += 1;
+    const value = values[next];
+    if (value !== undefined && value.start <= found.index) mark.lastIndex = value.end;
+    else comments.push({ start: found.index, text: found[1]?.trim() ?? '' });
   }
-  return source;
+  return comments;
 }
 
-/** The plain value of a tree. */
-export function toJson(tree: Tree): JsonValue {
-  switch (tree.kind) {
-    case 'scalar':
-      return tree.value;
-    case 'list':
-      return tree.items.map(toJson);
-    case 'map':
-      // A null prototype would not be a plain object to canonical JSON; `__proto__` is set as an own key.
-      return Object.fromEntries(tree.entries.map((entry) => [entry.key, toJson(entry.value)]));
-  }
-  return tree satisfies never;
+function scalarSpans(tree: Tree, spans: Span[]): Span[] {
+  if (tree.kind === 'scalar') spans.push(tree.span);
+  else if (tree.kind === 'list') for (const item of tree.items) scalarSpans(item, spans);
+  else
+    for (const { keySpan, value } of tree.entries) {
+      spans.push(keySpan);
+      scalarSpans(value, spans);
+    }
+  return spans;
 }

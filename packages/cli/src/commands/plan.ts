@@ -1,11 +1,9 @@
 /**
- * rlp plan, rlp lint, rlp opening list: what an opening would do, without doing it.
+ * rlp plan, rlp lint: what an opening would do, without doing it.
  */
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { errorTable, type Failure, showLine } from '@runloop/core';
-import { parseOpening, type Plan, renderDiagnostic } from '@runloop/openings';
-import { type Command, text, type Tools } from '../command.ts';
+import type { Plan } from '@runloop/openings';
+import { type Arguments, type Command, text, texts, type Tools } from '../command.ts';
 import { duration } from '../screen.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
 import { readParams, readSource } from './run.ts';
@@ -21,27 +19,34 @@ export const commands: readonly Command[] = [
     about: 'check an opening and show its order, its waits and its worst case; runs nothing',
     options: parameters,
     examples: [['rlp plan compose_email', 'the order of its nodes']],
-    run: (args, tools) => check(args, tools, true),
+    run: (args, tools) => check(args, tools, text(args, 'opening') ?? '', true),
   },
   {
-    usage: 'lint <opening>',
-    about: 'check an opening; every mistake at once, with its place',
+    usage: 'lint <openings..>',
+    about: 'check openings; every mistake at once, with its place',
     options: parameters,
-    examples: [['rlp lint my_opening.yaml', 'silent and 0 when it is right']],
-    run: (args, tools) => check(args, tools, false),
-  },
-  {
-    usage: 'opening list',
-    about: 'openings that can be run by name',
-    examples: [['rlp opening list', 'their names and goals']],
-    run: list,
+    examples: [
+      ['rlp lint my_opening.yaml', 'silent and 0 when it is right'],
+      ['rlp lint openings/*', 'all of them; 0 when all are right'],
+    ],
+    run: lint,
   },
 ];
 
-async function check(args: Parameters<Command['run']>[0], tools: Tools, show: boolean): Promise<number> {
+/** The first refusal tells the exit code. */
+async function lint(args: Arguments, tools: Tools): Promise<number> {
+  let code = 0;
+  for (const opening of texts(args, 'openings')) {
+    const its = await check(args, tools, opening, false);
+    if (code === 0) code = its;
+  }
+  return code;
+}
+
+async function check(args: Arguments, tools: Tools, opening: string, show: boolean): Promise<number> {
   const params = readParams(args);
   if (!params.ok) return tools.fail(params.error);
-  const source = readSource(text(args, 'opening') ?? '', tools.environment.cwd);
+  const source = readSource(opening, tools.environment.cwd);
   if (!source.ok) return tools.fail(source.error);
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
@@ -58,6 +63,25 @@ async function check(args: Parameters<Command['run']>[0], tools: Tools, show: bo
 
 function refuse(problem: Failure, tools: Tools): number {
   return showDiagnostics(problem, tools) ? errorTable[problem.code].exit : tools.fail(problem);
+}
+
+function groupLine({
+  id,
+  opening,
+  nodes,
+  timeout_ms,
+  budget_tokens,
+  budget_usd,
+  success,
+}: Plan['groups'][number]): string {
+  const most = [
+    ...(timeout_ms === undefined ? [] : [duration(timeout_ms)]),
+    ...(budget_tokens === undefined ? [] : [`${budget_tokens} tokens`]),
+    ...(budget_usd === undefined ? [] : [`$${budget_usd}`]),
+  ];
+  const limits = most.length === 0 ? '' : `, at most ${most.join(', ')}`;
+  const must = success === undefined ? '' : ', its success must hold too';
+  return `${id}/… is opening ${opening}: ${nodes} node${nodes === 1 ? '' : 's'}${limits}${must}`;
 }
 
 type Shown = Plan & { readonly trusted: boolean; readonly not_in_force: readonly string[] };
@@ -81,6 +105,7 @@ function print(plan: Shown, { screen }: Tools): void {
   screen.line();
   for (const { from, to, when } of plan.edges)
     screen.line(showLine(`  ${from} → ${to}${when === undefined ? '' : `  when ${when}`}`));
+  for (const group of plan.groups) screen.line(showLine(`  ${groupLine(group)}`));
   const flows = plan.nodes.filter(({ flow }) => flow.sinks.length > 0 || flow.label.sources.length > 0);
   if (flows.length > 0) screen.line();
   for (const { id, flow } of flows) {
@@ -107,41 +132,4 @@ function print(plan: Shown, { screen }: Tools): void {
   screen.line(
     `at most ${caps.length === 0 ? 'nothing is capped' : caps.join(', ')}; nodes of one wave run side by side`,
   );
-}
-
-async function list(_args: unknown, tools: Tools): Promise<number> {
-  const config = await tools.config();
-  if (!config.ok) return tools.fail(config.error);
-  const { checkoutRoot, searchDirs } = await import('@runloop/daemon');
-  const dirs = searchDirs(
-    config.value.config.openings.search_dirs,
-    tools.environment.root,
-    checkoutRoot(import.meta.dirname),
-  );
-  const rows: { name: string; goal: string; file: string; error?: string }[] = [];
-  for (const dir of dirs) {
-    for (const entry of (await readdir(dir).catch(() => [])).sort()) {
-      const name = entry.replace(/\.yaml$/, '');
-      if (name === entry || rows.some((row) => row.name === name)) continue;
-      const file = join(dir, entry);
-      const { opening, diagnostics } = parseOpening(file, await readFile(file, 'utf8'));
-      const [first] = diagnostics.list;
-      rows.push({
-        name,
-        file,
-        goal: opening?.goals[0] ?? '',
-        ...(opening === undefined && first !== undefined
-          ? { error: renderDiagnostic(first).split('\n')[0] ?? '' }
-          : {}),
-      });
-    }
-  }
-  if (tools.json) tools.screen.json({ openings: rows });
-  else if (rows.length === 0) tools.screen.note(`no openings in: ${dirs.join(', ')}`);
-  else
-    tools.screen.table(
-      ['name', 'goal'],
-      rows.map((row) => [row.name, row.error ?? row.goal]),
-    );
-  return 0;
 }

@@ -3,7 +3,7 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import {
   errorTable,
   failure,
@@ -21,7 +21,7 @@ import {
   sleep,
   systemClock,
 } from '@runloop/core';
-import { openingBytesMax } from '@runloop/openings';
+import { nestedFilesMax, openingBytesMax, openingFiles, parseOpening } from '@runloop/openings';
 import type { Client } from '@runloop/sdk';
 import { type Arguments, type Command, flag, text, texts, type Tools, traceOf } from '../command.ts';
 import { follow } from '../follow.ts';
@@ -177,13 +177,34 @@ export function readSource(opening: string, cwd: string): Result<JsonObject, Fai
           `${opening} has ${(size / 1024 / 1024).toFixed(1)} MiB, an opening may have ${openingBytesMax / 1024 / 1024} MiB`,
         ),
       );
-    return ok({ file: opening, text: readFileSync(path, 'utf8') });
+    const text = readFileSync(path, 'utf8');
+    const nested = nestedBeside(opening, text, cwd);
+    return ok({ file: opening, text, ...(Object.keys(nested).length === 0 ? {} : { nested }) });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT')
       return err(failure('NotFound', `there is no file ${opening}`, { hint: 'openings by name: rlp opening list' }));
     return err(failure('NotFound', `${opening} cannot be read: ${code ?? String(error)}`));
   }
+}
+
+/** The openings nested in it that lie in the same folder; the daemon finds the others by itself. */
+function nestedBeside(opening: string, source: string, cwd: string): JsonObject {
+  const found: { [name: string]: { file: string; text: string } } = {};
+  const texts = [{ file: opening, text: source }];
+  for (const { file, text } of texts) {
+    if (!text.includes('opening:')) continue;
+    for (const { use } of parseOpening(file, text).opening?.nodes ?? []) {
+      if (use.kind === 'agent' || found[use.name] !== undefined || texts.length > nestedFilesMax) continue;
+      const files = openingFiles(use.name).map((name) => join(dirname(opening), name));
+      const inner = files.find((one) => existsSync(resolve(cwd, one)));
+      if (inner === undefined) continue;
+      const entry = { file: inner, text: readFileSync(resolve(cwd, inner), 'utf8') };
+      found[use.name] = entry;
+      texts.push(entry);
+    }
+  }
+  return found;
 }
 
 export function readParams(args: Arguments): Result<JsonObject, Failure> {

@@ -288,8 +288,8 @@ export const configKeys: readonly KeyRow[] = [
   {
     key: 'daemon.nodes_waiting_max',
     type: 'integer',
-    default: 10_000,
-    about: 'Nodes waiting for a slot; more are refused.',
+    default: 100_000,
+    about: 'Nodes of all runs that may wait for a slot; more are refused. One opening may have 20 000.',
     min: 1,
   },
   { key: 'policy', type: 'object', default: {}, about: 'Hard limits, in the system file only.' },

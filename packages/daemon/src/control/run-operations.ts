@@ -1,15 +1,14 @@
 /**
  * run.*: submit, list, show, events, and the orders that a run takes.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { err, failure, type Failure, isName, type JsonObject, nearest, ok, type Result } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { EventFeed } from '../runs/feed.ts';
-import type { Runs } from '../runs/runs.ts';
+import type { NestedTexts, OpeningText, Runs } from '../runs/runs.ts';
 import { metaOf } from '../runs/tape.ts';
 import { type Args, type Caller, mayTouch, noSuchRun, type Operations } from './operation.ts';
-import { openingNames } from './opening-names.ts';
+import { nestedOpenings } from './nested-openings.ts';
+import { findOpening, openingNames } from './opening-names.ts';
 
 export type RunOperationDeps = {
   readonly kb: Kb;
@@ -25,9 +24,10 @@ export function runOperations(deps: RunOperationDeps): Operations {
       const onConfirm = args.optionalText('on_confirm') ?? 'wait';
       if (onConfirm !== 'wait' && onConfirm !== 'deny') args.refuse('on_confirm must be wait or deny');
       const params = args.object('params');
+      const nested = args.object('nested');
       const priority = args.number('priority', 0, 9);
       return args.check(async () => {
-        const source = await sourceOf(args, deps.openingDirs);
+        const source = await sourceOf(args, nested, deps.openingDirs);
         if (!source.ok) return source;
         return runs.submit({
           traceId: caller.traceId,
@@ -41,10 +41,11 @@ export function runOperations(deps: RunOperationDeps): Operations {
     },
     'run.plan': (args) => {
       const params = args.object('params');
+      const nested = args.object('nested');
       return args.check(async () => {
-        const source = await sourceOf(args, deps.openingDirs);
+        const source = await sourceOf(args, nested, deps.openingDirs);
         if (!source.ok) return source;
-        return runs.plan(source.value.file, source.value.text, params);
+        return runs.plan(source.value, params, source.value.nested);
       });
     },
     'run.list': (args, caller) => {
@@ -133,18 +134,25 @@ async function nodesOf(
   });
 }
 
-async function sourceOf(args: Args, dirs: readonly string[]): Promise<Result<{ file: string; text: string }, Failure>> {
+type Source = OpeningText & { readonly nested: NestedTexts };
+
+/** The opening that is meant, with those that it nests. */
+async function sourceOf(args: Args, given: JsonObject, dirs: readonly string[]): Promise<Result<Source, Failure>> {
+  const source = await textOf(args, dirs);
+  if (!source.ok) return source;
+  const nested = await nestedOpenings(source.value, given, dirs);
+  return nested.ok ? ok({ ...source.value, nested: nested.value }) : nested;
+}
+
+async function textOf(args: Args, dirs: readonly string[]): Promise<Result<OpeningText, Failure>> {
   const text = args.optionalText('text');
   const file = args.optionalText('file') ?? 'opening.yaml';
   if (text !== undefined) return ok({ file, text });
   const name = args.text('name');
   if (!isName(name))
     return err(failure('Usage', `"${name.slice(0, 80)}" is neither a file nor the name of an opening`));
-  for (const dir of dirs) {
-    const path = join(dir, `${name}.yaml`);
-    const found = await readFile(path, 'utf8').catch(() => undefined);
-    if (found !== undefined) return ok({ file: path, text: found });
-  }
+  const found = await findOpening(dirs, name);
+  if (found !== undefined) return ok(found);
   const near = nearest(name, await openingNames(dirs));
   return err(
     failure('NotFound', `there is no opening "${name}"`, {

@@ -122,6 +122,11 @@ function contextOf({
         tokens: budgets.runTokens,
         usd_nano: budgets.runUsd === undefined ? undefined : Math.floor(budgets.runUsd * 1e9),
       },
+      groups: (budgets.groups ?? []).map(({ id, tokens, usd }) => ({
+        id,
+        tokens,
+        usd_nano: usd === undefined ? undefined : Math.floor(usd * 1e9),
+      })),
       node: { tokens: budgets.nodeTokens },
       agent: {
         tokens: granted?.tokens_per_run,

@@ -41,6 +41,7 @@ import { Trust } from '../agents/trust.ts';
 import { homeAt } from '../home/home.ts';
 import { effectiveFor } from '../runs/effective.ts';
 import type { RunDraft } from '../runs/ports.ts';
+import { outputProblem, shownReason } from '../runs/outputs.ts';
 import { loadCalls, metaOf, readRun, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from '../runs/tape.ts';
 import { Values } from '../runs/values.ts';
 import { Scrubber } from '../secrets/scrubber.ts';
@@ -287,7 +288,12 @@ class Replay {
       counted,
       new AbortController().signal,
     );
-    return ok({ outcome, divergence: door.diverged(), made });
+    const problem = outcome.type === 'succeeded' ? outputProblem(bundle, outcome.outputs) : undefined;
+    const judged: AttemptOutcome =
+      problem === undefined
+        ? outcome
+        : { type: 'failed', code: 'AgentFailed', reason: problem, retryable: false, usage: outcome.usage };
+    return ok({ outcome: judged, divergence: door.diverged(), made });
   }
 
   async #inputs(refs: Outputs): Promise<Result<{ [port: string]: JsonValue[] }, Failure>> {
@@ -325,7 +331,7 @@ function compare(
   }
   if (made < calls.length) return differs('the number of host calls', calls.length, made);
   if (outcome.type === 'failed') {
-    return end['reason'] === outcome.reason
+    return end['reason'] === shownReason(outcome.reason)
       ? undefined
       : differs('the outcome', end['reason'] ?? end['state'] ?? null, `failed: ${outcome.reason}`);
   }

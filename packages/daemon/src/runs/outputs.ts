@@ -1,66 +1,36 @@
 /**
- * What an attempt has given: checked against the manifest of its agent, stored, and told as artifacts where it is to be saved.
+ * Whether what an agent gave is what its manifest declares: ports, types, and for `bool`, `number` and `string` the values.
+ *
+ * A replay asks the same again, so that a node that was failed for it fails again.
  */
-import { err, type Failure, failure, type JsonValue, ok, type Result } from '@runloop/core';
-import { errPort, type Opening, type PortValue } from '@runloop/openings';
+import { type JsonValue, showLine } from '@runloop/core';
 import type { Bundle } from '@runloop/runtime';
-import type { RunDraft } from './ports.ts';
-import type { Values } from './values.ts';
 
 export type Given = { readonly [port: string]: readonly { readonly type: string; readonly value: JsonValue }[] };
-export type StoredOutputs = {
-  readonly outputs: { readonly [port: string]: readonly PortValue[] };
-  readonly artifacts: readonly RunDraft[];
-};
 
-export async function storeOutputs(
-  values: Values,
-  opening: Opening,
-  node: string,
-  bundle: Bundle,
-  given: Given,
-): Promise<Result<StoredOutputs, Failure>> {
-  // Without a prototype: a port may be named like something that every object has.
-  const outputs = Object.create(null) as { [port: string]: PortValue[] };
-  const artifacts: RunDraft[] = [];
-  const read = portsRead(opening, node);
-  for (const [port, items] of Object.entries(given)) {
-    const declared = Object.hasOwn(bundle.ports.out, port) ? bundle.ports.out[port] : undefined;
-    if (declared === undefined)
-      return err(failure('AgentFailed', `it gave a value on the port "${port}", which its manifest does not declare`));
+/** Why the outputs are refused. */
+export function outputProblem({ ports }: Pick<Bundle, 'ports'>, outputs: Given): string | undefined {
+  for (const [port, items] of Object.entries(outputs)) {
+    const declared = Object.hasOwn(ports.out, port) ? ports.out[port] : undefined;
+    if (declared === undefined) return `it gave a value on the port "${port}", which its manifest does not declare`;
     for (const { type, value } of items) {
-      if (!declared.includes(type) && !declared.includes('*')) {
-        const message = `it gave a ${type} on the port "${port}", which its manifest declares as ${declared.join(' or ')}`;
-        return err(failure('AgentFailed', message));
-      }
-      const digest = await values.put(value);
-      if (!digest.ok) return digest;
-      (outputs[port] ??= []).push({
-        type,
-        digest: digest.value,
-        ...(read.has(port) && isScalar(value) ? { value } : {}),
-      });
-      if (!opening.artifacts.save.some((ref) => ref.node === node && ref.port === port)) continue;
-      const bytes = Buffer.byteLength(JSON.stringify(value));
-      const message = `${node} made an artifact (${type}, ${bytes} bytes).`;
-      const meta = { node, port, type, digest: digest.value, bytes };
-      artifacts.push({ kind: 'artifact.created', level: 'info', message, meta });
+      if (!declared.includes(type) && !declared.includes('*'))
+        return `it gave a ${type} on the port "${port}", which its manifest declares as ${declared.join(' or ')}`;
+      const wanted = scalars.get(type);
+      if (wanted !== undefined && typeof value !== wanted)
+        return `it gave something on the port "${port}" as a ${type} that is none: ${JSON.stringify(value).slice(0, 80)}`;
     }
   }
-  return ok({ outputs, artifacts });
+  return undefined;
 }
 
-/** Ports of a node whose values a predicate or condition reads. */
-function portsRead({ edges, success }: Opening, node: string): Set<string> {
-  const ports = edges
-    .filter((edge) => edge.from.node === node && edge.when !== undefined)
-    .map((edge) => edge.from.port);
-  const conditions = (success?.conditions ?? [])
-    .filter((condition) => condition.port.node === node)
-    .map((condition) => condition.port.port);
-  return new Set([...ports, ...conditions].filter((port) => port !== errPort));
-}
+const scalars: ReadonlyMap<string, string> = new Map([
+  ['bool', 'boolean'],
+  ['number', 'number'],
+  ['string', 'string'],
+]);
 
-function isScalar(value: JsonValue): boolean {
-  return typeof value === 'boolean' || typeof value === 'number' || (typeof value === 'string' && value.length <= 1024);
+/** A failure's reason as it stands in its event. */
+export function shownReason(reason: string): string {
+  return showLine(reason).slice(0, 2000);
 }

@@ -55,7 +55,13 @@ export type CallScope = {
   readonly repeated: boolean;
   /** Events that the node's work rests on so far. */
   readonly evidence: readonly number[];
-  readonly budgets: { readonly runTokens?: number; readonly nodeTokens?: number; readonly runUsd?: number };
+  readonly budgets: {
+    readonly runTokens?: number;
+    readonly nodeTokens?: number;
+    readonly runUsd?: number;
+    /** Of the nested openings that the node stands in. */
+    readonly groups?: readonly { readonly id: string; readonly tokens?: number; readonly usd?: number }[];
+  };
 };
 
 /** On whose account a call goes. */

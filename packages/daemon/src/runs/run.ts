@@ -15,7 +15,6 @@ import {
   ok,
   type Random,
   type Result,
-  showLine,
   toHex,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
@@ -33,11 +32,14 @@ import {
   type RecordedCall,
 } from '@runloop/runtime';
 import { CutOff } from './cut-off.ts';
+import { Deadline } from './deadline.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
+import { budgetsOf } from './budgets-of.ts';
 import { passedBy } from './gate.ts';
 import { RunMemory } from './memory.ts';
 import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
-import { type Given, storeOutputs } from './outputs.ts';
+import { type Given, shownReason } from './outputs.ts';
+import { storeOutputs } from './store-outputs.ts';
 import type { AgentSource, CallScope, HostPerformer, OperatorWill, QuarantinePort, Spender } from './ports.ts';
 import { Questions } from './questions.ts';
 import { loadCalls, type SpentCall, tapeKey, type TapedCall, type Told } from './tape.ts';
@@ -62,6 +64,8 @@ export type RunOptions = {
   readonly onConfirm: 'wait' | 'deny';
   /** The operator has agreed to the opening's text. */
   readonly trusted: boolean;
+  /** The nested openings to whose texts the operator has agreed. */
+  readonly trustedGroups: ReadonlySet<string>;
   readonly acceptedMs: number;
   /** Digest of each agent's bundle, pinned when the run was accepted. */
   readonly pins: { readonly [agent: string]: string };
@@ -94,7 +98,7 @@ export class Run implements Performer {
   readonly cutOff: CutOff;
   readonly #deps: RunDeps;
   readonly #attempts = new Map<string, Attempt>();
-  #deadline: Disposable | undefined;
+  readonly #deadline: Deadline;
 
   constructor(
     deps: RunDeps,
@@ -107,6 +111,7 @@ export class Run implements Performer {
     this.options = options;
     this.memory = new RunMemory(rows);
     this.driver = new RunDriver(deps, identity, state, this);
+    this.#deadline = new Deadline(deps.clock, this.driver);
     this.questions = new Questions(deps, this.driver, options.onConfirm);
     this.cutOff = new CutOff(deps, this.driver, this.memory, this.questions);
   }
@@ -125,6 +130,7 @@ export class Run implements Performer {
     const { traceId, runId, actor } = this.driver.identity;
     const bundle = this.#attempts.get(tapeKey(ctx.node, ctx.attempt))?.bundle;
     if (bundle === undefined) throw new Error(`attempt ${ctx.attempt} of ${ctx.node} is not under way`);
+    const { opening } = this.state;
     return {
       traceId,
       runId,
@@ -138,7 +144,7 @@ export class Run implements Performer {
       label: ctx.label,
       approved: ctx.approved,
       repeated: this.memory.repeated(ctx.node, ctx.attempt, ctx.call),
-      budgets: this.#budgetsOf(ctx.node),
+      budgets: budgetsOf(opening, opening.nodes[this.state.graph.indexOf.get(ctx.node) ?? -1]),
       evidence: this.memory.evidence(ctx.node, this.state),
     };
   }
@@ -149,22 +155,12 @@ export class Run implements Performer {
     const agent = opening.nodes[graph.indexOf.get(node) ?? -1]?.use.name ?? '';
     const bundle = await this.#deps.agents.pinned(agent, this.options.pins[agent] ?? '');
     const { traceId } = this.driver.identity;
-    return bundle.ok ? { traceId, node, attempt, bundle: bundle.value, budgets: this.#budgetsOf(node) } : undefined;
-  }
-
-  #budgetsOf(node: string): CallScope['budgets'] {
-    const { opening, graph } = this.state;
-    const { budget_tokens: runTokens, budget_usd: runUsd } = opening.policy;
-    const nodeTokens = opening.nodes[graph.indexOf.get(node) ?? -1]?.budget_tokens;
-    return {
-      ...(runTokens === undefined ? {} : { runTokens }),
-      ...(runUsd === undefined ? {} : { runUsd }),
-      ...(nodeTokens === undefined ? {} : { nodeTokens }),
-    };
+    const budgets = budgetsOf(opening, opening.nodes[graph.indexOf.get(node) ?? -1]);
+    return bundle.ok ? { traceId, node, attempt, bundle: bundle.value, budgets } : undefined;
   }
 
   start(node: string, index: number, attempt: number): void {
-    this.#armDeadline();
+    this.#deadline.arm();
     const agent = this.state.opening.nodes[index]?.use.name ?? '';
     const entry: Attempt = { node, attempt, agent, abort: new AbortController(), held: [] };
     this.#attempts.set(tapeKey(node, attempt), entry);
@@ -190,7 +186,7 @@ export class Run implements Performer {
   }
 
   finished(): void {
-    this.#deadline?.[Symbol.dispose]();
+    this.#deadline[Symbol.dispose]();
     this.options.ended(this, undefined);
   }
 
@@ -201,7 +197,7 @@ export class Run implements Performer {
 
   /** Ends everything under way without ending the run: it goes on at the next start. */
   close(): void {
-    this.#deadline?.[Symbol.dispose]();
+    this.#deadline[Symbol.dispose]();
     this.driver.stop();
     for (const entry of this.#attempts.values()) entry.abort.abort();
   }
@@ -293,7 +289,7 @@ export class Run implements Performer {
       mode: 'live',
     });
     entry.label = () => door.label();
-    const deadlineMs = Math.max(1, Math.round(Math.min(timeoutMs, this.#runLeftMs())));
+    const deadlineMs = Math.max(1, Math.round(Math.min(timeoutMs, this.#deadline.leftMs(node))));
     const told = this.#tell(entry, deadlineMs, bundle.caps);
     const run = {
       trace_id: traceId,
@@ -400,7 +396,7 @@ export class Run implements Performer {
 
   async #fail(entry: Attempt, code: Failure['code'], reason: string, retryable: boolean, usage: Usage): Promise<void> {
     if (isStorageFault({ code })) return this.driver.fault({ code, message: reason });
-    const shown = showLine(reason).slice(0, 2000);
+    const shown = shownReason(reason);
     const error = await this.#deps.values.put({ reason: shown, retryable });
     if (!error.ok) return this.driver.fault(error.error);
     return this.#end(entry, { state: 'failed', code, reason: shown, retryable, error: error.value }, usage);
@@ -432,30 +428,13 @@ export class Run implements Performer {
 
   /** Asks a person; a question that is open makes the attempt give its cell up. */
   async ask(ctx: CallContext, request: ApprovalRequest): Promise<'approved' | 'denied' | 'pending'> {
-    const gate = { confirms: this.#deps.operator.confirms, trusted: this.options.trusted };
+    const { trusted, trustedGroups } = this.options;
+    const gate = { confirms: this.#deps.operator.confirms, trusted, trustedGroups };
     const passes = passedBy(gate, this.state.opening, ctx.node, request);
     const answer = await this.questions.ask({ node: ctx.node, agent: ctx.agent }, request, '', passes);
     const entry = this.#attempts.get(tapeKey(ctx.node, ctx.attempt));
     if (answer.type === 'pending' && entry !== undefined) entry.waits = { for: 'approval', action: answer.action };
     return answer.type;
-  }
-
-  #runLeftMs(): number {
-    const limit = this.state.opening.policy.timeout_ms;
-    if (limit === undefined) return Infinity;
-    const sinceLast = this.state.phase === 'running' ? Math.max(0, this.driver.nowMs() - this.state.lastTsMs) : 0;
-    return Math.max(1, limit - this.state.activeMs - sinceLast);
-  }
-
-  #armDeadline(): void {
-    const left = this.#runLeftMs();
-    this.#deadline?.[Symbol.dispose]();
-    if (left === Infinity) return;
-    this.#deadline = this.#deps.clock.after(left, () => {
-      if (this.state.phase !== 'running') return;
-      if (this.#runLeftMs() > 1) this.#armDeadline();
-      else this.driver.send({ type: 'deadline' });
-    });
   }
 }
 

@@ -23,6 +23,7 @@ import {
 import type { StoredEvent } from '@runloop/kb';
 import {
   type Agents,
+  groupsOf,
   newState,
   type Opening,
   parseOpening,
@@ -33,7 +34,7 @@ import {
 } from '@runloop/openings';
 import type { RunIdentity } from './driver.ts';
 import { effectiveFor } from './effective.ts';
-import { loosenings } from './gate.ts';
+import { loosenings, notInForce } from './gate.ts';
 import { settleLostCalls } from './lost-calls.ts';
 import { type RunDraft } from './ports.ts';
 import { Run, type RunDeps, type RunOptions } from './run.ts';
@@ -44,10 +45,13 @@ export const recoveryMs = 5000;
 /** Version of the engine's rules, pinned in each run. */
 export const engineVersion = '1';
 
-export type Submission = {
+export type OpeningText = { readonly file: string; readonly text: string };
+export type NestedTexts = ReadonlyMap<string, OpeningText>;
+
+export type Submission = OpeningText & {
   readonly traceId: string;
-  readonly file: string;
-  readonly text: string;
+  /** The openings that it nests, by the name that they are used under. */
+  readonly nested?: NestedTexts;
   readonly params: JsonObject;
   readonly onConfirm: 'wait' | 'deny';
   readonly priority: number;
@@ -127,7 +131,7 @@ export class Runs {
   }
 
   async #submit(request: Submission): Promise<Result<Submitted, Failure>> {
-    const opening = await this.check(request.file, request.text, request.params);
+    const opening = await this.check(request, request.params, request.nested);
     if (!opening.ok) return opening;
     const rows = await this.#deps.ledger.runEvents({ traceId: request.traceId, max: 1 });
     if (!rows.ok) return rows;
@@ -170,32 +174,48 @@ export class Runs {
   }
 
   /** The opening resolved against the agents that are here; a refusal carries the diagnostics. */
-  async check(file: string, text: string, params: JsonObject): Promise<Result<Opening, Failure>> {
-    const checked = await this.#check(file, text, params);
+  async check(source: OpeningText, params: JsonObject, nested?: NestedTexts): Promise<Result<Opening, Failure>> {
+    const checked = await this.#check(source, params, nested);
     return checked.ok ? ok(checked.value.opening) : checked;
   }
 
   /** What `rlp plan` shows, with what the opening asks for that only counts once its text is trusted. */
-  async plan(file: string, text: string, params: JsonObject): Promise<Result<Planned, Failure>> {
-    const checked = await this.#check(file, text, params);
+  async plan(source: OpeningText, params: JsonObject, nested?: NestedTexts): Promise<Result<Planned, Failure>> {
+    const checked = await this.#check(source, params, nested);
     if (!checked.ok) return checked;
     const { opening, agents } = checked.value;
-    const digest = digestText(text);
-    const wanted = loosenings(opening);
+    const digest = digestText(source.text);
     const trusted = this.#deps.operator.trusts(digest);
-    return ok({ ...planOf(opening, agents), digest, trusted, not_in_force: trusted ? [] : wanted });
+    const agreed = this.#trustedGroups(opening);
+    const not_in_force = notInForce(opening, trusted, agreed);
+    const plan = planOf(opening, agents);
+    const nodes = plan.nodes.map((node) =>
+      groupsOf(opening, node.id).every(({ id }) => agreed.has(id))
+        ? node
+        : { ...node, flow: { ...node.flow, confirmed: true } },
+    );
+    return ok({ ...plan, nodes, digest, trusted, not_in_force });
   }
 
   async #check(
-    file: string,
-    text: string,
+    { file, text }: OpeningText,
     params: JsonObject,
+    nested: NestedTexts = new Map(),
   ): Promise<Result<{ readonly opening: Opening; readonly agents: Agents }, Failure>> {
     const parsed = parseOpening(file, text);
-    const names = (parsed.opening?.nodes ?? []).map((node) => node.use.name);
+    const inner = new Map(
+      [...nested].map(([name, one]) => [
+        name,
+        { parsed: parseOpening(one.file, one.text), digest: digestText(one.text) },
+      ]),
+    );
+    const nodes = [parsed, ...[...inner.values()].map((one) => one.parsed)].flatMap(
+      ({ opening }) => opening?.nodes ?? [],
+    );
+    const names = nodes.filter(({ use }) => use.kind === 'agent').map(({ use }) => use.name);
     const interfaces = await this.#deps.agents.interfaces(names);
     if (!interfaces.ok) return interfaces;
-    const opening = validateOpening(parsed, interfaces.value, params);
+    const opening = validateOpening(parsed, interfaces.value, params, inner);
     if (opening !== undefined) return ok({ opening, agents: interfaces.value });
     const diagnostics = parsed.diagnostics.list;
     const errors = diagnostics.filter((item) => item.severity === 'error').length + parsed.diagnostics.dropped;
@@ -219,13 +239,16 @@ export class Runs {
       actor: request.actor,
       priority: request.priority,
     };
-    const wanted = loosenings(opening);
-    const trusted = wanted.length > 0 && this.#deps.operator.trusts(digestText(request.text));
+    const loosens = loosenings(opening).length > 0;
+    const trusted = loosens && this.#deps.operator.trusts(digestText(request.text));
+    const trustedGroups: ReadonlySet<string> = trusted ? this.#trustedGroups(opening) : new Set();
+    const missing = notInForce(opening, trusted, trustedGroups);
     const run = this.#make(identity, opening, seed, {
       onConfirm: request.onConfirm,
       acceptedMs: this.#deps.clock.nowMs(),
       pins,
       trusted,
+      trustedGroups,
     });
     this.#live.set(request.traceId, run);
     const accepted: RunDraft = {
@@ -244,7 +267,8 @@ export class Runs {
         actor: request.actor,
         max_parallel: this.#options.maxParallel,
         ...(trusted ? { trusted } : {}),
-        ...(wanted.length > 0 && !trusted ? { not_in_force: wanted } : {}),
+        ...(trustedGroups.size === 0 ? {} : { trusted_groups: [...trustedGroups] }),
+        ...(missing.length === 0 ? {} : { not_in_force: missing }),
       },
     };
     const recorded = await run.driver.record([accepted]);
@@ -254,6 +278,10 @@ export class Runs {
       return recorded;
     }
     return ok({ trace_id: request.traceId, run_id: identity.runId, name: opening.name, existing: false });
+  }
+
+  #trustedGroups({ groups = [] }: Opening): ReadonlySet<string> {
+    return new Set(groups.filter(({ digest }) => this.#deps.operator.trusts(digest)).map(({ id }) => id));
   }
 
   #make(
@@ -321,6 +349,7 @@ export class Runs {
         acceptedMs: first.ts_ms,
         pins: (accepted['agents'] ?? {}) as { [agent: string]: string },
         trusted: accepted['trusted'] === true,
+        trustedGroups: new Set((accepted['trusted_groups'] ?? []) as readonly string[]),
       },
       rows,
     );

@@ -43,7 +43,7 @@ export function answer(state: RunState, signal: Signal, effects: Effect[]): void
       return;
     }
     case 'deadline':
-      return end(state, 'failed', 'the run reached its time limit (policy.timeout_ms)', effects);
+      return end(state, 'failed', `${whoseTime(signal.group)} reached its time limit (policy.timeout_ms)`, effects);
     case 'idle':
       return answerIdle(state, effects);
     case 'pause':
@@ -65,6 +65,10 @@ export function answer(state: RunState, signal: Signal, effects: Effect[]): void
       return end(state, 'cancelled', signal.reason, effects);
   }
   signal satisfies never;
+}
+
+function whoseTime(group: string | undefined): string {
+  return group === undefined ? 'the run' : `the nested opening "${group}"`;
 }
 
 function end(state: RunState, as: 'failed' | 'cancelled', reason: string, effects: Effect[]): void {

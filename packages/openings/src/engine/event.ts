@@ -33,7 +33,8 @@ export type Signal =
     }
   | { readonly type: 'timer'; readonly node: string }
   | { readonly type: 'decided'; readonly node: string }
-  | { readonly type: 'deadline' }
+  /** The time of the run, or of the nested opening that is named, is over. */
+  | { readonly type: 'deadline'; readonly group?: string }
   /** Everything known has been folded and nothing is on its way to the ledger. */
   | { readonly type: 'idle' }
   | { readonly type: 'pause' | 'resume' | 'step'; readonly by: string }

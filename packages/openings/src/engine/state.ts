@@ -30,6 +30,9 @@ export type NodeState = {
   reason: string | undefined;
 };
 
+/** A nested opening as it stands; `startedMs` is the run's running time when its first node started. */
+export type GroupState = { left: number; skipped: number; startedMs: number | undefined };
+
 export type RunState = {
   readonly opening: Opening;
   readonly graph: Graph;
@@ -55,6 +58,7 @@ export type RunState = {
   lastTsMs: number;
   tokens: number;
   usdNano: number;
+  readonly groups: ReadonlyMap<string, GroupState>;
 };
 
 export const finalPhases: ReadonlySet<RunPhase> = new Set(['succeeded', 'failed', 'cancelled']);
@@ -99,6 +103,9 @@ export function newState(opening: Opening, seed: Uint8Array, maxParallel: number
     lastTsMs: 0,
     tokens: 0,
     usdNano: 0,
+    groups: new Map(
+      (opening.groups ?? []).map(({ id, nodes }) => [id, { left: nodes, skipped: 0, startedMs: undefined }]),
+    ),
   };
 }
 

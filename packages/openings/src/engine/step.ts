@@ -11,6 +11,7 @@
  * E7. One step costs the degree of the node it touches (the end of a run costs its size, once).
  */
 import { streamedKinds } from '@runloop/core';
+import { groupIdsOf } from '../groups.ts';
 import { errPort, holds } from '../ir.ts';
 import { answer } from './answer.ts';
 import { append, type Effect, type EngineEvent, type Fact, finished } from './event.ts';
@@ -93,6 +94,10 @@ function applyNodeFact(state: RunState, fact: Fact, effects: Effect[]): void {
       const node = enter(state, index, 'running');
       node.attempt = Number(fact.meta['attempt']);
       node.waitingFor = undefined;
+      for (const group of groupIdsOf(id)) {
+        const at = state.groups.get(group);
+        if (at !== undefined) at.startedMs ??= state.activeMs;
+      }
       effects.push({ type: 'start', node: id, index, attempt: node.attempt });
       return;
     }
@@ -124,6 +129,12 @@ function finishNode(state: RunState, index: number, fact: Fact, effects: Effect[
   if (queued !== -1) state.ready.splice(queued, 1);
   const node = enter(state, index, phase);
   node.waitingFor = undefined;
+  for (const group of groupIdsOf(state.opening.nodes[index]?.id ?? '')) {
+    const at = state.groups.get(group);
+    if (at === undefined) continue;
+    at.left -= 1;
+    if (phase === 'skipped') at.skipped += 1;
+  }
   node.code = meta['code'] as string | undefined;
   node.reason = meta['reason'] as string | undefined;
   node.outputs = (meta['outputs'] as Outputs | undefined) ?? {};

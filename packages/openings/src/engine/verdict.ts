@@ -1,19 +1,32 @@
 /**
  * Whether a run has met, can still meet, or can no longer meet its success condition.
  */
-import { type Condition, holds } from '../ir.ts';
+import { type Condition, holds, type Success } from '../ir.ts';
 import { outputsOn, type RunState } from './state.ts';
 
 export type Verdict = 'met' | 'open' | 'impossible';
 
+/** What the opening says, and what each nested one says of itself, but for one that was skipped as a whole. */
 export function verdict(state: RunState): Verdict {
-  const { success } = state.opening;
-  if (success === undefined) return judgeSinks(state);
-  const each = success.conditions.map((condition) => judge(state, condition));
-  if (success.mode === 'any_of') {
-    if (each.includes('met')) return 'met';
-    return each.includes('open') ? 'open' : 'impossible';
+  const { success, groups = [] } = state.opening;
+  const each = [success === undefined ? judgeSinks(state) : judgeAll(state, success)];
+  for (const group of groups) {
+    const at = state.groups.get(group.id);
+    if (group.success === undefined || at?.skipped === group.nodes) continue;
+    const mayBeSkipped = at !== undefined && at.skipped + at.left === group.nodes && at.startedMs === undefined;
+    each.push(mayBeSkipped ? 'open' : judgeAll(state, group.success));
   }
+  return allOf(each);
+}
+
+function judgeAll(state: RunState, { mode, conditions }: Success): Verdict {
+  const each = conditions.map((condition) => judge(state, condition));
+  if (mode === 'all_of') return allOf(each);
+  if (each.includes('met')) return 'met';
+  return each.includes('open') ? 'open' : 'impossible';
+}
+
+function allOf(each: readonly Verdict[]): Verdict {
   if (each.includes('impossible')) return 'impossible';
   return each.includes('open') ? 'open' : 'met';
 }
