@@ -3,7 +3,7 @@
  * overloaded. Whatever comes, no run is lost, nothing is done twice or asked twice, and no money is missing.
  */
 import { describe, expect, test } from 'vitest';
-import { digestText, fraction, fromHex, type Random, seededRandom } from '../../packages/core/src/index.ts';
+import { digestText, fraction, fromHex, type Random, seededRandom, unwrap } from '../../packages/core/src/index.ts';
 import { playOnce } from '../../packages/daemon/src/torture/index.ts';
 import { generate } from './generate.ts';
 import { asked, parts } from './parts.ts';
@@ -41,9 +41,9 @@ describe.concurrent('bad luck', () => {
     })).sort((a, b) => a.boundary - b.boundary);
     const play = (): ReturnType<typeof playOnce> =>
       playOnce({ ...parts(`order ${seed}`), answers, faults: unlucky(draw(`faults ${seed}`)) }, runs, crashes);
-    const played = await play();
+    const played = unwrap(await play(), 'a play');
     expect(played.broken).toEqual([]);
     // The same seed, the same story, to the last event.
-    if (seed % 10 === 0) expect((await play()).rows).toEqual(played.rows);
+    if (seed % 10 === 0) expect(unwrap(await play(), 'another').rows).toEqual(played.rows);
   });
 });

@@ -1,6 +1,6 @@
 /** A crash before and after every change that a run makes: it ends as if nothing had happened. */
 import { describe, expect, test } from 'vitest';
-import { digestText, fromHex, seededRandom } from '../../packages/core/src/index.ts';
+import { digestText, fromHex, seededRandom, unwrap } from '../../packages/core/src/index.ts';
 import { torture } from '../../packages/daemon/src/torture/index.ts';
 import type { HostPerformer } from '../../packages/daemon/src/runs/ports.ts';
 import { generate } from './generate.ts';
@@ -27,7 +27,10 @@ describe.concurrent('a crash before and after every append and every effect', ()
     { timeout: 3_600_000 },
     async (size, every) => {
       const text = generate(seededRandom(fromHex(digestText(`opening ${size}`))), size);
-      const report = await torture({ ...parts(`schedule ${size}`), every: isWhole ? 1 : every }, asked(text));
+      const report = unwrap(
+        await torture({ ...parts(`schedule ${size}`), every: isWhole ? 1 : every }, asked(text)),
+        'a report',
+      );
       process.stdout.write(
         `torture: ${size} nodes, ${report.boundaries} boundaries, ${report.crashes} crashes, ${report.deeds} effects outside, run ${report.ending.state}, ${report.faults.length} faults\n`,
       );
@@ -41,6 +44,6 @@ describe.concurrent('a crash before and after every append and every effect', ()
 test('it can fail: a host that takes every call for one that may be made twice does things twice', async () => {
   const text = generate(seededRandom(fromHex(digestText('opening 8'))), 8);
   const broken = { ...parts('schedule 8'), around: (real: HostPerformer) => ({ ...real, repeats: () => true }) };
-  const report = await torture(broken, asked(text));
+  const report = unwrap(await torture(broken, asked(text)), 'a report');
   expect(report.faults.flatMap((fault) => fault.broken)).toContainEqual(expect.stringMatching(/was done 2 times/));
 });

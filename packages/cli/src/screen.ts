@@ -33,6 +33,12 @@ export class Screen {
     this.#environment.streams.err.write(`${text}\n`);
   }
 
+  /** One line on a terminal's standard error that the next one takes the place of; empty, it is gone. Nothing into a pipe. */
+  progress(text: string): void {
+    const { err } = this.#environment.streams;
+    if (err.isTTY === true) err.write(`\r\u001b[K${text}`);
+  }
+
   json(value: unknown): void {
     this.line(showJson(JSON.stringify(value)));
   }

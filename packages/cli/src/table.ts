@@ -54,6 +54,9 @@ export const table: readonly Entry[] = [
   ...of('look', () => import('./commands/replay.ts'), [
     ['replay', 'run a finished run again over its tape and compare'],
   ]),
+  ...of('look', () => import('./commands/torture.ts'), [
+    ['torture', 'crash an opening at every place and see whether it holds'],
+  ]),
   ...of('remember', () => import('./commands/kb.ts'), [
     ['kb search', 'find by words'],
     ['kb query', 'one read-only SQL statement over the views'],

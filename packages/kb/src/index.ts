@@ -33,6 +33,7 @@ export { type QueryRows } from './query.ts';
 export { type Verified } from './verify.ts';
 export { type ViewHashes } from './views.ts';
 export { type Why, type WhyStep, type Blame } from './why.ts';
+export { copyLedger } from './copy-ledger.ts';
 export { redactText } from './redact.ts';
 export { kindSchemas, type KindSchema } from './schemas.ts';
 export { type TapeReader, openTapeReader } from './tape-reader.ts';

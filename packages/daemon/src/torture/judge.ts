@@ -3,15 +3,20 @@
  */
 import { digestJson, isJsonObject, type JsonObject, type JsonValue, type RunEvent } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
+import type { Opening } from '@runloop/openings';
 import { metaOf } from '../runs/tape.ts';
 import type { World } from './world.ts';
 
 /** Where a run has ended up: equal for equal runs, whatever happened on the way. */
-export type Ending = {
+export type Ending = { readonly state: string; readonly nodes: { readonly [id: string]: NodeEnding } };
+export type NodeEnding = {
   readonly state: string;
-  readonly nodes: {
-    readonly [id: string]: { readonly state: string; readonly attempt: number; readonly outputs: JsonValue };
-  };
+  readonly attempt: number;
+  readonly outputs: JsonObject;
+  /** Of all that its calls were answered: ids of events and messages among them. */
+  readonly told: string;
+  /** The nodes that it was given something by. */
+  readonly after: readonly string[];
 };
 
 /** The rules that the events of one run break; none where all is well. */
@@ -85,33 +90,66 @@ export function tokensOf(rows: readonly StoredEvent[]): number {
 }
 
 export function endingOf(rows: readonly StoredEvent[]): Ending {
-  const nodes: { [id: string]: Ending['nodes'][string] } = {};
+  const nodes: { [id: string]: NodeEnding } = {};
+  const told = new Map<string, JsonValue[]>();
+  const after = new Map<string, string[]>();
   let state = '';
   for (const row of rows) {
     const meta = metaOf(row);
+    const node = String(meta['node']);
+    if (row.kind === 'run.accepted')
+      for (const { from, to } of (meta['opening'] as unknown as Opening).edges)
+        after.set(to.node, [...(after.get(to.node) ?? []), from.node]);
+    if (row.kind === 'effect.result')
+      told.set(node, [...(told.get(node) ?? []), meta['value'] ?? meta['error'] ?? null]);
     if (row.kind === 'run.finished') state = String(meta['state']);
     if (row.kind !== 'node.finished') continue;
-    nodes[String(meta['node'])] = {
+    const { outputs } = meta;
+    nodes[node] = {
       state: String(meta['state']),
       attempt: Number(meta['attempt']),
-      outputs: outputsOf(meta),
+      outputs: isJsonObject(outputs) ? outputs : {},
+      told: digestJson(told.get(node) ?? []),
+      after: after.get(node) ?? [],
     };
   }
   return { state, nodes };
 }
 
-function outputsOf({ outputs }: JsonObject): JsonValue {
-  if (!isJsonObject(outputs)) return {};
-  return outputs;
-}
-
-/** The first difference of two endings, in words. */
+/**
+ * The first difference of two endings, in words. A node may give other values only where it, or one before it, was told
+ * something else: an event's id, or the operator's word for what a call gave whose answer was lost.
+ */
 export function differenceOf(expected: Ending, found: Ending): string | undefined {
   if (expected.state !== found.state) return `the run ${found.state}, without a crash it ${expected.state}`;
+  const otherwise = toldOtherwise(expected, found);
   for (const [id, node] of Object.entries(expected.nodes)) {
     const other = found.nodes[id];
-    if (other === undefined || digestJson(other) !== digestJson(node))
-      return `node ${id} ended as ${JSON.stringify(other)}, without a crash as ${JSON.stringify(node)}`;
+    const isSame =
+      other?.state === node.state &&
+      other.attempt === node.attempt &&
+      shapeOf(other.outputs) === shapeOf(node.outputs) &&
+      (otherwise.has(id) || digestJson(other.outputs) === digestJson(node.outputs));
+    if (!isSame) return `node ${id} ended as ${JSON.stringify(other)}, without a crash as ${JSON.stringify(node)}`;
   }
   return undefined;
+}
+
+function toldOtherwise(expected: Ending, found: Ending): ReadonlySet<string> {
+  const ids = Object.keys(expected.nodes);
+  const otherwise = new Set(ids.filter((id) => expected.nodes[id]?.told !== found.nodes[id]?.told));
+  for (let before = -1; before !== otherwise.size;) {
+    before = otherwise.size;
+    for (const id of ids) if (expected.nodes[id]?.after.some((one) => otherwise.has(one)) === true) otherwise.add(id);
+  }
+  return otherwise;
+}
+
+/** Ports and types, without the values. */
+function shapeOf(outputs: JsonObject): string {
+  const ports = Object.entries(outputs).map(([port, items]) => [
+    port,
+    ...(items as unknown as readonly { readonly type: string }[]).map(({ type }) => type),
+  ]);
+  return JSON.stringify(ports.sort());
 }

@@ -4,6 +4,7 @@
 import { err, type Failure, failure, type Result } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { AttemptOutcome, Cells, HostCalls } from '@runloop/runtime';
+import type { AgentSource } from '../runs/ports.ts';
 import type { Life } from './schedule.ts';
 
 /** What goes wrong by itself; each is asked once for each time that it could. */
@@ -39,6 +40,19 @@ export function scheduledKb(life: Life, kb: Kb, faults: Faults): Kb {
     taint: read('taint', (q) => kb.taint(q)),
     mailbox: read('mailbox', (q) => kb.mailbox(q)),
     why: read('why', (entity, raw) => kb.why(entity, raw)),
+  };
+}
+
+/** Agents are read from disk, or built: nothing is chosen meanwhile. */
+export function scheduledAgents(life: Life, agents: AgentSource): AgentSource {
+  const held = async <T>(work: Promise<T>): Promise<T> => {
+    using _busy = life.busy();
+    return await work;
+  };
+  return {
+    interfaces: (names) => held(agents.interfaces(names)),
+    pin: (name) => held(agents.pin(name)),
+    pinned: (name, digest) => held(agents.pinned(name, digest)),
   };
 }
 

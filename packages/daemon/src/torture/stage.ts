@@ -9,7 +9,10 @@ import { type Bus, createBus, defaultBusLimits, type Principal } from '@runloop/
 import {
   type Clock,
   type Config,
+  err,
+  type Failure,
   type Log,
+  ok,
   type Random,
   type Result,
   type RunEvent,
@@ -31,7 +34,7 @@ import { Scrubber } from '../secrets/scrubber.ts';
 import type { Secrets } from '../secrets/store.ts';
 import { type WiredRuns, wireRuns } from '../wire-runs.ts';
 import { type Crash, type Life, Schedule } from './schedule.ts';
-import { type Faults, scheduledCells, scheduledKb } from './scheduled.ts';
+import { type Faults, scheduledAgents, scheduledCells, scheduledKb } from './scheduled.ts';
 import { noSecrets, World, worldModels } from './world.ts';
 
 export type StageParts = {
@@ -72,6 +75,8 @@ export class Stage {
   readonly #parts: StageParts;
   readonly #finished = new Set<string>();
   readonly #accepted = new Set<string>();
+  /** Why a run was not accepted. */
+  #refusal: Failure | undefined;
 
   constructor(parts: StageParts) {
     this.#parts = parts;
@@ -80,12 +85,13 @@ export class Stage {
   }
 
   /** Runs everything to its end, over as many lives as it takes; each of `crashes` ends one. */
-  async play(asked: readonly Asked[], crashes: readonly Crash[] = []): Promise<'done' | 'stuck'> {
+  async play(asked: readonly Asked[], crashes: readonly Crash[] = []): Promise<Result<'done' | 'stuck', Failure>> {
     const left = [...crashes];
     for (;;) {
       this.schedule.crash = left.shift();
       const ended = await this.#live(asked);
-      if (ended !== 'crashed') return ended;
+      if (this.#refusal !== undefined) return err(this.#refusal);
+      if (ended !== 'crashed') return ok(ended);
     }
   }
 
@@ -97,7 +103,9 @@ export class Stage {
     try {
       const wired = this.#wire(life, kb);
       void this.#begin(life, wired, kb, asked);
-      const ended = await this.schedule.run(() => asked.every(({ traceId }) => this.#finished.has(traceId)));
+      const ended = await this.schedule.run(
+        () => this.#refusal !== undefined || asked.every(({ traceId }) => this.#finished.has(traceId)),
+      );
       if (ended === 'crashed') return ended;
       this.rows = await Promise.all(
         asked.map(async ({ traceId }) => unwrap(await readRun(kb, traceId), 'the events of a run')),
@@ -124,7 +132,7 @@ export class Stage {
       config,
       kb: scheduled,
       scrubber,
-      agents,
+      agents: scheduledAgents(life, agents),
       cells: scheduledCells(life, cells, faults),
       quarantine: { refusal: () => undefined, note: () => Promise.resolve() },
       operator: { confirms: true, trusts: () => false, declassifies: () => false },
@@ -231,8 +239,10 @@ export class Stage {
         this.#accepted.add(one.traceId);
         return this.#look(runs, kb, one.traceId);
       }
-      if (submitted.error.code !== 'StorageFull')
-        throw new Error(`${submitted.error.code}: ${submitted.error.message}`);
+      if (submitted.error.code !== 'StorageFull') {
+        this.#refusal = submitted.error;
+        return;
+      }
       await new Promise<void>((resolve) => life.clock.after(1_000, resolve));
     }
   }

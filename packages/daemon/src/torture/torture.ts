@@ -6,7 +6,17 @@
  */
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, digestText, fromHex, type Random, seededRandom, systemClock } from '@runloop/core';
+import {
+  type Config,
+  digestText,
+  type Failure,
+  fromHex,
+  ok,
+  type Random,
+  type Result,
+  seededRandom,
+  systemClock,
+} from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import type { Cells } from '@runloop/runtime';
 import type { AgentSource } from '../runs/ports.ts';
@@ -47,14 +57,14 @@ export async function torture(
   parts: TortureParts,
   asked: Asked,
   progress: (done: number, all: number) => void = () => undefined,
-): Promise<TortureReport> {
-  const plain = await playOnce(parts, [asked], []);
-  if (plain.broken.length > 0)
-    return {
-      ...countsOf(plain),
-      crashes: 0,
-      faults: [{ crash: { boundary: -1, when: 'before' }, at: 'no crash at all', broken: plain.broken }],
-    };
+): Promise<Result<TortureReport, Failure>> {
+  const first = await playOnce(parts, [asked], []);
+  if (!first.ok) return first;
+  const plain = first.value;
+  if (plain.broken.length > 0) {
+    const fault = { crash: { boundary: -1, when: 'before' }, at: 'no crash at all', broken: plain.broken } as const;
+    return ok({ ...countsOf(plain), crashes: 0, faults: [fault] });
+  }
   const ending = plain.endings[0] ?? { state: '', nodes: {} };
   const faults: TortureFault[] = [];
   const points = plain.boundaries.flatMap(({ label }, boundary) =>
@@ -62,13 +72,15 @@ export async function torture(
   );
   const chosen = points.filter((_, index) => index % (parts.every ?? 1) === 0);
   for (const [done, { crash, at }] of chosen.entries()) {
-    const played = await playOnce(parts, [asked], [crash]);
+    const again = await playOnce(parts, [asked], [crash]);
+    if (!again.ok) return again;
+    const played = again.value;
     const difference = differenceOf(ending, played.endings[0] ?? { state: 'nowhere', nodes: {} });
     const broken = [...played.broken, ...(difference === undefined ? [] : [difference])];
     if (broken.length > 0) faults.push({ crash, at, broken });
     progress(done + 1, chosen.length);
   }
-  return { ...countsOf(plain), crashes: chosen.length, faults };
+  return ok({ ...countsOf(plain), crashes: chosen.length, faults });
 }
 
 function countsOf({ endings, boundaries, world }: Played): Pick<TortureReport, 'ending' | 'boundaries' | 'deeds'> {
@@ -90,7 +102,7 @@ export async function playOnce(
   parts: TortureParts & Pick<StageParts, 'faults'>,
   asked: readonly Asked[],
   crashes: readonly Crash[],
-): Promise<Played> {
+): Promise<Result<Played, Failure>> {
   mkdirSync(parts.scratch, { recursive: true });
   const dir = mkdtempSync(join(parts.scratch, 'life-'));
   try {
@@ -112,9 +124,10 @@ export async function playOnce(
       ...(faults === undefined ? {} : { faults }),
     });
     const how = await stage.play(asked, crashes);
+    if (!how.ok) return how;
     const { rows } = stage;
     const broken = [
-      ...(how === 'stuck' ? ['nothing can happen any more, and the run has not finished'] : []),
+      ...(how.value === 'stuck' ? ['nothing can happen any more, and the run has not finished'] : []),
       ...rows.flatMap((run) => judgeRun(run)),
       ...stage.heard.flatMap((heard) =>
         rows.flatMap((run, i) =>
@@ -127,7 +140,7 @@ export async function playOnce(
       ...judgeWorld(stage.world, rows.flat()),
     ];
     const { boundaries, lives } = stage.schedule;
-    return { endings: rows.map(endingOf), broken, boundaries, lives, world: stage.world, rows };
+    return ok({ endings: rows.map(endingOf), broken, boundaries, lives, world: stage.world, rows });
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
