@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { systemClock, systemRandom, type TraceId, unwrap } from '../../packages/core/src/index.ts';
+import { systemClock, systemRandom, type TraceId } from '../../packages/core/src/index.ts';
 import { type Client, connect } from '../../packages/sdk/src/index.ts';
 import { Home } from './home.ts';
 import { root } from './place.ts';
@@ -107,17 +107,19 @@ test('killed a hundred times', { timeout: 600_000, retry: 0 }, async () => {
   for (let life = 0; life <= kills; life += 1) {
     const daemon = await start(home.path);
     const gone = once(daemon.process, 'exit');
-    let alive = true;
     const last = life === kills;
+    const killed = new AbortController();
     if (!last)
       void sleep(Math.random() ** 2 * 1500).then(() => {
-        alive = false;
+        killed.abort();
         daemon.process.kill('SIGKILL');
       });
+    const goesOn = (): boolean => (last ? people.over.size < people.asked.size : !killed.signal.aborted);
     const client = await session(daemon.socket);
     if (client !== undefined) {
-      if (life === 0) await client.call('kb.propose', { kind: 'contact.upserted', payload: john }, { traceId: traceId() });
-      while (alive && (!last || people.over.size < people.asked.size)) {
+      if (life === 0)
+        await client.call('kb.propose', { kind: 'contact.upserted', payload: john }, { traceId: traceId() });
+      while (goesOn()) {
         await people.turn(client, !last);
         await sleep(5);
       }

@@ -1,6 +1,8 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatOpening, parseOpening, renderDiagnostic, type Surface } from '../src/index.ts';
+import { formatOpening, looksLikeBraces, parseOpening, renderDiagnostic, type Surface } from '../src/index.ts';
 import { openingJson, printed } from './arbitrary.ts';
 
 function written(file: string, text: string, to: Surface): string {
@@ -96,4 +98,10 @@ describe('both surfaces', () => {
     expect(written('x', expected, to)).toBe(expected);
     expect(irOf('x', expected)).toEqual(irOf('x', source));
   });
+});
+
+const examples = join(import.meta.dirname, '../../../examples/openings');
+test.each(readdirSync(examples))('the example %s stands as fmt writes it', (file) => {
+  const written = readFileSync(join(examples, file), 'utf8');
+  expect(formatOpening(file, written, looksLikeBraces(file, written) ? 'brace' : 'yaml').text).toBe(written);
 });

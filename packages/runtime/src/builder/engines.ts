@@ -1,7 +1,7 @@
 /**
  * The engines that JavaScript can be put into: one module of source into a component of the world `agent`.
  *
- * StarlingMonkey is an optional dependency (decision 0603), loaded where an agent asks for it. Neither has `wasi:http`.
+ * StarlingMonkey is loaded where an agent asks for it (decision 0603). Neither has `wasi:http`.
  */
 import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
@@ -31,10 +31,7 @@ export const engines: { readonly [backend in Backend]: Engine } = {
     importVersion: '@0.1.0',
     async componentize(source, witPath) {
       using _hooks = withItsShim();
-      const { componentize } = await import('@bytecodealliance/componentize-js').catch((error: unknown) => {
-        if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-        throw new Error('backend = "starlingmonkey" needs optional packages: npm install without --omit=optional');
-      });
+      const { componentize } = await import('@bytecodealliance/componentize-js');
       using scratch = mkdtempDisposableSync(join(tmpdir(), 'runloop-engine-'));
       const sourcePath = join(scratch.path, 'agent.js');
       writeFileSync(sourcePath, source);
