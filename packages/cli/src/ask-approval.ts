@@ -2,38 +2,78 @@
  * Asks a person on the terminal whether an action may happen.
  *
  * 1. Everything is shown before a key is accepted, and what was typed ahead is thrown away.
- * 2. What cannot be undone needs a short code, not a habit of pressing y.
+ * 2. What cannot be undone needs a short code, not a habit of pressing y. Only what is typed is an answer: Ctrl-C and
+ *    Ctrl-D are none.
  * 3. All text from outside is escaped.
  */
 import { createInterface } from 'node:readline/promises';
-import { digestText, isJsonObject, type JsonObject, type JsonValue, showLine, showText } from '@runloop/core';
+import {
+  digestText,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  showLine,
+  showText,
+  sleep,
+  systemClock,
+} from '@runloop/core';
 import type { Tools } from './command.ts';
 import type { Environment } from './environment.ts';
+import { dollars, time } from './screen.ts';
 
 export function canAsk(environment: Environment): boolean {
   return environment.streams.in.isTTY === true && environment.streams.err.isTTY === true;
 }
 
-/** approve, deny, or nothing when it was answered elsewhere meanwhile. */
-export async function askApproval(
-  tools: Tools,
-  meta: JsonObject,
-  isOpen: () => boolean,
-  signal: AbortSignal,
-): Promise<'approve' | 'deny' | undefined> {
+export type Said = 'approve' | 'deny' | 'done';
+
+/** Shows the request and takes the answer; nothing where none was given, or where `signal` says that it is not needed. */
+export async function askApproval(tools: Tools, meta: JsonObject, signal: AbortSignal): Promise<Said | undefined> {
   showAction(tools, meta);
-  return askCode(tools, String(meta['hash']), isOpen, signal);
+  const code = digestText(String(meta['hash'])).slice(0, 4);
+  if (isCutOff(meta))
+    return askKeys(
+      tools,
+      [
+        `type ${code} to make it again, d if it has happened, n if neither: `,
+        { [code]: 'approve', d: 'done', n: 'deny' },
+      ],
+      signal,
+    );
+  return cannotBeUndone(meta)
+    ? askCode(tools, String(meta['hash']), signal)
+    : askKeys(tools, ['y lets it happen, n refuses: ', { y: 'approve', n: 'deny' }], signal);
+}
+
+/** What has left this machine, or has run, stays done. */
+function cannotBeUndone({ op }: JsonObject): boolean {
+  return !(typeof op === 'string' && (op.startsWith('fs.') || op.startsWith('model.')));
+}
+
+/** It was begun, and nobody knows what came of it. */
+export function isCutOff({ call }: JsonObject): boolean {
+  return typeof call === 'string' && call.includes('/again/');
 }
 
 /** A yes to what was just shown, as a short code that its hash gives. */
 export async function askCode(
   tools: Tools,
   hash: string,
-  isOpen: () => boolean = () => true,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<'approve' | 'deny' | undefined> {
-  const { screen, environment } = tools;
   const code = digestText(hash).slice(0, 4);
+  const asked = [
+    `type ${tools.screen.paint('bold', code)} to let it happen, n to refuse: `,
+    { [code]: 'approve', n: 'deny' },
+  ] as const;
+  return askKeys(tools, asked, signal);
+}
+
+async function askKeys<T extends Said>(
+  { screen, environment }: Tools,
+  [question, keys]: readonly [string, { readonly [key: string]: T }],
+  signal: AbortSignal,
+): Promise<T | undefined> {
   await throwAwayTyped(environment);
   const lines = createInterface({ input: environment.streams.in, output: environment.streams.err });
   const stop = new AbortController();
@@ -41,24 +81,21 @@ export async function askCode(
   signal.addEventListener('abort', over, { once: true });
   environment.interrupted.addEventListener('abort', over, { once: true });
   lines.on('SIGINT', () => process.emit('SIGINT'));
+  lines.on('close', over);
+  if (signal.aborted) over();
   try {
     for (;;) {
-      const answer = (
-        await lines.question(`  type ${screen.paint('bold', code)} to let it happen, n to refuse: `, {
-          signal: stop.signal,
-        })
-      )
-        .trim()
-        .toLowerCase();
-      if (!isOpen()) return undefined;
-      if (answer === code) return 'approve';
-      if (answer === 'n' || answer === 'no') return 'deny';
-      screen.note(`  that is neither ${code} nor n`);
+      const typed = (await lines.question(`  ${question}`, { signal: stop.signal })).trim().toLowerCase();
+      const said = Object.hasOwn(keys, typed) ? keys[typed] : undefined;
+      if (said !== undefined) return said;
+      screen.note(`  that is none of ${Object.keys(keys).join(', ')}`);
     }
   } catch {
+    screen.note('');
     return undefined;
   } finally {
     signal.removeEventListener('abort', over);
+    environment.interrupted.removeEventListener('abort', over);
     lines.close();
   }
 }
@@ -86,17 +123,27 @@ export function showAction(tools: Tools, meta: JsonObject): void {
   for (const [what, digest] of Object.entries(isJsonObject(referents) ? referents : {})) {
     screen.note(`    ${showLine(what)}: ${showLine(String(digest))}`);
   }
+  const { replaces, spent, expires_ms: expires } = meta;
+  if (typeof replaces === 'string') screen.note(`    edited by a person, in place of ${showLine(replaces)}`);
   for (const line of lineage(meta)) screen.note(screen.paint('yellow', `    ${line}`));
   screen.note(
     screen.paint(
       'dim',
-      `    request ${showLine(String(meta['action'] ?? ''))}, hash ${showLine(String(meta['hash'] ?? '').slice(0, 16))}…`,
+      `    request ${showLine(String(meta['action'] ?? ''))}, hash ${showLine(String(meta['hash'] ?? '').slice(0, 16))}…` +
+        (typeof expires === 'number' ? `, until ${time(expires)} UTC` : ''),
     ),
   );
+  if (isJsonObject(spent))
+    screen.note(
+      screen.paint(
+        'dim',
+        `    the run has cost ${dollars(Number(spent['usd_nano']))} (${Number(spent['tokens'])} tokens)`,
+      ),
+    );
 }
 
 /** Where the data comes from that would leave, one line for each source. */
-function lineage({ flow, leak }: JsonObject): string[] {
+export function lineage({ flow, leak }: JsonObject): string[] {
   if (!isJsonObject(flow) || !Array.isArray(flow['sources'])) return [];
   const sources = (flow['sources'] as readonly JsonValue[]).filter(isJsonObject).map((source) => {
     const kinds = ['private', 'untrusted'].filter((kind) => source[kind] === true).join(', ');
@@ -108,14 +155,19 @@ function lineage({ flow, leak }: JsonObject): string[] {
     : sources;
 }
 
-export async function throwAwayTyped(environment: Environment): Promise<void> {
-  const input = environment.streams.in;
+/** How long what was typed ahead is waited for: it comes with the first look at the terminal. */
+const drainMs = 50;
+
+/** Whatever was typed before the question was shown is no answer to it, also where no line of it is finished. */
+export async function throwAwayTyped({ streams: { in: input } }: Environment): Promise<void> {
+  const drop = (typed: Buffer | string): void => {
+    if (typed.toString().includes('\u0003')) process.emit('SIGINT');
+  };
+  input.setRawMode(true);
+  input.on('data', drop);
   input.resume();
-  await new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-  while (input.read() !== null) {
-    // Whatever was typed before the question was shown is no answer to it.
-  }
+  await sleep(systemClock, drainMs);
+  input.off('data', drop);
   input.pause();
+  input.setRawMode(false);
 }

@@ -3,11 +3,13 @@
  *
  * 1. Events come from the ledger, each once and in order, whatever the connection does meanwhile.
  * 2. The first Ctrl-C asks the daemon to cancel the run and goes on to its end; the second leaves. Who only looks on leaves at once.
- * 3. Questions are asked on the terminal, never in the stream; without one the run waits, and says how to answer.
+ * 3. Questions are asked on the terminal, never in the stream; without one the run waits, and says how to answer. One that
+ *    was answered elsewhere goes away, with who answered it.
+ * 4. A person stays with the run when its daemon is gone: another is started, as by any command. A program is told.
  */
-import { errorTable, type RunEvent, showJson, type TraceId } from '@runloop/core';
-import { type Client, FollowError } from '@runloop/sdk';
-import { askApproval, canAsk } from './ask-approval.ts';
+import { errorTable, type RunEvent, showJson, showLine, type TraceId } from '@runloop/core';
+import { type Client, FollowError, type FollowOptions } from '@runloop/sdk';
+import { askApproval, canAsk, isCutOff } from './ask-approval.ts';
 import type { Tools } from './command.ts';
 import { RunView } from './run-view.ts';
 
@@ -22,8 +24,12 @@ export type Following = {
   readonly keep: string[] | undefined;
 };
 
+/** The session, which is another one when the daemon was gone meanwhile. */
+type Session = { client: Client };
+
 export async function follow({ client, traceId, tools, ndjson, owns, keep }: Following): Promise<number> {
   const { environment, screen } = tools;
+  const session: Session = { client };
   const view = ndjson ? undefined : new RunView(environment, screen);
   const left = new AbortController();
   const cancel = (): void => {
@@ -33,18 +39,18 @@ export async function follow({ client, traceId, tools, ndjson, owns, keep }: Fol
       return;
     }
     screen.note('rlp: cancelling the run (Ctrl-C again leaves it alone and exits)');
-    void client.call('run.cancel', { trace_id: traceId, reason: 'interrupted' });
+    void session.client.call('run.cancel', { trace_id: traceId, reason: 'interrupted' });
   };
   if (environment.interrupted.aborted) cancel();
   environment.interrupted.addEventListener('abort', cancel, { once: true });
   let last: RunEvent | undefined;
   let denied = false;
   let nobodyIsAsked = false;
-  const open = new Map<string, RunEvent>();
-  const asking = new AbortController();
+  const open = new Map<string, AbortController>();
   let question: Promise<void> = Promise.resolve();
   try {
-    for await (const event of client.follow(traceId, { signal: left.signal })) {
+    const options = { signal: left.signal };
+    for await (const event of events(session, traceId, options, view === undefined ? undefined : tools)) {
       last = event;
       const line = `${showJson(JSON.stringify(event))}\n`;
       keep?.push(line);
@@ -52,10 +58,12 @@ export async function follow({ client, traceId, tools, ndjson, owns, keep }: Fol
       else view.show(event);
       if (event.kind === 'run.accepted') nobodyIsAsked = event.meta['on_confirm'] === 'deny';
       if (event.kind === 'action.requested' && !nobodyIsAsked) {
-        open.set(String(event.meta['action']), event);
-        question = question.then(() => ask(client, event, tools, view, open, asking.signal));
+        const answered = new AbortController();
+        open.set(String(event.meta['action']), answered);
+        question = question.then(() => ask(session, event, tools, view, answered.signal));
       } else if (event.kind === 'action.decided') {
-        denied ||= event.meta['decision'] !== 'approve';
+        denied ||= event.meta['decision'] === 'deny' || event.meta['decision'] === 'expired';
+        open.get(String(event.meta['action']))?.abort(new Answered(showLine(event.message)));
         open.delete(String(event.meta['action']));
       }
       if (event.kind === 'run.finished') break;
@@ -66,42 +74,78 @@ export async function follow({ client, traceId, tools, ndjson, owns, keep }: Fol
     view?.end();
     return tools.fail(error.failure);
   } finally {
-    asking.abort();
+    for (const answered of open.values()) answered.abort();
     environment.interrupted.removeEventListener('abort', cancel);
   }
   await question;
   if (left.signal.aborted) return errorTable.Cancelled.exit;
   view?.end();
-  if (view !== undefined) await showArtifacts(client, traceId, tools);
+  if (view !== undefined) await showArtifacts(session.client, traceId, tools);
   return exitCode(last, denied, environment.interrupted.aborted);
 }
 
+/** The events of a run; with `tools` it goes on where it was when the daemon was killed, after the next one has started. */
+async function* events(
+  session: Session,
+  traceId: TraceId,
+  options: FollowOptions,
+  tools: Tools | undefined,
+): AsyncGenerator<RunEvent> {
+  let afterSeq = 0;
+  for (;;) {
+    try {
+      for await (const event of session.client.follow(traceId, { ...options, afterSeq })) {
+        afterSeq = event.seq ?? afterSeq;
+        yield event;
+      }
+      return;
+    } catch (error) {
+      const isLost = error instanceof FollowError && error.failure.code === 'DaemonUnavailable';
+      if (!isLost || tools === undefined || session.client.isDraining) throw error;
+      tools.screen.note('\nrlp: the daemon is gone; the run goes on with the next one');
+      const again = await tools.connect();
+      if (!again.ok) throw new FollowError(again.error);
+      session.client = again.value;
+    }
+  }
+}
+
 async function ask(
-  client: Client,
-  event: RunEvent,
+  session: Session,
+  { meta }: RunEvent,
   tools: Tools,
   view: RunView | undefined,
-  open: ReadonlyMap<string, RunEvent>,
   signal: AbortSignal,
 ): Promise<void> {
-  const id = String(event.meta['action']);
-  if (!open.has(id) || signal.aborted) return;
-  const sayHow = (): void =>
+  const id = String(meta['action']);
+  // Who comes later reads what was asked and answered in one go.
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+  if (signal.aborted) return;
+  const sayHow = (): void => {
+    const done = isCutOff(meta) ? `, done ${id}` : '';
     tools.screen.note(
-      `rlp: the run waits for your answer: rlp approve show ${id}, then rlp approve yes ${id} or no ${id}`,
+      `rlp: the run waits for your answer: rlp approve show ${id}, then rlp approve yes ${id}${done} or no ${id}`,
     );
+  };
   if (!canAsk(tools.environment)) return sayHow();
   view?.pause();
-  const answer = await askApproval(tools, event.meta, () => open.has(id), signal);
+  const answer = await askApproval(tools, meta, signal);
+  const decided =
+    answer === undefined
+      ? undefined
+      : await session.client.call('action.decide', { action: id, hash: meta['hash'], decision: answer });
+  if (signal.reason instanceof Answered) tools.screen.note(`  ${signal.reason.message}`);
   view?.resume();
-  if (answer === undefined) {
+  if (decided === undefined) {
     // Not answered here (Ctrl-D), nor elsewhere.
-    if (open.has(id) && !signal.aborted && !tools.environment.interrupted.aborted) sayHow();
-    return;
-  }
-  const decided = await client.call('action.decide', { action: id, hash: event.meta['hash'], decision: answer });
-  if (!decided.ok && decided.error.code !== 'Conflict') tools.screen.failure(decided.error);
+    if (!signal.aborted && !tools.environment.interrupted.aborted) sayHow();
+  } else if (!decided.ok && decided.error.code !== 'Conflict') tools.screen.failure(decided.error);
 }
+
+/** Why a question is not asked any more: somebody has answered it. */
+class Answered extends Error {}
 
 async function showArtifacts(client: Client, traceId: TraceId, tools: Tools): Promise<void> {
   const found = await client.call('kb.artifacts', { trace_id: traceId });

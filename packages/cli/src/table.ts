@@ -50,6 +50,8 @@ export const table: readonly Entry[] = [
     ['approve show', 'one request, whole'],
     ['approve yes', 'let it happen'],
     ['approve no', 'refuse it'],
+    ['approve done', 'a call that was cut off has happened'],
+    ['approve edit', 'other arguments: it is asked anew'],
   ]),
   ...of('look', () => import('./commands/replay.ts'), [
     ['replay', 'run a finished run again over its tape and compare'],

@@ -75,6 +75,7 @@ export function wireRuns(parts: RunParts): WiredRuns {
       if (event.kind === 'run.finished') parts.runEnded(event.trace_id);
       tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event);
       if (event.kind === 'action.requested') tell('rlp/actions/requests', schema.actionRequest, event);
+      if (event.kind === 'action.decided') tell('rlp/actions/decisions', schema.actionDecision, event);
     },
     lossy: (event: RunEvent): void => tell(`rlp/runs/${event.trace_id}/events`, schema.runEvent, event),
   };

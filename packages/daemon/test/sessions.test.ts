@@ -241,7 +241,7 @@ describe('the bus over sockets', () => {
     expect(a.frames[1]?.payload()).toMatchObject({ op: 'pong' });
   });
 
-  test('a decision reaches the action first, then the topic', async () => {
+  test('a decision over the bus reaches the action, with the hash that was shown', async () => {
     await using f = await fixture({
       control: ({ args }) =>
         Promise.resolve(
@@ -249,7 +249,6 @@ describe('the bus over sockets', () => {
         ),
     });
     const operator = await f.client({ kind: 'tui', token: f.operatorToken() });
-    await using sub = unwrap(await operator.subscribe('rlp/actions/decisions'), 'subscribed');
     const decide = (hash: string): ReturnType<typeof operator.publish> =>
       operator.publish('rlp/actions/decisions', {
         schemaId: 3006,
@@ -259,7 +258,6 @@ describe('the bus over sockets', () => {
     expect(await decide('other')).toMatchObject({ error: { code: 'Conflict' } });
     expect(await decide('shown')).toMatchObject({ value: { delivered: 1 } });
     expect(f.asked.map(({ op }) => op)).toEqual(['action.decide', 'action.decide']);
-    expect((await sub[Symbol.asyncIterator]().next()).value?.topic).toBe('rlp/actions/decisions');
     expect(
       await (await f.client()).publish('rlp/actions/decisions', { schemaId: 3006, payload: {}, ack: true }),
     ).toMatchObject({ error: { code: 'Forbidden' } });

@@ -175,15 +175,24 @@ export function projectEffects(db: Database.Database): Projection {
   };
 }
 
+/** What a request says beside its arguments: what they refer to, and where the data comes from. */
+const aboutKeys = ['target', 'referents', 'flow', 'leak', 'call', 'replaces'];
+
 export function projectApprovals(db: Database.Database): Projection {
   const history = historyOf(db);
   const ask = db.prepare(
-    `INSERT OR IGNORE INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', NULL, ?, NULL, ?)`,
+    `INSERT OR IGNORE INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', NULL, ?, NULL, ?)`,
   );
   const decide = db.prepare(
     `UPDATE approvals SET state = ?, decided_by = ?, decided_ms = ?, source_event = ? WHERE action = ? AND state = 'pending'`,
   );
-  const states: { readonly [decision: string]: string } = { approve: 'approved', deny: 'denied', expired: 'expired' };
+  const states: { readonly [decision: string]: string } = {
+    approve: 'approved',
+    deny: 'denied',
+    done: 'done',
+    edited: 'edited',
+    expired: 'expired',
+  };
   return {
     'action.requested': ({ id, ts_ms, trace, meta }) => {
       const action = text(meta, 'action');
@@ -192,10 +201,12 @@ export function projectApprovals(db: Database.Database): Projection {
         action,
         trace,
         text(meta, 'node'),
+        text(meta, 'agent'),
         text(meta, 'op'),
         text(meta, 'hash'),
         shown(meta, 'what'),
         json(meta, 'args'),
+        JSON.stringify(Object.fromEntries(aboutKeys.flatMap((key) => (key in meta ? [[key, meta[key]]] : [])))),
         integer(meta, 'expires_ms'),
         ts_ms,
         id,

@@ -139,9 +139,15 @@ export function readArtifacts(db: Database.Database, q: ArtifactsQuery): Row[] {
 export function readApprovals(db: Database.Database, q: ApprovalsQuery): Row[] {
   return db
     .prepare<(string | number | null)[], Row>(
-      `SELECT * FROM approvals WHERE (? = 0 OR state = 'pending') AND (? IS NULL OR action = ?) ORDER BY requested_ms, action LIMIT ?`,
+      `SELECT * FROM approvals WHERE (? = 0 OR state = 'pending') AND (? IS NULL OR substr(action, 1, length(?)) = ?) ORDER BY requested_ms DESC, action LIMIT ?`,
     )
-    .all(q.pending === true ? 1 : 0, q.action ?? null, q.action ?? null, bounded(q.max ?? readRowsMax));
+    .all(
+      q.pending === true ? 1 : 0,
+      q.action ?? null,
+      q.action ?? null,
+      q.action ?? null,
+      bounded(q.max ?? readRowsMax),
+    );
 }
 
 export function readCosts(db: Database.Database, by: 'run' | 'node' | 'model' | 'day', max: number): Row[] {

@@ -3,7 +3,7 @@
  *
  * Times are milliseconds; ids of events are those of the ledger; `source_event` is the event that wrote the row last.
  */
-export const viewsVersion = 3;
+export const viewsVersion = 4;
 
 /** Each view with the columns that order it when it is hashed. */
 export const viewTables: { readonly [table: string]: string } = {
@@ -44,7 +44,7 @@ CREATE INDEX runs_of_state ON runs(state, accepted_event);
 CREATE INDEX runs_by_event ON runs(accepted_event);
 CREATE TABLE nodes(trace_id TEXT, node TEXT, attempt INTEGER, agent TEXT, state TEXT NOT NULL, inputs TEXT, waits_for TEXT, action TEXT, code TEXT, reason TEXT, outputs_json TEXT, started_ms INTEGER, finished_ms INTEGER, duration_ms INTEGER, fuel INTEGER, memory_bytes INTEGER, source_event INTEGER NOT NULL, PRIMARY KEY(trace_id, node)) WITHOUT ROWID;
 CREATE TABLE effects(trace_id TEXT, node TEXT, attempt INTEGER, idx INTEGER, call TEXT, op TEXT, class TEXT, args_hash TEXT, state TEXT NOT NULL, error_json TEXT, cost_json TEXT, intent_event INTEGER, source_event INTEGER NOT NULL, PRIMARY KEY(trace_id, node, attempt, idx)) WITHOUT ROWID;
-CREATE TABLE approvals(action TEXT PRIMARY KEY, trace_id TEXT, node TEXT, op TEXT, hash TEXT, what TEXT, args_json TEXT, expires_ms INTEGER, state TEXT NOT NULL, decided_by TEXT, requested_ms INTEGER, decided_ms INTEGER, source_event INTEGER NOT NULL);
+CREATE TABLE approvals(action TEXT PRIMARY KEY, trace_id TEXT, node TEXT, agent TEXT, op TEXT, hash TEXT, what TEXT, args_json TEXT, about_json TEXT, expires_ms INTEGER, state TEXT NOT NULL, decided_by TEXT, requested_ms INTEGER, decided_ms INTEGER, source_event INTEGER NOT NULL);
 CREATE INDEX approvals_of_state ON approvals(state);
 CREATE TABLE costs(source_event INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, trace_id TEXT, node TEXT, provider TEXT, model TEXT, tokens_in INTEGER, tokens_out INTEGER, usd_nano INTEGER, cache TEXT, latency_ms REAL);
 CREATE TABLE audit(source_event INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, trace_id TEXT, agent TEXT, cap TEXT, op TEXT, target TEXT, args_hash TEXT, decision TEXT, reason TEXT);

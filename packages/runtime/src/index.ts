@@ -57,6 +57,7 @@ export {
   type RecordedCall,
   type ApprovalRequest,
   type Referents,
+  type ApprovalAnswer,
   type CapAudit,
   type Divergence,
   createKernel,

@@ -3,23 +3,39 @@
  *
  * 1. One question for each call id: asked once, answered once, found again after a restart.
  * 2. A decision counts only for the hash that was asked about, and only while the question is open.
+ * 3. A call whose arguments were edited is asked about again: its last question is the one that counts.
+ * 4. What was approved several times over is used up on the ledger: each use names the approval under which it passed.
  */
 import type { JsonObject, JsonValue, RunEventKind } from '@runloop/core';
 
-/** `done` is an answer to the question whether a call that was cut off has happened. */
-export type Decision = 'approve' | 'deny' | 'done' | 'expired';
+/**
+ * `done` is an answer to the question whether a call that was cut off has happened; after `edited` the call is asked about
+ * anew, with other arguments.
+ */
+export type Decision = 'approve' | 'deny' | 'done' | 'edited' | 'expired';
+/** What comes with a decision. */
+export type Said = {
+  /** What the call gave, as the operator says who decided `done`. */
+  readonly value?: JsonValue;
+  /** What is to be asked about instead. */
+  readonly args?: JsonValue;
+  /** How often these very arguments may go, this time included. */
+  readonly times?: number;
+};
 
 export type Action = {
   readonly id: string;
   readonly node: string;
+  readonly agent: string;
   readonly call: string;
   readonly op: string;
   readonly hash: string;
   readonly expiresMs: number;
   readonly meta: JsonObject;
   decision: Decision | undefined;
-  /** What the call gave, as the operator says who decided `done`. */
-  value?: JsonValue;
+  said: Said;
+  /** Requests that passed because of this one. */
+  readonly uses: Set<string>;
 };
 
 export class Actions {
@@ -31,12 +47,15 @@ export class Actions {
       const action: Action = {
         id: String(meta['action']),
         node: String(meta['node']),
+        agent: String(meta['agent']),
         call: String(meta['call']),
         op: String(meta['op']),
         hash: String(meta['hash']),
         expiresMs: Number(meta['expires_ms']),
         meta,
         decision: undefined,
+        said: {},
+        uses: new Set(),
       };
       this.#byId.set(action.id, action);
       this.#byCall.set(action.call, action);
@@ -44,8 +63,21 @@ export class Actions {
       const action = this.#byId.get(String(meta['action']));
       if (action === undefined || action.decision !== undefined) return;
       action.decision = meta['decision'] as Decision;
-      if (meta['value'] !== undefined) action.value = meta['value'];
+      action.said = meta;
+      this.#byId.get(String(meta['under']))?.uses.add(action.id);
     }
+  }
+
+  /** An approval of these very arguments to this agent that is not used up. */
+  standing(agent: string, op: string, hash: string): Action | undefined {
+    return [...this.#byId.values()].find(
+      (one) =>
+        one.agent === agent &&
+        one.op === op &&
+        one.hash === hash &&
+        one.decision === 'approve' &&
+        one.uses.size + 1 < (one.said.times ?? 1),
+    );
   }
 
   ofCall(call: string): Action | undefined {

@@ -42,7 +42,9 @@ export class CutOff {
       const asked = this.#driver.actions.ofCall(againOf(call.call, call.begun ?? 1));
       if (asked?.decision === 'approve' || this.#deps.performer.repeats(call.op)) again.add(call);
       else if (asked?.decision !== undefined) {
-        const settled = await (asked.decision === 'done' ? this.#accept(call, asked.value ?? {}) : this.#refuse(call));
+        const settled = await (asked.decision === 'done'
+          ? this.#accept(call, asked.said.value ?? {})
+          : this.#refuse(call));
         if (!settled.ok) return settled;
       }
     }
@@ -59,12 +61,12 @@ export class CutOff {
     if (call === undefined) return undefined;
     const known = asked(call);
     if (known !== undefined) return { for: 'approval', action: known.id };
-    const args = await this.#deps.values.load(call.args);
+    const args = await this.#deps.values.load((call.performed ?? call).args);
     const request = {
       call: againOf(call.call, call.begun ?? 1),
       op: call.op,
       args: args.ok ? args.value : ({ unreadable: args.error.message } as JsonValue),
-      args_hash: call.args_hash,
+      args_hash: (call.performed ?? call).args_hash,
       target: '',
       always: true,
       label: this.#memory.given(node, this.#driver.state),
@@ -99,12 +101,13 @@ export class CutOff {
   }
 
   async #settle(
-    { node, attempt, index, call, op, class: cls, args_hash, args }: TapedCall,
+    { node, attempt, index, call, op, class: cls, args_hash, args, performed }: TapedCall,
     level: RunDraft['level'],
     message: string,
     how: Pick<TapedCall, 'ok' | 'value' | 'error'>,
   ): Promise<Result<void, Failure>> {
-    const meta = { node, attempt, index, call, op, class: cls, args_hash, args, ...how };
+    const edited = performed === undefined ? {} : { performed };
+    const meta = { node, attempt, index, call, op, class: cls, args_hash, args, ...edited, ...how };
     const recorded = await this.#driver.record([
       { kind: 'effect.result', level, message: `${node}: ${message}.`, meta },
     ]);

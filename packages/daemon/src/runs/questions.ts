@@ -4,6 +4,8 @@
  * 1. A question is durable before anybody is asked, and its answer before it counts.
  * 2. A question shows what its arguments refer to; where that has changed since, it is asked again.
  * 3. Nothing is approved by default, on error, or because nobody answered.
+ * 4. An approval that counts n times lets these very arguments of this agent pass n times in this run, and never once more.
+ * 5. An agent has at most so many questions open, over all its runs.
  */
 import {
   type Clock,
@@ -17,18 +19,29 @@ import {
   showLine,
 } from '@runloop/core';
 import type { ApprovalRequest } from '@runloop/runtime';
-import type { Decision } from './actions.ts';
+import type { Action, Decision, Said } from './actions.ts';
 import type { RunDriver } from './driver.ts';
 import { lineageOf } from './lineage.ts';
 import type { RunDraft } from './ports.ts';
 
 /** How long a question waits for an answer. */
 export const approvalMs: number = 24 * 3600 * 1000;
-/** Questions that one run may have open; one more is answered with no at once, and its answer says by what. */
+/** Questions that an agent may have open; one more is answered with no at once, and its answer says by what. */
 export const pendingActionsMax = 20;
+/** How often one approval may count. */
+export const timesMax = 100;
 
 export type Asker = { readonly node: string; readonly agent: string };
-export type Answer = { readonly type: 'approved' | 'denied' } | { readonly type: 'pending'; readonly action: string };
+export type Answer =
+  | { readonly type: 'approved' | 'denied' }
+  | { readonly type: 'pending'; readonly action: string }
+  /** The arguments that are to be asked about instead. */
+  | { readonly type: 'edited'; readonly args: JsonValue };
+export type QuestionsOptions = {
+  readonly onConfirm: 'wait' | 'deny';
+  /** Questions of the agent that are open, in all runs. */
+  readonly openOf: (agent: string) => number;
+};
 
 /** The question whether a call that was cut off is to be made again; a new one each time that it was begun. */
 export function againOf(call: string, begun: number): string {
@@ -42,14 +55,27 @@ function isCutOff(call: string): boolean {
 export class Questions {
   readonly #deps: { readonly clock: Clock; readonly random: Random };
   readonly #driver: RunDriver;
-  readonly #onConfirm: 'wait' | 'deny';
+  readonly #options: QuestionsOptions;
+  /** Questions that are on their way to the ledger, by agent. */
+  readonly #asking = new Map<string, string>();
   /** Questions whose answer is on its way to the ledger. */
   readonly #deciding = new Set<string>();
 
-  constructor(deps: { readonly clock: Clock; readonly random: Random }, driver: RunDriver, onConfirm: 'wait' | 'deny') {
+  constructor(
+    deps: { readonly clock: Clock; readonly random: Random },
+    driver: RunDriver,
+    { onConfirm, openOf }: QuestionsOptions,
+  ) {
     this.#deps = deps;
     this.#driver = driver;
-    this.#onConfirm = onConfirm;
+    this.#options = { onConfirm, openOf };
+  }
+
+  /** Questions of the agent that are open in this run. */
+  openOf(agent: string): number {
+    const open = new Set(this.#driver.actions.pending().flatMap((one) => (one.agent === agent ? [one.id] : [])));
+    for (const [action, of] of this.#asking) if (of === agent) open.add(action);
+    return open.size;
   }
 
   /**
@@ -57,13 +83,19 @@ export class Questions {
    * it pass unasked.
    */
   async ask(asker: Asker, request: ApprovalRequest, why = '', passedBy?: string): Promise<Answer> {
-    const { referents = {} } = request;
-    const known = this.#driver.actions.ofCall(request.call);
-    const changed = known !== undefined && digestJson(known.meta['referents'] ?? {}) !== digestJson(referents);
+    const { referents = {}, args_hash: hash } = request;
+    const before = this.#driver.actions.ofCall(request.call);
+    const instead = before === undefined ? undefined : insteadOf(before, hash);
+    if (instead !== undefined) return { type: 'edited', args: instead };
+    const known = before?.decision === 'edited' ? undefined : before;
+    const changed = known !== undefined && !refersTo(known, referents);
     if (known?.decision === 'approve' && !changed) return { type: 'approved' };
     if (known?.decision !== undefined && known.decision !== 'approve') return { type: 'denied' };
     if (known !== undefined && !changed) return { type: 'pending', action: known.id };
     const action = newActionId(this.#deps.random);
+    const standing = isCutOff(request.call) ? undefined : this.#driver.actions.standing(asker.agent, request.op, hash);
+    const under = standing !== undefined && refersTo(standing, referents) ? standing : undefined;
+    under?.uses.add(action);
     const expiresMs = this.#deps.clock.nowMs() + approvalMs;
     const what = `${request.op}${request.target === '' ? '' : ` → ${request.target}`}${why === '' ? '' : ` ${why}`}`;
     const meta: { [key: string]: JsonValue } = {
@@ -71,12 +103,13 @@ export class Questions {
       ...asker,
       op: request.op,
       call: request.call,
-      hash: request.args_hash,
+      hash,
       what,
       target: request.target,
       args: request.args,
       ...(Object.keys(referents).length === 0 ? {} : { referents }),
       expires_ms: expiresMs,
+      ...(before?.decision === 'edited' ? { replaces: before.id } : {}),
       ...(isClean(request.label) && request.leak === undefined
         ? {}
         : { flow: lineageOf(request.label, asker.node, this.#driver.state) }),
@@ -88,15 +121,19 @@ export class Questions {
         : []),
       { kind: 'action.requested', level: 'warn', message: `${asker.node} asks to ${showLine(what)}.`, meta },
     ];
-    const isFull = this.#driver.actions.pending().length >= pendingActionsMax;
-    const denied = passedBy === undefined && (isFull || this.#onConfirm === 'deny');
-    if (denied) drafts.push(decided(action, request.args_hash, 'deny', isFull ? 'pending_actions_max' : 'on_confirm'));
-    if (passedBy !== undefined) drafts.push(decided(action, request.args_hash, 'approve', passedBy));
+    const passes = under === undefined ? passedBy : `${under.id}, approved ${under.said.times} times`;
+    const isFull = this.#options.openOf(asker.agent) >= pendingActionsMax;
+    const denied = passes === undefined && (isFull || this.#options.onConfirm === 'deny');
+    if (denied) drafts.push(decided(action, hash, 'deny', isFull ? 'pending_actions_max' : 'on_confirm'));
+    if (passes !== undefined)
+      drafts.push(decided(action, hash, 'approve', passes, under === undefined ? {} : { under: under.id }));
+    if (!denied && passes === undefined) this.#asking.set(action, asker.agent);
     const recorded = await this.#driver.record(drafts);
+    this.#asking.delete(action);
     if (!recorded.ok) throw new Error(recorded.error.message);
-    if (passedBy !== undefined) return { type: 'approved' };
+    if (passes !== undefined) return { type: 'approved' };
     if (denied) return { type: 'denied' };
-    this.expireLater(action, request.args_hash, expiresMs);
+    this.expireLater(action, hash, expiresMs);
     return { type: 'pending', action };
   }
 
@@ -112,7 +149,7 @@ export class Questions {
     hash: string,
     decision: Decision,
     by: string,
-    value?: JsonValue,
+    said: Said = {},
   ): Promise<Failure | undefined> {
     const action = this.#driver.actions.get(id);
     if (action === undefined) return failure('NotFound', `there is no request ${id}`);
@@ -125,14 +162,12 @@ export class Questions {
         hint,
       });
     }
-    if (decision === 'done' && !isCutOff(action.call)) {
-      const hint = 'answer approve or deny';
-      return failure('Usage', `request ${id} asks whether to begin: nothing can have been done yet`, { hint });
-    }
+    const wrong = wrongAnswer(action, decision, said);
+    if (wrong !== undefined) return wrong;
     // Two answers at once: the first counts, the second is not written at all.
     if (this.#deciding.has(id)) return failure('Conflict', `request ${id} is being answered by somebody else`);
     this.#deciding.add(id);
-    const recorded = await this.#driver.record([decided(id, hash, decision, by, value)]);
+    const recorded = await this.#driver.record([decided(id, hash, decision, by, said)]);
     this.#deciding.delete(id);
     if (!recorded.ok) return recorded.error;
     this.#driver.send({ type: 'decided', node: action.node });
@@ -147,12 +182,50 @@ export class Questions {
   }
 }
 
-function decided(action: string, hash: string, decision: Decision, by: string, value?: JsonValue): RunDraft {
-  const words = { approve: 'approved', deny: 'denied', done: 'said to be done', expired: 'expired' }[decision];
+/** What is asked about in place of a call with these arguments, once a person has edited it. */
+function insteadOf({ decision, said, hash, meta }: Action, asked: string): JsonValue | undefined {
+  const args = decision === 'edited' ? said.args : hash === asked ? undefined : meta['args'];
+  return args === undefined || digestJson(args) === asked ? undefined : args;
+}
+
+function refersTo({ meta }: Action, referents: JsonValue): boolean {
+  return digestJson(meta['referents'] ?? {}) === digestJson(referents);
+}
+
+function wrongAnswer({ id, call }: Action, decision: Decision, { times }: Said): Failure | undefined {
+  if (isCutOff(call)) {
+    if (decision !== 'edited' && times === undefined) return undefined;
+    const hint = 'answer approve (again), deny or done';
+    return failure('Usage', `request ${id} asks about one call that was cut off: it can only be made again as it was`, {
+      hint,
+    });
+  }
+  if (decision === 'done')
+    return failure('Usage', `request ${id} asks whether to begin: nothing can have been done yet`, {
+      hint: 'answer approve or deny',
+    });
+  if (times === undefined || (decision === 'approve' && times >= 1 && times <= timesMax)) return undefined;
+  return failure('Usage', `an approval counts 1 to ${timesMax} times, not ${times}`);
+}
+
+function decided(
+  action: string,
+  hash: string,
+  decision: Decision,
+  by: string,
+  more: Said & { readonly under?: string } = {},
+): RunDraft {
+  const words = {
+    approve: `approved${more.times === undefined ? '' : ` ${more.times} times`}`,
+    deny: 'denied',
+    done: 'said to be done',
+    edited: 'edited, and is asked anew',
+    expired: 'expired',
+  }[decision];
   return {
     kind: 'action.decided',
     level: 'info',
     message: `Request ${action} was ${words} (${by}).`,
-    meta: { action, decision, hash, by, ...(value === undefined ? {} : { value }) },
+    meta: { action, decision, hash, by, ...more },
   };
 }

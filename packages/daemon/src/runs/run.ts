@@ -8,6 +8,7 @@ import {
   cleanLabel,
   digestJson,
   type Failure,
+  failure,
   isClean,
   type JsonObject,
   type JsonValue,
@@ -20,17 +21,21 @@ import {
 import type { StoredEvent } from '@runloop/kb';
 import { inputsOf, type Outcome, type RunState, type Usage } from '@runloop/openings';
 import {
+  type ApprovalAnswer,
   type ApprovalRequest,
   type AttemptOutcome,
   type Bundle,
   type CallContext,
   type Caps,
   type Cells,
+  judge,
   type Kernel,
   type KernelDoor,
+  operation,
   type PerformContext,
   type RecordedCall,
 } from '@runloop/runtime';
+import type { Action } from './actions.ts';
 import { CutOff } from './cut-off.ts';
 import { Deadline } from './deadline.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
@@ -71,6 +76,8 @@ export type RunOptions = {
   readonly pins: { readonly [agent: string]: string };
   /** An agent of whose capabilities nothing is left is refused. */
   readonly failOnEmpty: boolean;
+  /** Questions of the agent that are open, in all runs. */
+  readonly openOf: (agent: string) => number;
   readonly ended: (run: Run, fault: Failure | undefined) => void;
 };
 
@@ -112,7 +119,7 @@ export class Run implements Performer {
     this.memory = new RunMemory(rows);
     this.driver = new RunDriver(deps, identity, state, this);
     this.#deadline = new Deadline(deps.clock, this.driver);
-    this.questions = new Questions(deps, this.driver, options.onConfirm);
+    this.questions = new Questions(deps, this.driver, options);
     this.cutOff = new CutOff(deps, this.driver, this.memory, this.questions);
   }
 
@@ -427,14 +434,34 @@ export class Run implements Performer {
   }
 
   /** Asks a person; a question that is open makes the attempt give its cell up. */
-  async ask(ctx: CallContext, request: ApprovalRequest): Promise<'approved' | 'denied' | 'pending'> {
+  async ask(ctx: CallContext, request: ApprovalRequest): Promise<ApprovalAnswer> {
     const { trusted, trustedGroups } = this.options;
     const gate = { confirms: this.#deps.operator.confirms, trusted, trustedGroups };
     const passes = passedBy(gate, this.state.opening, ctx.node, request);
     const answer = await this.questions.ask({ node: ctx.node, agent: ctx.agent }, request, '', passes);
     const entry = this.#attempts.get(tapeKey(ctx.node, ctx.attempt));
     if (answer.type === 'pending' && entry !== undefined) entry.waits = { for: 'approval', action: answer.action };
-    return answer.type;
+    return answer.type === 'edited' ? { edited: answer.args } : answer.type;
+  }
+
+  /** A person asks for other arguments: of the same kind of call, and within what the agent may do. */
+  async edit({ id, node, op, meta }: Action, hash: string, args: JsonObject, by: string): Promise<Failure | undefined> {
+    const spec = this.state.opening.nodes[this.state.graph.indexOf.get(node) ?? -1];
+    if (spec === undefined) throw new Error(`no node ${node}`);
+    const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
+    if (!bundle.ok) return bundle.error;
+    const effective = effectiveFor(bundle.value, spec, this.#deps.homeDir);
+    if (!effective.ok) return effective.error;
+    const asked = operation(op, meta['args'] ?? null);
+    const row = operation(op, args);
+    if (row === undefined || row.cls !== asked?.cls)
+      return failure('InvalidParams', `request ${id}: these arguments make ${op} another kind of call`, {
+        hint: 'refuse it instead: rlp approve no',
+      });
+    const { allowed, target, grant } = judge(effective.value.bundle.caps, row.capability, op, args);
+    if (!allowed)
+      return failure('CapabilityDenied', `${spec.use.name} may not use ${op} on ${target}; missing grant: ${grant}`);
+    return this.questions.decide(id, hash, 'edited', by, { args });
   }
 }
 

@@ -288,12 +288,17 @@ export class Runs {
     identity: RunIdentity,
     opening: Opening,
     seed: Uint8Array,
-    given: Omit<RunOptions, 'ended' | 'failOnEmpty'>,
+    given: Omit<RunOptions, 'ended' | 'failOnEmpty' | 'openOf'>,
     rows: readonly StoredEvent[] = [],
   ): Run {
     const state = newState(opening, seed, this.#options.maxParallel);
     const { failOnEmpty = false } = this.#options;
-    const options = { ...given, failOnEmpty, ended: (run: Run, fault?: Failure) => this.#ended(run, fault) };
+    const options = {
+      ...given,
+      failOnEmpty,
+      openOf: (agent: string) => this.live().reduce((sum, run) => sum + run.questions.openOf(agent), 0),
+      ended: (run: Run, fault?: Failure) => this.#ended(run, fault),
+    };
     return new Run(this.#deps, identity, state, options, rows);
   }
 

@@ -15,7 +15,7 @@ import {
   type Result,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
-import type { CallResult, RecordedCall, RunIdentity } from '@runloop/runtime';
+import type { CallRecord, CallResult, RecordedCall, RunIdentity } from '@runloop/runtime';
 import type { RunDraft, RunLedger } from './ports.ts';
 import type { Stored, Values } from './values.ts';
 
@@ -29,6 +29,8 @@ export type TapedCall = {
   readonly class: RecordedCall['cls'];
   readonly args_hash: string;
   readonly args: Stored;
+  /** What was done in place of what the agent asked for: a person has edited it. */
+  readonly performed?: { readonly args: Stored; readonly args_hash: string };
   readonly ok?: boolean;
   readonly value?: Stored;
   readonly error?: { readonly code: string; readonly message: string; readonly retryable: boolean };
@@ -163,7 +165,17 @@ export async function loadCalls(calls: readonly TapedCall[], values: Values): Pr
 const alwaysBlob = (op: string): boolean => op.startsWith('model.');
 
 type Place = { readonly node: string; readonly attempt: number };
-type Record = RecordedCall & { readonly args: JsonValue };
+type Record = Omit<CallRecord, 'result'>;
+
+/** What was edited by a person, beside what the agent asked for. */
+async function editedOf(
+  { op, performed }: Record,
+  values: Values,
+): Promise<Result<Pick<TapedCall, 'performed'>, Failure>> {
+  if (performed === undefined) return ok({});
+  const stored = await values.store(performed.args, alwaysBlob(op));
+  return stored.ok ? ok({ performed: { args: stored.value, args_hash: performed.args_hash } }) : stored;
+}
 
 export async function intentDraft(
   record: Record,
@@ -172,8 +184,10 @@ export async function intentDraft(
 ): Promise<Result<RunDraft, Failure>> {
   const args = await values.store(record.args, alwaysBlob(record.op));
   if (!args.ok) return args;
+  const edited = await editedOf(record, values);
+  if (!edited.ok) return edited;
   const { index, call, op, cls, args_hash } = record;
-  const meta = { node, attempt, index, call, op, class: cls, args_hash, args: args.value };
+  const meta = { node, attempt, index, call, op, class: cls, args_hash, args: args.value, ...edited.value };
   return ok({ kind: 'effect.intent', level: 'debug', message: `${node} is about to ${op}.`, meta });
 }
 
@@ -188,6 +202,8 @@ export async function resultDraft(
   if (!args.ok) return args;
   const value = result.ok ? await values.store(result.value, alwaysBlob(record.op)) : undefined;
   if (value !== undefined && !value.ok) return value;
+  const edited = await editedOf(record, values);
+  if (!edited.ok) return edited;
   const { index, call, op, cls, args_hash, label } = record;
   const answer = result.ok
     ? { ok: true, value: value?.value ?? { json: null } }
@@ -202,6 +218,7 @@ export async function resultDraft(
     class: cls,
     args_hash,
     args: args.value,
+    ...edited.value,
     ...answer,
     ...(label === undefined ? {} : { label: label as unknown as JsonObject }),
     ...(evidence.length === 0 ? {} : { evidence }),

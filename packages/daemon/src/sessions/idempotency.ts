@@ -21,6 +21,7 @@ const changing: ReadonlySet<string> = new Set([
   'run.cancel',
   'run.fork',
   'action.decide',
+  'action.edit',
   'kb.propose',
   'agent.install',
   'agent.remove',

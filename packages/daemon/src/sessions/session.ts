@@ -271,7 +271,7 @@ export class Session {
     if (typeof topic !== 'string') {
       return this.#report(failure('BodyDecodeError', 'a frame to publish names its topic in meta.topic'), frame.header);
     }
-    if (topic === decisionsTopic && this.#principal?.type === 'operator') return void this.#decide(frame, seat, topic);
+    if (topic === decisionsTopic && this.#principal?.type === 'operator') return void this.#decide(frame);
     const outcome = seat.publish(topic, frame, true);
     if (typeof outcome === 'number') {
       if (frame.meta?.['ack'] === true) this.#ack(frame, outcome);
@@ -286,18 +286,14 @@ export class Session {
     } else this.#report(outcome, frame.header);
   }
 
-  /** A decision counts once the action it names has taken it, with the hash that was shown. */
-  async #decide(frame: Frame, seat: Seat, topic: string): Promise<void> {
+  /** A decision counts once the action it names has taken it, with the hash that was shown; the daemon tells of it then. */
+  async #decide(frame: Frame): Promise<void> {
     const { v: _, ...args } = fieldsOf(frame) ?? {};
     this.#calls += 1;
     const taken = await this.#call('action.decide', args, frame.header);
     if (!taken.ok) this.#report(taken.error, frame.header);
     this.#called();
-    if (!taken.ok) return;
-    const outcome = await seat.publish(topic, frame, false);
-    this.#context.bus.flush();
-    if (typeof outcome !== 'number') this.#report(outcome, frame.header);
-    else if (frame.meta?.['ack'] === true) this.#ack(frame, outcome);
+    if (taken.ok && frame.meta?.['ack'] === true) this.#ack(frame, 1);
   }
 
   #control(frame: Frame): void {

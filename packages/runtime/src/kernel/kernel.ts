@@ -44,6 +44,9 @@ export type RecordedCall = {
   readonly label?: Label;
 };
 
+/** What was decided about a request; `edited` are other arguments, about which is asked in their turn. */
+export type ApprovalAnswer = 'approved' | 'denied' | 'pending' | { readonly edited: JsonValue };
+
 export type CallContext = {
   readonly agent: string;
   readonly run_id: string;
@@ -64,7 +67,11 @@ export type KernelContext = CallContext & {
 };
 
 /** A call on its way: what is journalled before it is performed. */
-export type CallRecord = RecordedCall & { readonly args: JsonValue };
+export type CallRecord = RecordedCall & {
+  readonly args: JsonValue;
+  /** What is performed in place of what the agent asked for: a person has edited it. */
+  readonly performed?: { readonly args: JsonValue; readonly args_hash: Digest };
+};
 
 export type ApprovalRequest = {
   readonly call: string;
@@ -114,7 +121,7 @@ export type KernelPorts = {
   };
   readonly approvals: {
     /** `pending` gives the cell up; the attempt is run again over its tape when there is a decision. */
-    ask(request: ApprovalRequest, ctx: CallContext): Promise<'approved' | 'denied' | 'pending'>;
+    ask(request: ApprovalRequest, ctx: CallContext): Promise<ApprovalAnswer>;
   };
   /** What a call needs beside the grant that the table names, and does not have. */
   missing?(op: string, args: JsonValue, ctx: PerformContext): Verdict | undefined;
@@ -216,38 +223,53 @@ class Door implements KernelDoor {
     const hash = digestJson(args);
     const record = this.#record(index, op, args, hash, row);
     if (this.#ctx.mode === 'replay') return this.#replay(record);
-    const verdict = judge(this.#ctx.caps, row.capability, op, args);
+    const verdict = this.#judge(record, row);
     if (!verdict.allowed) return this.#refuse(record, row, verdict);
-    const missing = this.#ports.missing?.(op, args, this.#about(record));
-    if (missing !== undefined) return this.#refuse(record, row, missing);
-    const recorded = this.#recorded(record);
-    if (recorded !== undefined) return recorded;
+    return this.#recorded(record) ?? this.#admit(record, row, verdict.target, signal);
+  }
+
+  /** Asks where somebody has to be asked, then performs; arguments that a person has edited begin anew at the grants. */
+  async #admit(record: CallRecord, row: Operation, target: string, signal: AbortSignal): Promise<HostAnswer> {
+    const { op, call } = record;
+    const { args, args_hash } = record.performed ?? record;
     const leak = this.#leak(op, args);
-    const always = row.approval || (row.latent === true && (await this.#leaves(op, args)));
+    const always =
+      row.approval || record.performed !== undefined || (row.latent === true && (await this.#leaves(op, args)));
     const asked = always || leak !== undefined;
     if (asked) {
       const referents = await this.#referents(record);
-      const label = this.#label;
-      const request = {
-        call: record.call,
-        op,
-        args,
-        args_hash: hash,
-        target: verdict.target,
-        referents,
-        always,
-        label,
-      };
+      const request = { call, op, args, args_hash, target, referents, always, label: this.#label };
       const decision = await this.#ports.approvals.ask(
         { ...request, ...(leak === undefined ? {} : { leak }) },
         this.#ctx,
       );
+      if (typeof decision === 'object') return this.#edited(record, row, decision.edited, signal);
       if (decision === 'pending') return { type: 'suspend', reason: 'approval' };
       if (decision === 'denied') return this.#noted(record, denied(op));
       const changed = digestJson(await this.#referents(record)) !== digestJson(referents);
       if (changed) return this.#noted(record, changedSince(op));
     }
-    return this.#perform(record, row, { approved: asked, target: verdict.target }, signal);
+    return this.#perform(record, row, { approved: asked, target }, signal);
+  }
+
+  #edited(
+    record: CallRecord,
+    { cls }: Operation,
+    args: JsonValue,
+    signal: AbortSignal,
+  ): Promise<HostAnswer> | HostAnswer {
+    const edited = { ...record, performed: { args, args_hash: digestJson(args) } };
+    const row = operation(record.op, args);
+    // It was begun, or was not, by the rules of what the agent asked for.
+    if (row?.cls !== cls) return this.#noted(edited, editedAway(record.op));
+    const verdict = this.#judge(edited, row);
+    return verdict.allowed ? this.#admit(edited, row, verdict.target, signal) : this.#refuse(edited, row, verdict);
+  }
+
+  #judge(record: CallRecord, row: Operation): Verdict {
+    const { args } = record.performed ?? record;
+    const verdict = judge(this.#ctx.caps, row.capability, record.op, args);
+    return verdict.allowed ? (this.#ports.missing?.(record.op, args, this.#about(record)) ?? verdict) : verdict;
   }
 
   #unknown(op: string, args: JsonValue): HostAnswer {
@@ -269,7 +291,8 @@ class Door implements KernelDoor {
   }
 
   async #referents(record: CallRecord): Promise<Referents> {
-    return (await this.#ports.referents?.(record.op, record.args, this.#about(record))) ?? {};
+    const { args } = record.performed ?? record;
+    return (await this.#ports.referents?.(record.op, args, this.#about(record))) ?? {};
   }
 
   /** A call that nobody has agreed to yet. */
@@ -337,14 +360,15 @@ class Door implements KernelDoor {
 
   /** Once for each call: an attempt that runs over its tape again is not told of twice. */
   #audit(
-    { index, op, args_hash }: CallRecord,
+    { index, op, args_hash, performed }: CallRecord,
     { capability }: Operation,
     target: string,
     reason: string,
     decision: CapAudit['decision'] = 'deny',
   ): void {
     const { agent } = this.#ctx;
-    const audit = { agent, cap: capability ?? op, op, target, args_hash, decision, reason };
+    const hash = performed?.args_hash ?? args_hash;
+    const audit = { agent, cap: capability ?? op, op, target, args_hash: hash, decision, reason };
     if (!this.#tape.has(index)) this.#ports.audit(audit, this.#ctx);
   }
 
@@ -363,11 +387,12 @@ class Door implements KernelDoor {
     // Begun again after it was cut off, it is said again: what it cost before was lost.
     if (row.cls !== 'pure') await this.#ports.journal.intent(record, this.#ctx);
     const ctx = { ...this.#ctx, call: record.call, label: this.#label, approved };
-    const result = await this.#ports.perform(record.op, record.args, ctx, signal);
+    const { args } = record.performed ?? record;
+    const result = await this.#ports.perform(record.op, args, ctx, signal);
     if (result === undefined) return { type: 'suspend', reason: 'unknown_outcome' };
     if (!result.ok && result.code === 'CapabilityDenied') this.#audit(record, row, target, result.message);
     const told = joinLabels(
-      taintOf(record.op, record.args, this.#ctx.caps),
+      taintOf(record.op, args, this.#ctx.caps),
       (result.ok ? result.label : undefined) ?? cleanLabel,
     );
     const label = readBy(told, this.#ctx.node);
@@ -380,6 +405,11 @@ class Door implements KernelDoor {
 
 function denied(op: string): CallResult {
   return { ok: false, code: 'ApprovalDenied', message: `${op} was not approved`, retryable: false };
+}
+
+function editedAway(op: string): CallResult {
+  const message = `${op}: its arguments were edited into another kind of call; it was not performed`;
+  return { ok: false, code: 'InvalidParams', message, retryable: false };
 }
 
 function changedSince(op: string): CallResult {
