@@ -178,6 +178,7 @@ export class Place implements AsyncDisposable {
       port?: string;
       performer?: (real: HostPerformer) => HostPerformer;
       runsMax?: number;
+      nodesWaitingMax?: number;
       caps?: Caps;
       audits?: { readonly deny?: boolean; readonly allow?: boolean };
       operator?: Partial<OperatorWill>;
@@ -237,7 +238,7 @@ export class Place implements AsyncDisposable {
         log: memoryLog(),
         ledger: options.ledger?.(kb) ?? kb,
         publisher: { published: () => undefined, lossy: () => undefined },
-        slots: new Slots(4, 100_000),
+        slots: new Slots(4, options.nodesWaitingMax ?? 100_000),
         scrubber,
         values,
         agents: agentsOf(options.bundle ?? { ...bundle, caps: options.caps ?? bundle.caps }),

@@ -3,6 +3,7 @@
  */
 import { err, failure, type Failure, isName, type JsonObject, nearest, ok, type Result } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
+import type { Signal } from '@runloop/openings';
 import type { EventFeed } from '../runs/feed.ts';
 import type { NestedTexts, OpeningText, Runs } from '../runs/runs.ts';
 import { metaOf } from '../runs/tape.ts';
@@ -81,34 +82,34 @@ export function runOperations(deps: RunOperationDeps): Operations {
         return feed.read(q, caller.signal);
       });
     },
-    'run.pause': (args, caller) =>
-      order(args, caller, runs, (run) => run.driver.send({ type: 'pause', by: caller.principal.name })),
-    'run.resume': (args, caller) =>
-      order(args, caller, runs, (run) => run.driver.send({ type: 'resume', by: caller.principal.name })),
-    'run.step': (args, caller) =>
-      order(args, caller, runs, (run) => run.driver.send({ type: 'step', by: caller.principal.name })),
+    'run.pause': (args, caller) => order(args, caller, runs, { type: 'pause', by: caller.principal.name }),
+    'run.resume': (args, caller) => order(args, caller, runs, { type: 'resume', by: caller.principal.name }),
+    'run.step': (args, caller) => order(args, caller, runs, { type: 'step', by: caller.principal.name }),
     'run.cancel': (args, caller) => {
       const reason = args.optionalText('reason') ?? `cancelled by ${caller.principal.name}`;
-      return order(args, caller, runs, (run) => run.driver.send({ type: 'cancel', by: caller.principal.name, reason }));
+      return order(args, caller, runs, { type: 'cancel', by: caller.principal.name, reason });
     },
   };
 }
 
-function order(
-  args: Args,
-  caller: Caller,
-  runs: Runs,
-  give: (run: NonNullable<ReturnType<Runs['get']>>) => void,
-): Promise<Result<unknown, Failure>> {
+/** What somebody wants of a run; answered once it is on the ledger. */
+function order(args: Args, caller: Caller, runs: Runs, signal: Order): Promise<Result<unknown, Failure>> {
   const traceId = args.traceId('trace_id');
-  return args.check(() => {
+  return args.check(async () => {
     const run = runs.get(traceId);
     if (run === undefined || !mayTouch(caller.principal, run.driver.identity.actor))
-      return Promise.resolve(err(failure('NotFound', `no run ${traceId} is under way`, { hint: 'see: rlp runs' })));
-    give(run);
-    return Promise.resolve(ok({ trace_id: traceId }));
+      return err(failure('NotFound', `no run ${traceId} is under way`, { hint: 'see: rlp runs' }));
+    const given = await run.driver.order(signal);
+    if (!given.ok) return given;
+    const { phase } = run.state;
+    // Paused twice is paused; a step of a run that goes by itself would be lost.
+    if (!given.value && (signal.type === 'resume' || signal.type === 'step'))
+      return err(failure('Conflict', `run ${traceId} is not paused, it is ${phase}`, { hint: `rlp pause ${traceId}` }));
+    return ok({ trace_id: traceId, state: phase });
   });
 }
+
+type Order = Extract<Signal, { readonly type: 'pause' | 'resume' | 'step' | 'cancel' }>;
 
 /** Who submitted the run; operators need not be told apart, so nothing is looked up for them. */
 async function actorOf({ kb, runs }: RunOperationDeps, traceId: string, caller: Caller): Promise<string | undefined> {

@@ -46,7 +46,7 @@ export interface Performer {
 }
 
 type Input =
-  | { readonly type: 'signal'; readonly signal: Signal }
+  | { readonly type: 'signal'; readonly signal: Signal; readonly done?: (result: Result<boolean, Failure>) => void }
   | {
       readonly type: 'record';
       readonly drafts: readonly RunDraft[];
@@ -96,6 +96,15 @@ export class RunDriver {
     this.#kick();
   }
 
+  /** The same, answered once what came of it is durable: whether anything did. */
+  order(signal: Signal): Promise<Result<boolean, Failure>> {
+    if (this.#stopped) return Promise.resolve(err(stoppedFailure));
+    return new Promise((done) => {
+      this.#inputs.push({ type: 'signal', signal, done });
+      this.#kick();
+    });
+  }
+
   /** Makes events durable as part of this run; answered when they are. */
   record(drafts: readonly RunDraft[], provenance: RunDraft['meta'] = {}): Promise<Result<void, Failure>> {
     if (this.#stopped) return Promise.resolve(err(stoppedFailure));
@@ -138,7 +147,7 @@ export class RunDriver {
     this.#timers.clear();
     this.#deps.slots.forget(this.identity.traceId);
     while (this.#held > 0) this.releaseSlot();
-    for (const input of this.#inputs.splice(0)) if (input.type === 'record') input.done(err(stoppedFailure));
+    for (const input of this.#inputs.splice(0)) input.done?.(err(stoppedFailure));
   }
 
   /** What a run needs cannot be stored: it is put away, and goes on when that is over. */
@@ -160,8 +169,12 @@ export class RunDriver {
     while (this.#inputs.length > 0 && !this.#stopped) {
       const waiters: ((result: Result<void, Failure>) => void)[] = [];
       for (const input of this.#inputs.splice(0, turnInputsMax)) {
-        if (input.type === 'signal') this.#fold(step(this.state, input.signal));
-        else if (this.finished) input.done(err(stoppedFailure));
+        if (input.type === 'signal') {
+          const effects = step(this.state, input.signal);
+          this.#fold(effects);
+          const { done } = input;
+          if (done !== undefined) waiters.push((written) => done(written.ok ? ok(effects.length > 0) : written));
+        } else if (this.finished) input.done(err(stoppedFailure));
         else {
           this.#fold(
             input.drafts.map((draft) => ({ type: 'append' as const, ...draft })),

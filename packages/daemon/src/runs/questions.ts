@@ -48,6 +48,15 @@ export function againOf(call: string, begun: number): string {
   return `${call}/again/${begun}`;
 }
 
+/** The question whether an attempt that has left its tape is followed by another. */
+export function anewOf(runId: string, node: string, attempt: number): string {
+  return `${runId}/${node}/${attempt}/anew`;
+}
+
+function isAnew(call: string): boolean {
+  return call.endsWith('/anew');
+}
+
 function isCutOff(call: string): boolean {
   return call.includes('/again/');
 }
@@ -170,15 +179,16 @@ export class Questions {
     const recorded = await this.#driver.record([decided(id, hash, decision, by, said)]);
     this.#deciding.delete(id);
     if (!recorded.ok) return recorded.error;
-    this.#driver.send({ type: 'decided', node: action.node });
+    this.wakeIfDecided(action.node, id);
     return undefined;
   }
 
   /** A decision may arrive before the waiting that it ends. */
   wakeIfDecided(node: string, action: string | undefined): void {
-    if (action !== undefined && this.#driver.actions.get(action)?.decision !== undefined) {
-      this.#driver.send({ type: 'decided', node });
-    }
+    const { call, decision } = (action === undefined ? undefined : this.#driver.actions.get(action)) ?? {};
+    if (call === undefined || decision === undefined) return;
+    const anew = decision === 'approve' && isAnew(call) ? ({ anew: true } as const) : {};
+    this.#driver.send({ type: 'decided', node, ...anew });
   }
 }
 

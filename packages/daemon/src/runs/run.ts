@@ -28,6 +28,7 @@ import {
   type CallContext,
   type Caps,
   type Cells,
+  type Divergence,
   judge,
   type Kernel,
   type KernelDoor,
@@ -36,6 +37,7 @@ import {
   type RecordedCall,
 } from '@runloop/runtime';
 import type { Action } from './actions.ts';
+import { askAnew, refusedAnew } from './anew.ts';
 import { CutOff } from './cut-off.ts';
 import { Deadline } from './deadline.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
@@ -94,6 +96,8 @@ type Attempt = {
   readonly node: string;
   readonly attempt: number;
   readonly abort: AbortController;
+  /** What it asked for, where its tape says otherwise. */
+  diverged?: Divergence | undefined;
   waits?: { for: 'approval' | 'operator'; action?: string } | undefined;
 };
 
@@ -232,6 +236,8 @@ export class Run implements Performer {
     const effective = allowed.value.bundle;
     entry.bundle = effective;
     entry.narrowed = digestJson(effective.caps.limits) !== digestJson(bundle.value.caps.limits);
+    const left = refusedAnew(entry, this);
+    if (left !== undefined) return refuse(left);
     const inputs = await this.#inputs(index);
     if (!inputs.ok) return refuse(inputs.error);
     const settled = await this.cutOff.settle(node, attempt);
@@ -320,6 +326,7 @@ export class Run implements Performer {
     const invocation = { bundle, run, request, limits, leftMs: deadlineMs, ...share };
     const outcome = await this.#deps.cells.run(invocation, door, entry.abort.signal);
     await this.#settled(entry, door);
+    entry.diverged = door.diverged();
     return outcome;
   }
 
@@ -365,7 +372,10 @@ export class Run implements Performer {
       case 'cancelled':
         return this.#end(entry, { state: 'cancelled', reason: 'it was stopped' }, usage);
       case 'suspended':
-        entry.waits ??= await this.cutOff.ask(entry.node, entry.attempt, bundle.name);
+        entry.waits ??=
+          entry.diverged === undefined
+            ? await this.cutOff.ask(entry.node, entry.attempt, bundle.name)
+            : await askAnew(entry, entry.diverged, this);
         this.#release(entry);
         this.driver.send({
           type: 'suspended',

@@ -385,8 +385,7 @@ export class Runs {
       const meta = metaOf(row);
       if (row.kind === 'node.waiting') waits.set(String(meta['node']), String(meta['action'] ?? ''));
     }
-    for (const [node, action] of waits)
-      if (run.driver.actions.get(action)?.decision !== undefined) run.driver.send({ type: 'decided', node });
+    for (const [node, action] of waits) run.questions.wakeIfDecided(node, action);
   }
 
   #ended(run: Run, fault: Failure | undefined): void {

@@ -39,7 +39,8 @@ export function answer(state: RunState, signal: Signal, effects: Effect[]): void
       const node = state.nodes[state.graph.indexOf.get(signal.node) ?? -1];
       if (node?.phase !== 'waiting' || (signal.type === 'timer') !== (node.waitingFor === 'timer')) return;
       if (state.phase === 'waiting') effects.push(append('run.resumed', 'The run goes on.', {}));
-      effects.push(append('node.ready', `Node ${signal.node} is ready again.`, { node: signal.node }));
+      const anew = signal.type === 'decided' && signal.anew === true ? { anew: true } : {};
+      effects.push(append('node.ready', `Node ${signal.node} is ready again.`, { node: signal.node, ...anew }));
       return;
     }
     case 'deadline':

@@ -32,7 +32,8 @@ export type Signal =
       readonly action?: string;
     }
   | { readonly type: 'timer'; readonly node: string }
-  | { readonly type: 'decided'; readonly node: string }
+  /** With `anew` the node begins its next attempt instead of going on with the one that waits. */
+  | { readonly type: 'decided'; readonly node: string; readonly anew?: true }
   /** The time of the run, or of the nested opening that is named, is over. */
   | { readonly type: 'deadline'; readonly group?: string }
   /** Everything known has been folded and nothing is on its way to the ledger. */

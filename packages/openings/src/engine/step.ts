@@ -83,11 +83,13 @@ function applyNodeFact(state: RunState, fact: Fact, effects: Effect[]): void {
   if (index === undefined) return;
   const id = String(fact.meta['node']);
   switch (fact.kind) {
-    case 'node.ready':
-      enter(state, index, 'ready');
+    case 'node.ready': {
+      const node = enter(state, index, 'ready');
+      if (fact.meta['anew'] === true) node.waitingFor = undefined;
       insert(state.ready, index);
       hand(state, effects);
       return;
+    }
     case 'node.started': {
       const wasHandedOut = state.ready.indexOf(index);
       if (wasHandedOut !== -1) state.ready.splice(wasHandedOut, 1);
@@ -244,19 +246,23 @@ function hand(state: RunState, effects: Effect[]): void {
   }
 }
 
-/** Takes back what was handed to the scheduler and has not started. */
-function takeBack(state: RunState): void {
+/** Takes back what was handed to the scheduler and has not started; how many. */
+function takeBack(state: RunState): number {
+  const handed = state.enqueued;
   state.nodes.forEach((node, index) => {
     if (!node.enqueued) return;
     node.enqueued = false;
     state.enqueued -= 1;
     insert(state.ready, index);
   });
+  return handed;
 }
 
 /** After a crash: what ran runs again, same attempt; what was handed out or timed is asked for again. */
 function recover(state: RunState, effects: Effect[]): void {
-  takeBack(state);
+  const handed = takeBack(state);
+  // A step that was given and has not begun is still to be made.
+  if (state.phase === 'paused') state.steps += handed;
   state.nodes.forEach((node, index) => {
     const id = state.opening.nodes[index]?.id ?? '';
     if (node.phase === 'running') {
