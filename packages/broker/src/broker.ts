@@ -17,7 +17,7 @@ import {
   failure,
   ok,
 } from '@runloop/core';
-import { type LevelState, type Spending, createBudgets } from './budgets.ts';
+import { type LevelState, type Raise, type Spending, createBudgets } from './budgets.ts';
 import { type Cache, createCache } from './cache.ts';
 import type { BrokerConfig } from './config.ts';
 import { createEchoProvider } from './echo-provider.ts';
@@ -82,6 +82,8 @@ export interface Broker extends AsyncDisposable {
   restore(calls: readonly BookedCall[]): void;
   /** The same of a whole day. */
   restoreDay(tsMs: number, spent: Spending): void;
+  /** Adds to the cap of a level, as `details` of `BudgetExceeded` name it. */
+  raise(raise: Raise): void;
   /** Books the bound of a call whose answer was lost in a crash: it may have been paid for. Undefined where no provider serves it. */
   forfeit(request: CompletionRequest | EmbedRequest, ctx: CallContext): Spent | undefined;
   /** Forgets the budgets of a run that has ended. */
@@ -156,6 +158,7 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       budgets.book(levelsOf(config, ctx, clock.nowMs()), { tokens: tokens_in + tokens_out, usd_nano, calls: 1 });
       return spent;
     },
+    raise: (raise) => budgets.raise(raise),
     endRun(run) {
       for (const prefix of [`group:${run}/`, `node:${run}/`, `agent:${run}/`]) budgets.drop(prefix);
       budgets.drop(`run:${run}`);

@@ -4,6 +4,7 @@
  * 1. A reservation holds at all levels or at none; between the check and the booking nothing else runs.
  * 2. Spent plus reserved never passes a cap, however many calls come at once.
  * 3. Usage beyond a reservation is booked all the same, and freezes the levels that it pushed over their cap.
+ * 4. What was raised adds to the cap that a call brings with it, and thaws the level.
  */
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
 import { levelsMax } from './limits.ts';
@@ -22,6 +23,14 @@ export type LevelState = {
   readonly frozen: boolean;
 };
 
+/** `by` is the decision that raised it: told of twice, it counts once. */
+export type Raise = {
+  readonly key: string;
+  readonly unit: (typeof budgetUnits)[number];
+  readonly amount: number;
+  readonly by: string;
+};
+
 export interface Reservation {
   /** Books what was used and gives the rest back; a second call does nothing. True when a level was frozen by it. */
   settle(used: Spending): boolean;
@@ -31,55 +40,55 @@ export interface Budgets {
   reserve(levels: readonly Level[], bound: Spending): Result<Reservation, Failure>;
   /** Books without a reservation: what the ledger says was spent before a restart. */
   book(levels: readonly Level[], used: Spending): void;
+  raise(raise: Raise): void;
   state(key: string): LevelState | undefined;
   /** Forgets the levels whose key begins with `prefix`: those of a run that has ended. */
   drop(prefix: string): void;
 }
 
 type Mutable = { -readonly [unit in keyof Spending]: number };
-type Held = { spent: Mutable; reserved: Mutable; frozen: boolean };
+type Held = { spent: Mutable; reserved: Mutable; raised: Mutable; readonly raises: Set<string>; frozen: boolean };
+
+const none = (): Mutable => ({ tokens: 0, usd_nano: 0, calls: 0 });
+const nothingHeld = (): Held => ({ spent: none(), reserved: none(), raised: none(), raises: new Set(), frozen: false });
+
+function refusal(level: Level, at: Held = nothingHeld(), bound: Spending): Failure | undefined {
+  const { spent, reserved, raised, frozen } = at;
+  const { name, key, caps } = level;
+  const hint = 'Raise the budget, or ask for less: max_tokens bounds the answer.';
+  for (const unit of budgetUnits) {
+    const given = caps[unit];
+    if (given === undefined) continue;
+    const cap = given + raised[unit];
+    const left = cap - spent[unit] - reserved[unit];
+    if (bound[unit] <= left) continue;
+    const details = { level: name, key, unit, cap, left, needed: bound[unit] };
+    const message = `${name} "${key}" has ${Math.max(0, left)} ${unit} left of ${cap}, the call may need ${bound[unit]}`;
+    return failure('BudgetExceeded', frozen ? frozenMessage(level) : message, { details, hint });
+  }
+  return frozen ? failure('BudgetExceeded', frozenMessage(level), { details: { level: name, key }, hint }) : undefined;
+}
+
+function frozenMessage({ name, key }: Level): string {
+  return `the budget of ${name} "${key}" is frozen: a call used more than it had reserved`;
+}
 
 export function createBudgets(): Budgets {
   const levels = new Map<string, Held>();
-  const none = (): Mutable => ({ tokens: 0, usd_nano: 0, calls: 0 });
   const held = (key: string): Held => {
     const known = levels.get(key);
     if (known !== undefined) return known;
-    const fresh: Held = { spent: none(), reserved: none(), frozen: false };
+    const fresh = nothingHeld();
     levels.set(key, fresh);
     return fresh;
   };
   const add = (to: Mutable, amount: Spending, sign: 1 | -1): void => {
     for (const unit of budgetUnits) to[unit] += sign * amount[unit];
   };
-  const refusal = (level: Level, bound: Spending): Failure | undefined => {
-    const { spent, reserved, frozen } = levels.get(level.key) ?? { spent: none(), reserved: none(), frozen: false };
-    const details = { level: level.name, key: level.key };
-    if (frozen)
-      return failure(
-        'BudgetExceeded',
-        `the budget of ${level.name} "${level.key}" is frozen: a call used more than it had reserved`,
-        { details, hint: 'Raise the budget to go on.' },
-      );
-    for (const unit of budgetUnits) {
-      const cap = level.caps[unit];
-      if (cap === undefined || spent[unit] + reserved[unit] + bound[unit] <= cap) continue;
-      const left = Math.max(0, cap - spent[unit] - reserved[unit]);
-      return failure(
-        'BudgetExceeded',
-        `${level.name} "${level.key}" has ${left} ${unit} left of ${cap}, the call may need ${bound[unit]}`,
-        {
-          details: { ...details, unit, left, needed: bound[unit] },
-          hint: 'Raise the budget, or ask for less: max_tokens bounds the answer.',
-        },
-      );
-    }
-    return undefined;
-  };
   return {
     reserve(wanted, bound) {
       for (const level of wanted) {
-        const refused = refusal(level, bound);
+        const refused = refusal(level, levels.get(level.key), bound);
         if (refused !== undefined) return err(refused);
       }
       const fresh = wanted.filter(({ name, key }) => name !== 'call' && !levels.has(key)).length;
@@ -97,7 +106,7 @@ export function createBudgets(): Budgets {
           for (const { level, at } of kept) {
             add(at.reserved, bound, -1);
             add(at.spent, used, 1);
-            if (beyond && budgetUnits.some((unit) => at.spent[unit] > (level.caps[unit] ?? Infinity)))
+            if (beyond && budgetUnits.some((unit) => at.spent[unit] > (level.caps[unit] ?? Infinity) + at.raised[unit]))
               at.frozen = froze = true;
           }
           return froze;
@@ -106,6 +115,13 @@ export function createBudgets(): Budgets {
     },
     book(wanted, used) {
       for (const { name, key } of wanted) if (name !== 'call') add(held(key).spent, used, 1);
+    },
+    raise({ key, unit, amount, by }) {
+      const at = held(key);
+      if (at.raises.has(by)) return;
+      at.raises.add(by);
+      at.raised[unit] += amount;
+      at.frozen = false;
     },
     state(key) {
       const at = levels.get(key);

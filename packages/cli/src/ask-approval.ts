@@ -40,9 +40,20 @@ export async function askApproval(tools: Tools, meta: JsonObject, signal: AbortS
       ],
       signal,
     );
+  const { args, op } = meta;
+  if (op === 'budget.raise' && isJsonObject(args)) {
+    const question = `type ${code} to raise it by ${missing(args)}, n to fail the node: `;
+    return askKeys(tools, [question, { [code]: 'approve', n: 'deny' }], signal);
+  }
   return cannotBeUndone(meta)
     ? askCode(tools, String(meta['hash']), signal)
     : askKeys(tools, ['y lets it happen, n refuses: ', { y: 'approve', n: 'deny' }], signal);
+}
+
+/** What a budget lacks, in the unit that it is counted in. */
+function missing({ unit, needed, left }: JsonObject): string {
+  const amount = Number(needed) - Number(left);
+  return unit === 'usd_nano' ? `$${(amount / 1e9).toFixed(6)}` : `${amount} ${showLine(String(unit))}`;
 }
 
 /** What has left this machine, or has run, stays done. */

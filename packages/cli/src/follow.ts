@@ -45,6 +45,7 @@ export async function follow({ client, traceId, tools, ndjson, owns, keep }: Fol
   environment.interrupted.addEventListener('abort', cancel, { once: true });
   let last: RunEvent | undefined;
   let denied = false;
+  let exhausted = false;
   let nobodyIsAsked = false;
   const open = new Map<string, AbortController>();
   let question: Promise<void> = Promise.resolve();
@@ -61,7 +62,8 @@ export async function follow({ client, traceId, tools, ndjson, owns, keep }: Fol
         const answered = new AbortController();
         open.set(String(event.meta['action']), answered);
         question = question.then(() => ask(session, event, tools, view, answered.signal));
-      } else if (event.kind === 'action.decided') {
+      } else if (event.kind === 'node.finished') exhausted ||= event.meta['code'] === 'BudgetExceeded';
+      else if (event.kind === 'action.decided') {
         denied ||= event.meta['decision'] === 'deny' || event.meta['decision'] === 'expired';
         open.get(String(event.meta['action']))?.abort(new Answered(showLine(event.message)));
         open.delete(String(event.meta['action']));
@@ -81,6 +83,7 @@ export async function follow({ client, traceId, tools, ndjson, owns, keep }: Fol
   if (left.signal.aborted) return errorTable.Cancelled.exit;
   view?.end();
   if (view !== undefined) await showArtifacts(session.client, traceId, tools);
+  if (exhausted && last?.meta['state'] === 'failed') return errorTable.BudgetExceeded.exit;
   return exitCode(last, denied, environment.interrupted.aborted);
 }
 

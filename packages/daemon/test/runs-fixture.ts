@@ -35,6 +35,8 @@ import {
 import { memoryLog } from '@runloop/testkit';
 import { Quarantine } from '../src/agents/quarantine.ts';
 import { mailTransport } from '../src/host/mail-transport.ts';
+import type { ModelPort } from '../src/host/model-calls.ts';
+import type { Models } from '../src/host/models.ts';
 import { createPerformer } from '../src/host/performer.ts';
 import { kernelPorts } from '../src/runs/kernel-ports.ts';
 import type { AgentSource, HostPerformer, OperatorWill, RunLedger } from '../src/runs/ports.ts';
@@ -179,6 +181,7 @@ export class Place implements AsyncDisposable {
       performer?: (real: HostPerformer) => HostPerformer;
       runsMax?: number;
       nodesWaitingMax?: number;
+      models?: Models;
       caps?: Caps;
       audits?: { readonly deny?: boolean; readonly allow?: boolean };
       operator?: Partial<OperatorWill>;
@@ -196,11 +199,13 @@ export class Place implements AsyncDisposable {
     const env = options.env ?? {};
     const secretsDeps = { clock: systemClock, log: memoryLog(), scrubber, env };
     const values = new Values(kb, scrubber);
-    const models = {
+    const noModels: ModelPort = {
       clears: () => true,
       forfeit: () => undefined,
+      raise: () => undefined,
       call: () => Promise.resolve({ outcome: err(failure('ProviderUnavailable', 'no models here')), spent: [] }),
     };
+    const models = options.models ?? noModels;
     const store = new Secrets(secretsDeps, options.secrets ?? envBackend(env));
     const mail =
       options.mail === undefined
@@ -246,7 +251,7 @@ export class Place implements AsyncDisposable {
         kernel,
         performer,
         homeDir: '/nonexistent',
-        recovered: () => undefined,
+        recovered: (id, spent) => options.models?.restoreRun(id, spent),
         quarantine: new Quarantine(
           { clock: systemClock, log: memoryLog(), record: () => Promise.resolve(true) },
           join(this.#path, 'quarantine.json'),

@@ -45,10 +45,18 @@ export const commands: readonly Command[] = [
   {
     usage: 'approve yes <id>',
     about: 'let it happen, as it was asked',
-    options: { hash, times: { type: 'number', about: 'so often, for these very arguments in this run' } },
+    options: {
+      hash,
+      times: { type: 'number', about: 'so often, for these very arguments in this run' },
+      raise: {
+        type: 'number',
+        about: 'by how much a budget is raised: tokens, calls, or dollars; else by what is missing',
+      },
+    },
     examples: [
       ['rlp approve yes act_12ab', 'what runs is the stored request'],
       ['rlp approve yes act_12ab --times 3', 'this once, and twice more where it asks the same again'],
+      ['rlp approve yes act_34cd --raise 0.50', 'of a budget that is used up'],
     ],
     run: (args, tools) => decide(args, tools, 'approve'),
   },
@@ -177,12 +185,14 @@ async function decide(args: Arguments, tools: Tools, decision: 'approve' | 'deny
     }
   }
   const times = number(args, 'times');
+  const raise = number(args, 'raise');
   const done = await client.call('action.decide', {
     action: action['action'],
     hash: action['hash'],
     decision,
     ...(value === undefined ? {} : { value: value.json }),
     ...(times === undefined ? {} : { times }),
+    ...(raise === undefined ? {} : { raise: unitsOf(action, raise) }),
   });
   if (!done.ok) return tools.fail(done.error);
   if (tools.json) tools.screen.json(done.value);
@@ -206,6 +216,11 @@ async function untilAnswered(
   };
   void listen();
   return { signal: answered.signal, leave: async () => decisions.value[Symbol.asyncDispose]() };
+}
+
+/** Dollars as the ledger counts them. */
+function unitsOf({ args }: JsonObject, amount: number): number {
+  return isJsonObject(args) && args['unit'] === 'usd_nano' ? Math.round(amount * 1e9) : amount;
 }
 
 async function edit(args: Arguments, tools: Tools): Promise<number> {

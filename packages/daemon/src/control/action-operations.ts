@@ -16,21 +16,18 @@ const answeredMax = 200;
 
 type Shown = { readonly action: string; readonly [key: string]: unknown };
 
-export function actionOperations({ kb, runs }: { readonly kb: Kb; readonly runs: Runs }): Operations {
+type ActionDeps = { readonly kb: Kb; readonly runs: Runs };
+
+export function actionOperations(deps: ActionDeps): Operations {
+  return { ...reading(deps), ...deciding(deps.runs) };
+}
+
+function reading({ kb, runs }: ActionDeps): Operations {
   const live = (caller: Caller): Shown[] =>
     runs
       .live()
       .filter((run) => mayTouch(caller.principal, run.driver.identity.actor))
       .flatMap((run) => run.driver.actions.pending().map((action) => shown(run, action)));
-  const open = (id: string): { readonly run: Run; readonly action: Action } | undefined => {
-    for (const run of runs.live()) {
-      const action = run.driver.actions.get(id);
-      if (action !== undefined) return { run, action };
-    }
-    return undefined;
-  };
-  const noneOpen = (id: string): Result<never, Failure> =>
-    err(failure('NotFound', `no request ${id} waits for an answer`, { hint: 'see: rlp approve list' }));
   return {
     'action.list': (args, caller) => {
       const all = args.boolean('all');
@@ -55,14 +52,30 @@ export function actionOperations({ kb, runs }: { readonly kb: Kb; readonly runs:
         const known = new Map([...rows.value.map(stored), ...waiting].map((one) => [one.action, one]));
         const exact = known.get(id) ?? (known.size === 1 ? [...known.values()][0] : undefined);
         if (exact !== undefined) return ok(exact);
-        const none = `there is no request ${given}`;
         return err(
           known.size === 0
-            ? failure('NotFound', none, { hint: 'see: rlp approve list' })
+            ? failure('NotFound', `there is no request ${given}`, { hint: 'see: rlp approve list' })
             : failure('Usage', `${given} may be any of ${[...known.keys()].join(', ')}`, { hint: 'write more of it' }),
         );
       });
     },
+  };
+}
+
+function deciding(runs: Runs): Operations {
+  const answer = async (
+    id: string,
+    decision: Decision,
+    give: (run: Run, action: Action) => Promise<Failure | undefined>,
+  ): Promise<Result<unknown, Failure>> => {
+    const run = runs.live().find(({ driver }) => driver.actions.get(id) !== undefined);
+    const action = run?.driver.actions.get(id);
+    if (run === undefined || action === undefined)
+      return err(failure('NotFound', `no request ${id} waits for an answer`, { hint: 'see: rlp approve list' }));
+    const problem = await give(run, action);
+    return problem === undefined ? ok({ action: id, decision, trace_id: run.driver.identity.traceId }) : err(problem);
+  };
+  return {
     'action.decide': (args, caller) => {
       const id = args.text('action');
       const hash = args.text('hash');
@@ -71,28 +84,25 @@ export function actionOperations({ kb, runs }: { readonly kb: Kb; readonly runs:
         args.refuse('decision must be approve, deny or done');
       const value = args.any('value');
       const times = args.optionalNumber('times');
-      return args.check(async () => {
-        const found = open(id);
-        if (found === undefined) return noneOpen(id);
-        const said = { ...(value === undefined ? {} : { value }), ...(times === undefined ? {} : { times }) };
-        const problem = await found.run.questions.decide(id, hash, decision as Decision, caller.principal.id, said);
-        return problem === undefined
-          ? ok({ action: id, decision, trace_id: found.run.driver.identity.traceId })
-          : err(problem);
-      });
+      const raise = args.optionalNumber('raise');
+      const said = {
+        ...(value === undefined ? {} : { value }),
+        ...(times === undefined ? {} : { times }),
+        ...(raise === undefined ? {} : { raise }),
+      };
+      return args.check(() =>
+        answer(id, decision as Decision, ({ questions }) =>
+          questions.decide(id, hash, decision as Decision, caller.principal.id, said),
+        ),
+      );
     },
     'action.edit': (args, caller) => {
       const id = args.text('action');
       const hash = args.text('hash');
       const instead = args.object('args');
-      return args.check(async () => {
-        const found = open(id);
-        if (found === undefined) return noneOpen(id);
-        const problem = await found.run.edit(found.action, hash, instead, caller.principal.id);
-        return problem === undefined
-          ? ok({ action: id, decision: 'edited', trace_id: found.run.driver.identity.traceId })
-          : err(problem);
-      });
+      return args.check(() =>
+        answer(id, 'edited', (run, action) => run.edit(action, hash, instead, caller.principal.id)),
+      );
     },
   };
 }

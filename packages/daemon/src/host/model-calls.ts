@@ -5,7 +5,7 @@
  */
 import type { Spent } from '@runloop/broker';
 import { type Failure, failure, type JsonObject, type JsonValue, type Result } from '@runloop/core';
-import type { CallScope, Performed, RunDraft, Spender } from '../runs/ports.ts';
+import type { CallScope, Exhausted, Performed, Raised, RunDraft, Spender } from '../runs/ports.ts';
 import { answered, refused } from './kb-calls.ts';
 
 /** What a call cost and who answered it. */
@@ -24,6 +24,7 @@ export interface ModelPort {
   clears(model: string | undefined): boolean;
   /** Books a call whose answer was lost, at its bound; undefined where nobody serves it. */
   forfeit(op: 'complete' | 'embed', request: JsonObject, spender: Spender): Spent | undefined;
+  raise(raised: Raised): void;
   call(op: 'complete' | 'embed', request: JsonObject, scope: CallScope, signal: AbortSignal): Promise<ModelAnswer>;
 }
 
@@ -44,7 +45,7 @@ export async function performModel(
     return refused(failure('NotFound', `there is no operation ${op}`));
   const { outcome, spent } = await models.call(op === 'model.embed' ? 'embed' : 'complete', args, scope, signal);
   const settled = spent.map((one) => settledDraft(scope, one));
-  if (!outcome.ok) return { ...refused(outcome.error), events: settled };
+  if (!outcome.ok) return { ...refused(outcome.error), events: settled, ...exhaustedBy(outcome.error) };
   const { answer, called } = outcome.value;
   const tokens = called.tokens_in + called.tokens_out;
   const event: RunDraft = {
@@ -54,6 +55,14 @@ export async function performModel(
     meta: { node: scope.node, attempt: scope.attempt, agent: scope.bundle.name, ...called },
   };
   return { ...answered(answer), events: [...settled, event] };
+}
+
+/** Budgets that a person can raise; what an agent may spend at most, and a call, is no budget but a grant. */
+const raisable: ReadonlySet<unknown> = new Set(['day', 'run', 'group', 'node']);
+
+function exhaustedBy({ code, details }: Failure): Pick<Performed, 'exhausted'> {
+  const isRaisable = code === 'BudgetExceeded' && raisable.has(details?.['level']) && details?.['unit'] !== undefined;
+  return isRaisable ? { exhausted: details as unknown as Exhausted } : {};
 }
 
 /** A call that nobody answered is paid for at its bound, for all that we know. */

@@ -84,6 +84,7 @@ export function createModels(
       const checked = op === 'embed' ? checkEmbedding(request) : checkCompletion(request);
       return checked.ok ? broker.forfeit(checked.value, contextOf(spender)) : undefined;
     },
+    raise: ({ action, ...raise }) => broker.raise({ ...raise, by: action }),
     restoreRun: (traceId, spent) => broker.restore(spent.map((one) => ({ run: traceId, ...one }))),
     restoreDay: (tsMs, spent) => broker.restoreDay(tsMs, spent),
     clears: (model) => broker.clears(model),

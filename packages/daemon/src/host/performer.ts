@@ -65,6 +65,7 @@ export function createPerformer(given: PerformerDeps): HostPerformer {
       return deps.models.clears(typeof model === 'string' ? model : undefined);
     },
     forfeit: (op, args, spender) => deps.models.forfeit(op === 'model.embed' ? 'embed' : 'complete', args, spender),
+    raise: (raised) => deps.models.raise(raised),
     async perform(op, args: JsonValue, scope, signal): Promise<Performed | undefined> {
       const performed = await perform(deps, op, args, scope, signal);
       return performed === undefined ? undefined : scrubbed(deps.scrubber, performed);
@@ -73,11 +74,11 @@ export function createPerformer(given: PerformerDeps): HostPerformer {
 }
 
 /** No agent and no record gets to see a secret that came back. */
-function scrubbed(scrubber: Scrubber, { result, events = [] }: Performed): Performed {
+function scrubbed(scrubber: Scrubber, { result, events = [], ...more }: Performed): Performed {
   const clean = result.ok
     ? { ...result, value: scrubber.scrubJson(result.value) }
     : { ...result, message: scrubber.scrub(result.message) };
-  return { result: clean, events };
+  return { ...more, result: clean, events };
 }
 
 async function perform(

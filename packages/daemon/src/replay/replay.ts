@@ -75,6 +75,7 @@ export type ReplayReport = {
 /** Outcomes that a limit or the machine decided. */
 const fromTape: ReadonlySet<string> = new Set([
   'DeadlineExceeded',
+  'BudgetExceeded',
   'OutOfFuel',
   'OutOfMemory',
   'OutputTooLarge',

@@ -21,6 +21,8 @@ export type Said = {
   readonly args?: JsonValue;
   /** How often these very arguments may go, this time included. */
   readonly times?: number;
+  /** By how much a budget is raised, in its own unit. */
+  readonly raise?: number;
 };
 
 export type Action = {

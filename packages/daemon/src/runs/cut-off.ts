@@ -15,7 +15,7 @@ import { againOf, type Questions } from './questions.ts';
 import type { TapedCall } from './tape.ts';
 import type { Values } from './values.ts';
 
-export type Waits = { readonly for: 'approval'; readonly action: string };
+export type Waits = { readonly for: 'approval' | 'budget'; readonly action: string };
 
 export class CutOff {
   readonly #deps: { readonly performer: Pick<HostPerformer, 'repeats'>; readonly values: Values };

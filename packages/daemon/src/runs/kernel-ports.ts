@@ -71,7 +71,11 @@ export function kernelPorts({ runOf, values, performer, audits, log }: KernelJoi
       const scope = run.scopeOf(ctx);
       const performed = await performer.perform(op, args, scope, signal);
       if (performed === undefined) return undefined;
-      const { result, events } = performed;
+      const { result, events, exhausted } = performed;
+      if (exhausted !== undefined && !signal.aborted) {
+        await run.stopAt(ctx, exhausted, events ?? []);
+        return 'waits';
+      }
       if (!result.ok && isStorageFault(result)) {
         run.driver.fault({ code: 'StorageFailed', message: result.message });
         throw new Error(result.message);

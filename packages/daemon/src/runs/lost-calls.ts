@@ -1,7 +1,7 @@
 /**
  * Model calls whose answer a crash has lost: they may have been paid for, so they are booked at their bound.
  *
- * 1. Booked once for each time that one was begun, when the run is taken up again, whether or not it will be made again.
+ * 1. Booked once for each time that one was begun and not refused by a budget, when the run is taken up again, whether or not it will be made again.
  * 2. A call that cannot be bounded any more (its agent or its arguments are gone) is told of at no cost, not passed over.
  */
 import { isJsonObject, type JsonValue } from '@runloop/core';
@@ -20,7 +20,7 @@ export async function settleLostCalls(
 ): Promise<readonly RunDraft[]> {
   const booked = new Map<string, number>();
   for (const row of rows) {
-    const { call } = row.kind === 'budget.settled' ? metaOf(row) : {};
+    const { call } = row.kind === 'budget.settled' || row.kind === 'budget.exhausted' ? metaOf(row) : {};
     if (typeof call === 'string') booked.set(call, (booked.get(call) ?? 0) + 1);
   }
   const drafts: RunDraft[] = [];

@@ -73,6 +73,26 @@ export type Performed = {
     | { readonly ok: true; readonly value: JsonValue; readonly label?: Label }
     | { readonly ok: false; readonly code: string; readonly message: string; readonly retryable: boolean };
   readonly events?: readonly RunDraft[];
+  /** The budget that had no room for the call, which was not made. */
+  readonly exhausted?: Exhausted;
+};
+
+export type BudgetUnit = 'tokens' | 'usd_nano' | 'calls';
+/** `left` is below 0 where more was used than was reserved. */
+export type Exhausted = {
+  readonly level: string;
+  readonly key: string;
+  readonly unit: BudgetUnit;
+  readonly cap: number;
+  readonly left: number;
+  readonly needed: number;
+};
+/** `action` is the request that was granted by it. */
+export type Raised = {
+  readonly action: string;
+  readonly key: string;
+  readonly unit: BudgetUnit;
+  readonly amount: number;
 };
 
 /** Performs host calls: one implementation for each operation, joined in host/. */
@@ -89,6 +109,7 @@ export interface HostPerformer {
   cleared(args: JsonValue): boolean;
   /** Books a model call whose answer was lost, at the most that it can have cost; undefined where nobody serves it. */
   forfeit?(op: string, args: JsonObject, spender: Spender): Spent | undefined;
+  raise?(raised: Raised): void;
   /** Undefined where the call was made and nobody knows what came of it. */
   perform(op: string, args: JsonValue, scope: CallScope, signal: AbortSignal): Promise<Performed | undefined>;
 }

@@ -21,8 +21,9 @@ import {
 import type { ApprovalRequest } from '@runloop/runtime';
 import type { Action, Decision, Said } from './actions.ts';
 import type { RunDriver } from './driver.ts';
+import { asksToRaise, raisedBy, raisedDraft } from './exhausted.ts';
 import { lineageOf } from './lineage.ts';
-import type { RunDraft } from './ports.ts';
+import type { Raised, RunDraft } from './ports.ts';
 
 /** How long a question waits for an answer. */
 export const approvalMs: number = 24 * 3600 * 1000;
@@ -41,6 +42,7 @@ export type QuestionsOptions = {
   readonly onConfirm: 'wait' | 'deny';
   /** Questions of the agent that are open, in all runs. */
   readonly openOf: (agent: string) => number;
+  readonly raised: (raised: Raised) => void;
 };
 
 /** The question whether a call that was cut off is to be made again; a new one each time that it was begun. */
@@ -70,14 +72,10 @@ export class Questions {
   /** Questions whose answer is on its way to the ledger. */
   readonly #deciding = new Set<string>();
 
-  constructor(
-    deps: { readonly clock: Clock; readonly random: Random },
-    driver: RunDriver,
-    { onConfirm, openOf }: QuestionsOptions,
-  ) {
+  constructor(deps: { readonly clock: Clock; readonly random: Random }, driver: RunDriver, options: QuestionsOptions) {
     this.#deps = deps;
     this.#driver = driver;
-    this.#options = { onConfirm, openOf };
+    this.#options = options;
   }
 
   /** Questions of the agent that are open in this run. */
@@ -176,9 +174,12 @@ export class Questions {
     // Two answers at once: the first counts, the second is not written at all.
     if (this.#deciding.has(id)) return failure('Conflict', `request ${id} is being answered by somebody else`);
     this.#deciding.add(id);
-    const recorded = await this.#driver.record([decided(id, hash, decision, by, said)]);
+    const raised = decision === 'approve' && asksToRaise(action.call) ? raisedBy(action, said.raise) : undefined;
+    const drafts = raised === undefined ? [] : [raisedDraft(action.node, raised, by)];
+    const recorded = await this.#driver.record([decided(id, hash, decision, by, said), ...drafts]);
     this.#deciding.delete(id);
     if (!recorded.ok) return recorded.error;
+    if (raised !== undefined) this.#options.raised(raised);
     this.wakeIfDecided(action.node, id);
     return undefined;
   }
@@ -202,13 +203,14 @@ function refersTo({ meta }: Action, referents: JsonValue): boolean {
   return digestJson(meta['referents'] ?? {}) === digestJson(referents);
 }
 
-function wrongAnswer({ id, call }: Action, decision: Decision, { times }: Said): Failure | undefined {
-  if (isCutOff(call)) {
-    if (decision !== 'edited' && times === undefined) return undefined;
-    const hint = 'answer approve (again), deny or done';
-    return failure('Usage', `request ${id} asks about one call that was cut off: it can only be made again as it was`, {
-      hint,
-    });
+function wrongAnswer({ id, call }: Action, decision: Decision, { times, raise }: Said): Failure | undefined {
+  if (raise !== undefined && !(asksToRaise(call) && decision === 'approve' && raise > 0))
+    return failure('Usage', `request ${id} raises no budget by ${raise}`, { hint: 'see: rlp approve show' });
+  if (isCutOff(call) || isAnew(call) || asksToRaise(call)) {
+    if (decision === 'approve' && times === undefined) return undefined;
+    if (decision === 'deny' || decision === 'expired' || (decision === 'done' && isCutOff(call))) return undefined;
+    const hint = isCutOff(call) ? 'answer approve (again), deny or done' : 'answer approve or deny';
+    return failure('Usage', `request ${id} is no call that could be edited, done, or made several times`, { hint });
   }
   if (decision === 'done')
     return failure('Usage', `request ${id} asks whether to begin: nothing can have been done yet`, {

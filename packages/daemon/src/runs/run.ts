@@ -8,7 +8,6 @@ import {
   cleanLabel,
   digestJson,
   type Failure,
-  failure,
   isClean,
   type JsonObject,
   type JsonValue,
@@ -29,10 +28,8 @@ import {
   type Caps,
   type Cells,
   type Divergence,
-  judge,
   type Kernel,
   type KernelDoor,
-  operation,
   type PerformContext,
   type RecordedCall,
 } from '@runloop/runtime';
@@ -42,12 +39,24 @@ import { CutOff } from './cut-off.ts';
 import { Deadline } from './deadline.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
 import { budgetsOf } from './budgets-of.ts';
+import { editProblem } from './edit.ts';
+import { stopAt } from './exhausted.ts';
 import { passedBy } from './gate.ts';
 import { RunMemory } from './memory.ts';
 import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
 import { type Given, shownReason } from './outputs.ts';
 import { storeOutputs } from './store-outputs.ts';
-import type { AgentSource, CallScope, HostPerformer, OperatorWill, QuarantinePort, Spender } from './ports.ts';
+import type {
+  AgentSource,
+  CallScope,
+  Exhausted,
+  HostPerformer,
+  OperatorWill,
+  QuarantinePort,
+  Raised,
+  RunDraft,
+  Spender,
+} from './ports.ts';
 import { Questions } from './questions.ts';
 import { loadCalls, type SpentCall, tapeKey, type TapedCall, type Told } from './tape.ts';
 import { isStorageFault, type Values } from './values.ts';
@@ -58,7 +67,7 @@ export type RunDeps = DriverDeps & {
   readonly agents: AgentSource;
   readonly cells: Cells;
   readonly kernel: Kernel;
-  readonly performer: Pick<HostPerformer, 'repeats' | 'forfeit'>;
+  readonly performer: Pick<HostPerformer, 'repeats' | 'forfeit' | 'raise'>;
   /** What `~` means in a grant. */
   readonly homeDir: string;
   readonly operator: OperatorWill;
@@ -98,7 +107,9 @@ type Attempt = {
   readonly abort: AbortController;
   /** What it asked for, where its tape says otherwise. */
   diverged?: Divergence | undefined;
-  waits?: { for: 'approval' | 'operator'; action?: string } | undefined;
+  waits?: { for: 'approval' | 'budget' | 'operator'; action?: string } | undefined;
+  /** Why it may not go on although nothing refused its agent. */
+  fault?: Failure;
 };
 
 export class Run implements Performer {
@@ -123,7 +134,8 @@ export class Run implements Performer {
     this.memory = new RunMemory(rows);
     this.driver = new RunDriver(deps, identity, state, this);
     this.#deadline = new Deadline(deps.clock, this.driver);
-    this.questions = new Questions(deps, this.driver, options);
+    const raised = (one: Raised): void => deps.performer.raise?.(one);
+    this.questions = new Questions(deps, this.driver, { ...options, raised });
     this.cutOff = new CutOff(deps, this.driver, this.memory, this.questions);
   }
 
@@ -372,6 +384,7 @@ export class Run implements Performer {
       case 'cancelled':
         return this.#end(entry, { state: 'cancelled', reason: 'it was stopped' }, usage);
       case 'suspended':
+        if (entry.fault !== undefined) return this.#fail(entry, entry.fault.code, entry.fault.message, false, usage);
         entry.waits ??=
           entry.diverged === undefined
             ? await this.cutOff.ask(entry.node, entry.attempt, bundle.name)
@@ -454,24 +467,24 @@ export class Run implements Performer {
     return answer.type === 'edited' ? { edited: answer.args } : answer.type;
   }
 
-  /** A person asks for other arguments: of the same kind of call, and within what the agent may do. */
-  async edit({ id, node, op, meta }: Action, hash: string, args: JsonObject, by: string): Promise<Failure | undefined> {
-    const spec = this.state.opening.nodes[this.state.graph.indexOf.get(node) ?? -1];
-    if (spec === undefined) throw new Error(`no node ${node}`);
+  /** A budget has no room for a call: the attempt gives its cell up, to wait or to fail. */
+  async stopAt(ctx: PerformContext, exhausted: Exhausted, events: readonly RunDraft[]): Promise<void> {
+    const stopped = await stopAt(this, ctx, exhausted, events);
+    const entry = this.#attempts.get(tapeKey(ctx.node, ctx.attempt));
+    if (entry === undefined) return;
+    if ('fault' in stopped) entry.fault = stopped.fault;
+    else entry.waits = stopped.waits;
+  }
+
+  /** A person asks for other arguments. */
+  async edit(action: Action, hash: string, args: JsonObject, by: string): Promise<Failure | undefined> {
+    const { opening, graph } = this.state;
+    const spec = opening.nodes[graph.indexOf.get(action.node) ?? -1];
+    if (spec === undefined) throw new Error(`no node ${action.node}`);
     const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
     if (!bundle.ok) return bundle.error;
-    const effective = effectiveFor(bundle.value, spec, this.#deps.homeDir);
-    if (!effective.ok) return effective.error;
-    const asked = operation(op, meta['args'] ?? null);
-    const row = operation(op, args);
-    if (row === undefined || row.cls !== asked?.cls)
-      return failure('InvalidParams', `request ${id}: these arguments make ${op} another kind of call`, {
-        hint: 'refuse it instead: rlp approve no',
-      });
-    const { allowed, target, grant } = judge(effective.value.bundle.caps, row.capability, op, args);
-    if (!allowed)
-      return failure('CapabilityDenied', `${spec.use.name} may not use ${op} on ${target}; missing grant: ${grant}`);
-    return this.questions.decide(id, hash, 'edited', by, { args });
+    const problem = editProblem(action, args, effectiveFor(bundle.value, spec, this.#deps.homeDir));
+    return problem ?? this.questions.decide(action.id, hash, 'edited', by, { args });
   }
 }
 

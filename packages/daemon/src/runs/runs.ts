@@ -34,6 +34,7 @@ import {
 } from '@runloop/openings';
 import type { RunIdentity } from './driver.ts';
 import { effectiveFor } from './effective.ts';
+import { raisedIn } from './exhausted.ts';
 import { loosenings, notInForce } from './gate.ts';
 import { settleLostCalls } from './lost-calls.ts';
 import { type RunDraft } from './ports.ts';
@@ -329,6 +330,7 @@ export class Runs {
     this.#live.set(traceId, run.value);
     this.#faults.delete(traceId);
     this.#deps.recovered(traceId, spentOf(rows.value));
+    for (const raised of raisedIn(rows.value)) this.#deps.performer.raise?.(raised);
     await this.#resume(run.value, rows.value);
   }
 

@@ -131,8 +131,13 @@ export type KernelPorts = {
   leaves?(op: string, args: JsonValue, ctx: CallContext): Promise<boolean>;
   /** Whether a model that takes private data serves this request. */
   cleared(args: JsonValue, ctx: CallContext): boolean;
-  /** Undefined where the call was made and nobody knows what came of it. */
-  perform(op: string, args: JsonValue, ctx: PerformContext, signal: AbortSignal): Promise<CallResult | undefined>;
+  /** Undefined where the call was made and nobody knows what came of it; `waits` where it was not, and may be later. */
+  perform(
+    op: string,
+    args: JsonValue,
+    ctx: PerformContext,
+    signal: AbortSignal,
+  ): Promise<CallResult | 'waits' | undefined>;
   /** Told of every refusal and every grant that is used. */
   audit(audit: CapAudit, ctx: CallContext): void;
   line(stream: 'log' | 'stdout' | 'stderr', level: string, text: string, ctx: CallContext): void;
@@ -389,6 +394,7 @@ class Door implements KernelDoor {
     const ctx = { ...this.#ctx, call: record.call, label: this.#label, approved };
     const { args } = record.performed ?? record;
     const result = await this.#ports.perform(record.op, args, ctx, signal);
+    if (result === 'waits') return { type: 'suspend', reason: 'budget' };
     if (result === undefined) return { type: 'suspend', reason: 'unknown_outcome' };
     if (!result.ok && result.code === 'CapabilityDenied') this.#audit(record, row, target, result.message);
     const told = joinLabels(
