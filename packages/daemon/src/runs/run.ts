@@ -387,10 +387,11 @@ export class Run implements Performer {
     const stored = await storeOutputs(this.#deps.values, this.state.opening, entry.node, bundle, given);
     if (!stored.ok) return this.#fail(entry, stored.error.code, stored.error.message, false, usage);
     const { outputs, artifacts } = stored.value;
-    this.driver.note(artifacts, {
-      evidence: this.memory.evidence(entry.node, this.state),
-      label: this.memory.of(entry.node) as unknown as JsonObject,
-    });
+    if (artifacts.length > 0)
+      this.driver.note(artifacts, {
+        evidence: this.memory.evidence(entry.node, this.state),
+        label: this.memory.of(entry.node) as unknown as JsonObject,
+      });
     return this.#end(entry, { state: 'succeeded', outputs: outputs }, usage);
   }
 

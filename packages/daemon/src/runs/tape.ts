@@ -4,6 +4,7 @@
  * The calls of one attempt are strictly one after another, so their index is also the order in which they completed.
  */
 import {
+  cleanLabel,
   type Failure,
   inlineBytesMax,
   isJsonObject,
@@ -106,12 +107,15 @@ export function toldOf(rows: readonly StoredEvent[]): Map<string, Told> {
   return told;
 }
 
-/** The labels that nodes ended with; the last of each counts. */
+/** The labels that nodes ended with; the last of each counts. Of what was clean only the success is told. */
 export function labelsOf(rows: readonly StoredEvent[]): Map<string, Label> {
   const labels = new Map<string, Label>();
   for (const row of rows) {
-    const meta = row.kind === 'run.trace' ? metaOf(row) : {};
-    if (isJsonObject(meta['label'])) labels.set(String(meta['node']), readLabel(meta['label']));
+    if (row.kind !== 'run.trace' && row.kind !== 'node.finished') continue;
+    const meta = metaOf(row);
+    const node = String(meta['node']);
+    if (isJsonObject(meta['label'])) labels.set(node, readLabel(meta['label']));
+    else if (meta['state'] === 'succeeded' && !labels.has(node)) labels.set(node, cleanLabel);
   }
   return labels;
 }
