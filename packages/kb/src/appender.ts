@@ -6,19 +6,26 @@
  * 3. An event that cannot be sent to a thread (a function in it, say) fails alone.
  */
 import { type Failure, type Random, type Result, err, failure } from '@runloop/core';
-import type { AppendedEvent, EventDraft } from './event.ts';
+import type { AppendedEvent, BlobDraft, EventDraft } from './event.ts';
 import { type AppendAnswer, type AppendRequest, saltBytes } from './ledger.ts';
 import type { LedgerQuestion } from './ledger-desk.ts';
-import { appendsPendingMax, transactionEventsMax } from './limits.ts';
+import { appendsPendingMax, blobBytesPendingMax, transactionEventsMax } from './limits.ts';
 import type { Thread } from './thread.ts';
 
 const messagesMax = 2;
 
-type Waiting = { readonly drafts: readonly EventDraft[]; readonly resolve: (answer: AppendAnswer) => void };
+type Waiting = {
+  readonly drafts: readonly EventDraft[];
+  readonly blobs: readonly BlobDraft[];
+  readonly resolve: (answer: AppendAnswer) => void;
+};
 
 export interface Appender {
-  append(drafts: readonly EventDraft[]): Promise<Result<readonly AppendedEvent[], Failure>>;
-  /** Events that wait or are being written. */
+  append(
+    drafts: readonly EventDraft[],
+    blobs?: readonly BlobDraft[],
+  ): Promise<Result<readonly AppendedEvent[], Failure>>;
+  /** Events and blobs that wait or are being written. */
   pending(): number;
   /** Resolves when nothing waits any more. */
   drained(): Promise<void>;
@@ -31,6 +38,7 @@ export function createAppender(
 ): Appender {
   let waiting: Waiting[] = [];
   let pending = 0;
+  let pendingBytes = 0;
   let underWay = 0;
   let scheduled = false;
   const idle: (() => void)[] = [];
@@ -38,7 +46,8 @@ export function createAppender(
   const settle = (batch: readonly Waiting[], answers: Result<unknown, Failure>): void => {
     let last = 0;
     for (const [i, one] of batch.entries()) {
-      pending -= one.drafts.length;
+      pending -= one.drafts.length + one.blobs.length;
+      pendingBytes -= bytesOf(one.blobs);
       const answer = answers.ok ? (answers.value as readonly AppendAnswer[])[i] : err(answers.error);
       if (answer === undefined) throw new Error('assumed an answer for each append');
       if (answer.ok) for (const event of answer.value) last = Math.max(last, event.id);
@@ -70,7 +79,7 @@ export function createAppender(
       let events = 0;
       let count = 0;
       while (count < waiting.length && (count === 0 || events < transactionEventsMax)) {
-        events += waiting[count]?.drafts.length ?? 0;
+        events += (waiting[count]?.drafts.length ?? 0) + (waiting[count]?.blobs.length ?? 0);
         count += 1;
       }
       send(waiting.splice(0, count));
@@ -79,20 +88,18 @@ export function createAppender(
   };
 
   return {
-    append(drafts) {
-      if (drafts.length === 0) return Promise.resolve({ ok: true, value: [] });
-      if (pending + drafts.length > appendsPendingMax) {
-        return Promise.resolve(
-          err(
-            failure('Busy', `${pending} events wait for the ledger, the limit is ${appendsPendingMax}`, {
-              hint: 'Try again when the disk has caught up.',
-            }),
-          ),
-        );
-      }
-      pending += drafts.length;
+    append(drafts, blobs = []) {
+      const count = drafts.length + blobs.length;
+      const bytes = bytesOf(blobs);
+      if (count === 0) return Promise.resolve({ ok: true, value: [] });
+      if (pending + count > appendsPendingMax)
+        return busy(`${pending} events wait for the ledger, the limit is ${appendsPendingMax}`);
+      if (pendingBytes + bytes > blobBytesPendingMax)
+        return busy(`${pendingBytes} bytes of blobs wait for the ledger, the limit is ${blobBytesPendingMax}`);
+      pending += count;
+      pendingBytes += bytes;
       return new Promise((resolve) => {
-        waiting.push({ drafts, resolve });
+        waiting.push({ drafts, blobs, resolve });
         if (scheduled) return;
         scheduled = true;
         queueMicrotask(flush);
@@ -103,13 +110,22 @@ export function createAppender(
   };
 }
 
+function busy(why: string): Promise<Result<never, Failure>> {
+  return Promise.resolve(err(failure('Busy', why, { hint: 'Try again when the disk has caught up.' })));
+}
+
+/** Characters for texts, which is near enough for a bound. */
+function bytesOf(blobs: readonly BlobDraft[]): number {
+  return blobs.reduce((sum, { content }) => sum + content.length, 0);
+}
+
 /** One buffer of salt for all: a buffer each is what would cost most of sending them. */
 function salted(batch: readonly Waiting[], random: Random): readonly AppendRequest[] {
   const salts = random.bytes(saltBytes * batch.reduce((sum, { drafts }) => sum + drafts.length, 0));
   let at = 0;
-  return batch.map(({ drafts }) => {
+  return batch.map(({ drafts, blobs }) => {
     const from = at;
     at += drafts.length * saltBytes;
-    return { drafts, salts: salts.subarray(from, at) };
+    return { drafts, blobs, salts: salts.subarray(from, at) };
   });
 }

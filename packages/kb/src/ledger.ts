@@ -10,13 +10,17 @@ import Database from 'better-sqlite3';
 import { type Failure, type Result, canonicalJson, err, failure, ok } from '@runloop/core';
 import type { Blake3 } from './blake3.ts';
 import { type ChainedColumns, createChain, eventHash, genesisChain } from './chain.ts';
-import type { AppendedEvent, EventDraft } from './event.ts';
+import type { AppendedEvent, BlobDraft, EventDraft } from './event.ts';
 import { ledgerSql, ledgerVersion } from './ledger-schema.ts';
-import { appendEventsMax, columnCharsMax, payloadBytesMax } from './limits.ts';
+import { appendEventsMax, columnCharsMax, ledgerBlobBytesMax, payloadBytesMax } from './limits.ts';
 import { storageFailure } from './storage-failure.ts';
 
-/** One caller's drafts with 16 bytes of salt for each. */
-export type AppendRequest = { readonly drafts: readonly EventDraft[]; readonly salts: Uint8Array };
+/** One caller's drafts with 16 bytes of salt for each, and the blobs that they name. */
+export type AppendRequest = {
+  readonly drafts: readonly EventDraft[];
+  readonly salts: Uint8Array;
+  readonly blobs: readonly BlobDraft[];
+};
 export type AppendAnswer = Result<readonly AppendedEvent[], Failure>;
 
 export interface Ledger extends Disposable {
@@ -34,7 +38,9 @@ export type LedgerOptions = {
 
 export const saltBytes = 16;
 
-type Prepared = Omit<ChainedColumns, 'id'> & { readonly payload_json: string; readonly payload_salt: Buffer };
+type PreparedEvent = Omit<ChainedColumns, 'id'> & { readonly payload_json: string; readonly payload_salt: Buffer };
+type PreparedBlob = { readonly digest: Buffer; readonly bytes: Uint8Array };
+type Prepared = { readonly events: readonly PreparedEvent[]; readonly blobs: readonly PreparedBlob[] };
 
 export function openLedger(path: string, blake3: Blake3, options: LedgerOptions): Result<Ledger, Failure> {
   let db: Database.Database | undefined;
@@ -73,6 +79,8 @@ type Head = { id: number; chain: Uint8Array };
 function createLedger(db: Database.Database, blake3: Blake3): Ledger {
   const chain = createChain(blake3);
   const insert = db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  // The same content again is the same blob.
+  const insertBlob = db.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?)');
   const findKey = db.prepare<[string], number>('SELECT id FROM events WHERE dedupe_key = ?').pluck();
   const last = db.prepare<[], { id: number; chain_blake3: Buffer }>(
     'SELECT id, chain_blake3 FROM events ORDER BY id DESC LIMIT 1',
@@ -85,7 +93,7 @@ function createLedger(db: Database.Database, blake3: Blake3): Ledger {
   };
   let head: Head | undefined = readHead();
 
-  const write = (at: Head, event: Prepared): AppendedEvent => {
+  const write = (at: Head, event: PreparedEvent): AppendedEvent => {
     if (event.dedupe_key !== null) {
       const existing = findKey.get(event.dedupe_key);
       if (existing !== undefined) return { id: existing, existing: true };
@@ -117,9 +125,11 @@ function createLedger(db: Database.Database, blake3: Blake3): Ledger {
         const at: Head = { ...(head ?? readHead()) };
         head = undefined;
         begin.run();
-        const answers = prepared.map((one): AppendAnswer =>
-          one.ok ? ok(one.value.map((event) => write(at, event))) : one,
-        );
+        const answers = prepared.map((one): AppendAnswer => {
+          if (!one.ok) return one;
+          for (const { digest, bytes } of one.value.blobs) insertBlob.run(digest, bytes);
+          return ok(one.value.events.map((event) => write(at, event)));
+        });
         commit.run();
         head = at;
         return answers;
@@ -139,7 +149,7 @@ function createLedger(db: Database.Database, blake3: Blake3): Ledger {
   };
 }
 
-function prepare(blake3: Blake3, request: AppendRequest): Result<readonly Prepared[], Failure> {
+function prepare(blake3: Blake3, request: AppendRequest): Result<Prepared, Failure> {
   if (request.drafts.length > appendEventsMax) {
     return err(
       failure(
@@ -149,7 +159,7 @@ function prepare(blake3: Blake3, request: AppendRequest): Result<readonly Prepar
     );
   }
   const salts = Buffer.from(request.salts.buffer, request.salts.byteOffset, request.salts.byteLength);
-  const all: Prepared[] = [];
+  const events: PreparedEvent[] = [];
   for (const [i, draft] of request.drafts.entries()) {
     const payload = columnJson(draft.payload, 'payload');
     if (!payload.ok) return payload;
@@ -165,7 +175,7 @@ function prepare(blake3: Blake3, request: AppendRequest): Result<readonly Prepar
       payload_salt: salts.subarray(i * saltBytes, (i + 1) * saltBytes),
       provenance_json: provenance.value,
     };
-    all.push({
+    events.push({
       ...hashed,
       ts_ms: draft.ts_ms,
       hash_blake3: eventHash(blake3, hashed),
@@ -174,7 +184,19 @@ function prepare(blake3: Blake3, request: AppendRequest): Result<readonly Prepar
       run_seq: draft.run_seq ?? null,
     });
   }
-  return ok(all);
+  const blobs: PreparedBlob[] = [];
+  for (const { digest, content } of request.blobs) {
+    const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+    if (bytes.length > ledgerBlobBytesMax)
+      return err(
+        failure(
+          'LimitExceeded',
+          `a blob of ${bytes.length} bytes is over the ${ledgerBlobBytesMax} that one in the ledger may have`,
+        ),
+      );
+    blobs.push({ digest: Buffer.from(digest, 'hex'), bytes });
+  }
+  return ok({ events, blobs });
 }
 
 function columnJson(value: unknown, column: string): Result<string, Failure> {

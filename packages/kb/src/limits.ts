@@ -10,6 +10,10 @@ export const appendsPendingMax = 65_536;
 export const transactionEventsMax = 4_096;
 /** Canonical bytes of one payload or provenance; larger things are blobs. Producers are asked to stay under core's `inlineBytesMax`. */
 export const payloadBytesMax: number = 4 * 1024 * 1024;
+/** Bytes of a blob that stands in the ledger itself and shares its transactions; a larger one is a file. */
+export const ledgerBlobBytesMax: number = 64 * 1024;
+/** Bytes of such blobs that wait for the writer; beyond it an append is refused with `Busy`. */
+export const blobBytesPendingMax: number = 64 * 1024 * 1024;
 /** Bytes of one blob. */
 export const blobBytesMax: number = 256 * 1024 * 1024;
 /** Characters of actor, kind, scope and dedupe key. */

@@ -115,6 +115,7 @@ export async function replayRun(
   const values = new Values(
     {
       getBlob: (digest) => tape.getBlob(digest),
+      append: () => Promise.resolve(err(failure('Internal', 'a replay writes nothing'))),
       putBlob: () => Promise.resolve(err(failure('Internal', 'a replay writes nothing'))),
     },
     new Scrubber(),

@@ -2,6 +2,7 @@
  * What an attempt has given: checked against the manifest of its agent, stored, and told as artifacts where it is to be saved.
  */
 import { err, type Failure, failure, type JsonValue, ok, type Result } from '@runloop/core';
+import type { BlobDraft } from '@runloop/kb';
 import { errPort, type Opening, type PortRef, type PortValue } from '@runloop/openings';
 import type { Bundle } from '@runloop/runtime';
 import { type Given, outputProblem } from './outputs.ts';
@@ -11,6 +12,8 @@ import type { Values } from './values.ts';
 export type StoredOutputs = {
   readonly outputs: { readonly [port: string]: readonly PortValue[] };
   readonly artifacts: readonly RunDraft[];
+  /** What the outputs name and is not durable yet. */
+  readonly blobs: readonly BlobDraft[];
 };
 
 export async function storeOutputs(
@@ -25,24 +28,29 @@ export async function storeOutputs(
   // Without a prototype: a port may be named like something that every object has.
   const outputs = Object.create(null) as { [port: string]: PortValue[] };
   const artifacts: RunDraft[] = [];
+  const blobs: BlobDraft[] = [];
   const { read, saved } = usesOf(opening);
   for (const [port, items] of Object.entries(given)) {
     for (const { type, value } of items) {
-      const digest = await values.put(value);
-      if (!digest.ok) return digest;
+      const kept = await values.keep(value);
+      if (!kept.ok) return kept;
+      const { value: digest } = kept.value;
       (outputs[port] ??= []).push({
         type,
-        digest: digest.value,
+        digest,
         ...(read.get(node)?.has(port) === true && isScalar(value) ? { value } : {}),
       });
-      if (saved.get(node)?.has(port) !== true) continue;
+      if (saved.get(node)?.has(port) !== true) {
+        blobs.push(...kept.value.blobs);
+        continue;
+      }
       const bytes = Buffer.byteLength(JSON.stringify(value));
       const message = `${node} made an artifact (${type}, ${bytes} bytes).`;
-      const meta = { node, port, type, digest: digest.value, bytes };
-      artifacts.push({ kind: 'artifact.created', level: 'info', message, meta });
+      const meta = { node, port, type, digest, bytes };
+      artifacts.push({ kind: 'artifact.created', level: 'info', message, meta, blobs: kept.value.blobs });
     }
   }
-  return ok({ outputs, artifacts });
+  return ok({ outputs, artifacts, blobs });
 }
 
 /** What the opening as a whole does with the outputs of its nodes, looked up by node. */
