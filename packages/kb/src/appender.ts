@@ -3,21 +3,22 @@
  *
  * 1. Appends of one turn travel together; at most two messages are under way, so that the writer always has its next one.
  * 2. What waits is bounded; beyond the limit an append is refused, not queued.
- * 3. An event that cannot be sent to a thread (a function in it, say) fails alone.
+ * 3. A bad append is refused before it is sent: its neighbours are written.
  */
-import { type Failure, type Random, type Result, err, failure } from '@runloop/core';
+import { type Failure, type Random, type Result, err, failure, ok } from '@runloop/core';
 import type { AppendedEvent, BlobDraft, EventDraft } from './event.ts';
 import { type AppendAnswer, type AppendRequest, saltBytes } from './ledger.ts';
 import type { LedgerQuestion } from './ledger-desk.ts';
 import { appendsPendingMax, blobBytesPendingMax, transactionEventsMax } from './limits.ts';
+import { type PreparedEvent, prepare } from './prepare.ts';
 import type { Thread } from './thread.ts';
 
 const messagesMax = 2;
 
 type Waiting = {
-  readonly drafts: readonly EventDraft[];
+  readonly drafts: readonly PreparedEvent[];
   readonly blobs: readonly BlobDraft[];
-  readonly resolve: (answer: AppendAnswer) => void;
+  readonly resolve: (answer: Result<readonly AppendedEvent[], Failure>) => void;
 };
 
 export interface Appender {
@@ -31,11 +32,7 @@ export interface Appender {
   drained(): Promise<void>;
 }
 
-export function createAppender(
-  thread: Thread<LedgerQuestion>,
-  random: Random,
-  onDurable: (id: number) => void,
-): Appender {
+export function createAppender(thread: Thread<LedgerQuestion>, random: Random, onDurable: () => void): Appender {
   let waiting: Waiting[] = [];
   let pending = 0;
   let pendingBytes = 0;
@@ -44,29 +41,21 @@ export function createAppender(
   const idle: (() => void)[] = [];
 
   const settle = (batch: readonly Waiting[], answers: Result<unknown, Failure>): void => {
-    let last = 0;
+    let isNew = false;
     for (const [i, one] of batch.entries()) {
       pending -= one.drafts.length + one.blobs.length;
       pendingBytes -= bytesOf(one.blobs);
       const answer = answers.ok ? (answers.value as readonly AppendAnswer[])[i] : err(answers.error);
       if (answer === undefined) throw new Error('assumed an answer for each append');
-      if (answer.ok) for (const event of answer.value) last = Math.max(last, event.id);
-      one.resolve(answer);
+      isNew ||= answer.ok && answer.value.length > 0;
+      one.resolve(answer.ok ? ok(answer.value.map((id) => ({ id: Math.abs(id), existing: id < 0 }))) : answer);
     }
-    if (last > 0) onDurable(last);
+    if (isNew) onDurable();
   };
 
   const send = (batch: readonly Waiting[]): void => {
-    let answered: Promise<Result<unknown, Failure>>;
-    try {
-      answered = thread.ask(salted(batch, random));
-    } catch (error) {
-      if (batch.length > 1) return batch.forEach((one) => send([one]));
-      const why = error instanceof Error ? error.message : String(error);
-      return settle(batch, err(failure('InvalidDelta', `the event is not JSON: ${why}`)));
-    }
     underWay += 1;
-    void answered.then((answers) => {
+    void thread.ask(salted(batch, random)).then((answers) => {
       underWay -= 1;
       settle(batch, answers);
       flush();
@@ -96,10 +85,12 @@ export function createAppender(
         return busy(`${pending} events wait for the ledger, the limit is ${appendsPendingMax}`);
       if (pendingBytes + bytes > blobBytesPendingMax)
         return busy(`${pendingBytes} bytes of blobs wait for the ledger, the limit is ${blobBytesPendingMax}`);
+      const prepared = prepare(drafts, blobs);
+      if (!prepared.ok) return Promise.resolve(prepared);
       pending += count;
       pendingBytes += bytes;
       return new Promise((resolve) => {
-        waiting.push({ drafts, blobs, resolve });
+        waiting.push({ drafts: prepared.value, blobs, resolve });
         if (scheduled) return;
         scheduled = true;
         queueMicrotask(flush);

@@ -41,7 +41,7 @@ import type {
 } from './reads.ts';
 import type { MailboxQuery, MailboxState } from './read-mailbox.ts';
 import { storageFailure } from './storage-failure.ts';
-import { ledgerBlobBytesMax, viewsIdleMs } from './limits.ts';
+import { ledgerBlobBytesMax, newsMs, viewsIdleMs } from './limits.ts';
 import { restingThread } from './resting-thread.ts';
 import { startThread, type Thread } from './thread.ts';
 import type { Verified } from './verify.ts';
@@ -130,7 +130,11 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   const ready = await views.ask({ type: 'stats' });
   if (!ready.ok) return ready;
   const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
-  const appender = createAppender(ledger, deps.random, (id) => void views.ask({ type: 'durable', id }));
+  const news = opening.use(new News(deps.clock, () => void views.ask({ type: 'durable' })));
+  const appender = createAppender(ledger, deps.random, () => {
+    // On the caller's own thread the views grow when they are asked, and not before.
+    if (options.simulated !== true) news.tell();
+  });
   const blobs = createBlobs(
     {
       random: deps.random,
@@ -206,6 +210,29 @@ type Reads = Pick<
   | 'why'
   | 'blame'
 >;
+
+/** Lets the views grow while nobody asks, and not for each event: a read makes them catch up anyway. */
+class News implements Disposable {
+  readonly #clock: Clock;
+  readonly #tell: () => void;
+  #timer: Disposable | undefined;
+
+  constructor(clock: Clock, tell: () => void) {
+    this.#clock = clock;
+    this.#tell = tell;
+  }
+
+  tell(): void {
+    this.#timer ??= this.#clock.after(newsMs, () => {
+      this.#timer = undefined;
+      this.#tell();
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+  }
+}
 
 /** Small ones stand in the ledger, large ones are files. */
 function blobsOf(ask: Ask, appender: Appender, files: Blobs): Pick<Kb, 'putBlob' | 'getBlob'> {

@@ -42,6 +42,8 @@ export const evidenceMax = 64;
 /** Events that the views project in one transaction. */
 export const projectEventsMax = 2_000;
 
+/** How long the views thread is not told of what is new, so that it takes many events at once. */
+export const newsMs = 20;
 /** What a thread's heap may grow to before what is young is collected: more would be kept at rest, for no gain in speed. */
 export const threadYoungMib = 6;
 /** How long the views thread stays when nobody asks: it costs about 18 MB and is back in some 50 ms. */

@@ -20,7 +20,8 @@ import { blame, why } from './why.ts';
 export type ViewsData = { readonly eventsDb: string; readonly viewDb: string };
 
 export type ViewsQuestion =
-  | { readonly type: 'durable'; readonly id: number }
+  /** Something new is durable. */
+  | { readonly type: 'durable' }
   | { readonly type: 'digest'; readonly bytes: Uint8Array }
   | { readonly type: 'blob'; readonly digest: string }
   | { readonly type: 'runEvents'; readonly q: reads.RunEventsQuery }
