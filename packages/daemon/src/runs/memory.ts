@@ -92,8 +92,7 @@ export class RunMemory {
 
   /** Events that a node's work rests on: what it read itself, and what those before it had read. */
   evidence(node: string, state: RunState): readonly number[] {
-    const before = (id: string): readonly string[] =>
-      sourcesOf(id, state, (edge) => state.edges[edge] === 'delivered');
+    const before = (id: string): readonly string[] => sourcesOf(id, state, (edge) => state.edges[edge] === 'delivered');
     const known = (id: string): Iterable<number>[] => [this.#before.get(id) ?? [], this.#read.get(id) ?? []];
     settle(this.#before, node, before, (id) => lowest(before(id).flatMap(known)));
     return lowest(known(node));
