@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { JsonObject } from '@runloop/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Arena, refused } from './arena.ts';
-import { astray, capOf, exec, filled, furnish, policy, refusals, writable } from './refusals.ts';
+import { address, asksForIt, astray, capOf, exec, filled, furnish, policy, refusals, writable } from './refusals.ts';
 import { openSite, type Site } from './site.ts';
 
 /** This machine's own name, where it means an address of its own. */
@@ -41,6 +41,16 @@ describe('A8, A12: refused, with the name of the grant, to the agent and on the 
     const named = row[4] instanceof RegExp ? row[4] : grant;
     const cap = capOf(op);
     refused(await arena.play(caps, { op, args }), cap, op, named);
+  });
+});
+
+describe('contacts_raw', () => {
+  test.each(asksForIt)('%s shows no address without it', async (_, op, args) => {
+    await arena.propose('contact.upserted', { ...address, confidence: 1, trust: 'trusted' });
+    const { answers } = await arena.play({ kb_read: ['contacts'] }, { op, args });
+    expect(JSON.stringify(answers)).not.toContain('ann.secret');
+    const { answers: open } = await arena.play({ kb_read: ['contacts', 'contacts_raw'] }, { op, args });
+    if (op !== 'kb.why') expect(JSON.stringify(open)).toContain('ann.secret');
   });
 });
 

@@ -49,6 +49,7 @@ async function choosing(
     (data (i32.const 64) "{}")
     (data (i32.const 72) "\\22n\\22:")
     (data (i32.const 80) "\\22again\\22:true")
+    (data (i32.const 112) "\\22say\\22:true")
     (data (i32.const 128) "\\00\\00\\00\\00\\40\\00\\00\\00\\02\\00\\00\\00")
     ${texts.data}
     (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
@@ -73,8 +74,9 @@ async function choosing(
       (i32.const 0))
     ${more}
     (func (export "handle") (param $p i32) (param $l i32) (result i32)
-      (local $n i32) (local $d i32) (local $again i32) (local $heap i32) (local $x i32) (local $t i64)
+      (local $n i32) (local $d i32) (local $again i32) (local $say i32) (local $heap i32) (local $x i32) (local $t i64)
       (local.set $again (call $after (local.get $p) (local.get $l) (i32.const 80) (i32.const 12)))
+      (local.set $say (call $after (local.get $p) (local.get $l) (i32.const 112) (i32.const 10)))
       (local.set $p (call $after (local.get $p) (local.get $l) (i32.const 72) (i32.const 4)))
       (if (i32.eqz (local.get $p)) (then unreachable))
       (loop $digit
@@ -94,7 +96,10 @@ async function choosing(
 
 export type RawCall = { readonly op: string; readonly args: string | Uint8Array };
 
-/** Calls of the project's own interfaces. Told no, it fails with the words that it was told; told yes, it answers `{}`. */
+/**
+ * Calls of the project's own interfaces. Told no, it fails with the words that it was told; told yes, it answers `{}`, or,
+ * with `say: true`, fails with what it was answered.
+ */
 export async function caller(calls: readonly RawCall[]): Promise<Uint8Array> {
   const texts = new Texts();
   const ops = [...new Set(calls.map(({ op }) => op))];
@@ -104,7 +109,9 @@ export async function caller(calls: readonly RawCall[]): Promise<Uint8Array> {
   });
   const cases = calls.map(({ op, args }) => `(call $op${ops.indexOf(op)} ${texts.put(args)} (i32.const 256))`);
   // err {retryable: false, reason: the message that the call failed with}
-  const answer = `(if (i32.eqz (i32.load8_u (i32.const 256))) (then (return (i32.const 128))))
+  const answer = `(if (i32.eqz (i32.load8_u (i32.const 256))) (then
+        (if (i32.eqz (local.get $say)) (then (return (i32.const 128))))
+        (i64.store (i32.const 268) (i64.load (i32.const 260)))))
       (i32.store (i32.const 512) (i32.const 1))
       (i32.store (i32.const 516) (i32.const 0))
       (i32.store (i32.const 520) (i32.load (i32.const 268)))

@@ -8,7 +8,20 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JsonObject } from '@runloop/core';
 import { Arena, type Played } from './arena.ts';
 import { caller, type RawCall } from './raw-callers.ts';
-import { astray, capOf, exec, filled, furnish, policy, read, readOnly, refusals, writable } from './refusals.ts';
+import {
+  address,
+  asksForIt,
+  astray,
+  capOf,
+  exec,
+  filled,
+  furnish,
+  policy,
+  read,
+  readOnly,
+  refusals,
+  writable,
+} from './refusals.ts';
 import { openSite, type Site } from './site.ts';
 import { bare, hasBwrap, installFromStranger } from './stranger.ts';
 
@@ -56,9 +69,11 @@ beforeAll(async () => {
   site = await openSite();
   arena = await Arena.open('');
   furnish(arena.shelf, arena.home.path);
+  await arena.propose('contact.upserted', { ...address, confidence: 1, trust: 'trusted' });
   const calls: RawCall[] = [
     ...[...refusals, ...astray, ...granted, ...asks].map((row) => ({ op: row[2], args: JSON.stringify(fill(row[3])) })),
     ...garbage.map(([, op, args]) => ({ op, args })),
+    ...asksForIt.map(([, op, args]) => ({ op, args: JSON.stringify(args) })),
   ];
   await installFromStranger(arena, name, await caller(calls), fill(policy(site.url, undefined)));
 }, 120_000);
@@ -77,6 +92,7 @@ const firstAstray = refusals.length;
 const firstGranted = firstAstray + astray.length;
 const firstAsks = firstGranted + granted.length;
 const firstGarbage = firstAsks + asks.length;
+const firstAsksForIt = firstGarbage + garbage.length;
 
 const play = (n: number, caps: JsonObject, more: JsonObject = {}): Promise<Played> =>
   arena.playAgent(name, { ...bare, ...fill(caps) }, { n, ...more });
@@ -124,6 +140,16 @@ describe.skipIf(!hasBwrap)('what no SDK would send', () => {
     expect(events.filter(({ kind }) => kind === 'tool.called')).toEqual([]);
     // It is that instance that has ended, and nothing else.
     expect((await arena.client.ping()).ok).toBe(true);
+  });
+});
+
+describe.skipIf(!hasBwrap)('contacts_raw', () => {
+  test.each(numbered(asksForIt, firstAsksForIt))('%s shows no address without it', async (_, n, [, op]) => {
+    const shown = async (domains: readonly string[]): Promise<string> =>
+      String((await play(n, { kb_read: domains }, { say: true })).end['reason']);
+    expect(await shown(['contacts'])).toMatch(/^[{[]/);
+    expect(await shown(['contacts'])).not.toContain('ann.secret');
+    if (op !== 'kb.why') expect(await shown(['contacts', 'contacts_raw'])).toContain('ann.secret');
   });
 });
 

@@ -298,3 +298,19 @@ export const astray: readonly (readonly [
     /./,
   ],
 ];
+
+/** An address that only `contacts_raw` shows, and the ways in which one may be asked for it. */
+export const address = {
+  contact: 'contact:ann',
+  name: 'Ann',
+  email: 'ann.secret@acme.example',
+  notes: 'or ann.secret@acme.example',
+};
+export const asksForIt: readonly (readonly [what: string, op: string, args: JsonObject])[] = [
+  ['a query', 'kb.query', { kind: 'contact', key: 'contact:ann' }],
+  ['a query that says raw', 'kb.query', { kind: 'contact', key: 'contact:ann', raw: true }],
+  ['a search', 'kb.search', { text: 'Ann', max: 5, kinds: ['contact'] }],
+  ['a search that says raw', 'kb.search', { text: 'Ann', max: 5, kinds: ['contact'], raw: true }],
+  ['a search for the address itself', 'kb.search', { text: 'ann.secret', max: 5, kinds: ['contact'] }],
+  ['its lineage', 'kb.why', { entity: 'contact:ann' }],
+];
