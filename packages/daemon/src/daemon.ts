@@ -123,7 +123,7 @@ function wireEngine(
 ): Engine {
   const { clock, random } = deps;
   const { config } = options;
-  const { home, log, agentLog, kb, models, scrubber } = base;
+  const { log, agentLog, kb, models, scrubber } = base;
   const { trust, cells, agents, installer, pins } = wireAgents(deps, options, base, opening);
   const quarantine = wireQuarantine(deps, base);
   const homeDir = deps.env['HOME'] ?? '/nonexistent';
