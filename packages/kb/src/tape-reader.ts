@@ -8,6 +8,7 @@ import Database from 'better-sqlite3';
 import { type Digest, digestBytes, err, failure, type Failure, ok, type Random, type Result } from '@runloop/core';
 import { createBlobs } from './blobs.ts';
 import type { StoredEvent } from './event.ts';
+import { readLedgerBlob } from './ledger-blobs.ts';
 import { readRunEvents, type RunEventsQuery } from './reads.ts';
 import { storageFailure } from './storage-failure.ts';
 
@@ -42,7 +43,14 @@ export function openTapeReader(
         return Promise.resolve(err(storageFailure(error, path)));
       }
     },
-    getBlob: (digest) => blobs.get(digest),
+    getBlob(digest) {
+      try {
+        const kept = readLedgerBlob(db, digest, digestBytes);
+        return kept === undefined ? blobs.get(digest) : Promise.resolve(kept);
+      } catch (error) {
+        return Promise.resolve(err(storageFailure(error, path)));
+      }
+    },
     [Symbol.dispose]: () => void db.close(),
   });
 }

@@ -39,6 +39,7 @@ import {
 import type { AgentSource } from '../runs/ports.ts';
 import { stampOf } from './file-stamps.ts';
 import { currentVersion, readRecord, versionIn } from './installed.ts';
+import type { Pins } from '../home/pins.ts';
 import type { TrustSource } from './trust.ts';
 
 export type RegistryDeps = {
@@ -47,6 +48,8 @@ export type RegistryDeps = {
   readonly log: Log;
   readonly hostKey: HostKey;
   readonly trust: TrustSource;
+  /** What the operator has pinned; without it nothing is a declassifier. */
+  readonly pins?: Pick<Pins, 'has'>;
 };
 export type RegistryOptions = {
   readonly searchDirs: readonly string[];
@@ -146,13 +149,24 @@ export class AgentRegistry implements AgentSource {
     const bundles = await Promise.all(unique.map((name) => this.#resolve(name, listed)));
     for (const [i, bundle] of bundles.entries()) {
       const name = unique[i] ?? '';
-      if (bundle.ok) found.set(name, interfaceOf(bundle.value));
+      if (bundle.ok) found.set(name, this.#interfaceOf(bundle.value));
       else if (bundle.error.code !== 'NotFound') return bundle;
     }
     // Names of the rest, so that a misspelt one can be answered with what was meant.
     for (const { name } of listed)
       if (!found.has(name) && !names.includes(name)) found.set(name, { name, in: {}, out: {} });
     return ok(found);
+  }
+
+  #interfaceOf({ name, digest, ports, withSchema, caps }: Bundle): AgentInterface {
+    const declassifies = this.#deps.pins?.has('declassifiers', digest) === true;
+    return {
+      name,
+      in: ports.in,
+      out: ports.out,
+      flow: { ...capsFlow(caps), ...(declassifies ? { declassifies } : {}) },
+      ...(withSchema === undefined ? {} : { withSchema }),
+    };
   }
 
   async pin(name: string): Promise<Result<Bundle, Failure>> {
@@ -263,17 +277,6 @@ export class AgentRegistry implements AgentSource {
     }
     return building;
   }
-}
-
-export function interfaceOf(bundle: Bundle): AgentInterface {
-  const { name, ports, withSchema, caps } = bundle;
-  return {
-    name,
-    in: ports.in,
-    out: ports.out,
-    flow: capsFlow(caps),
-    ...(withSchema === undefined ? {} : { withSchema }),
-  };
 }
 
 /** What a build depends on: the agent's own files and the SDK's. */

@@ -23,6 +23,7 @@ import {
   type Random,
   type Result,
   fromHex,
+  unwrap,
 } from '@runloop/core';
 import { openTapeReader, type StoredEvent } from '@runloop/kb';
 import { inputsOf, newState, type Opening, type Outputs, type RunState, step } from '@runloop/openings';
@@ -116,6 +117,7 @@ export async function replayRun(
   const values = new Values(
     {
       getBlob: (digest) => tape.getBlob(digest),
+      append: () => Promise.resolve(err(failure('Internal', 'a replay writes nothing'))),
       putBlob: () => Promise.resolve(err(failure('Internal', 'a replay writes nothing'))),
     },
     new Scrubber(),
@@ -178,15 +180,20 @@ class Replay {
 
   /** Folds the facts; each event that the engine derives from them must stand among them. */
   #refold(state: RunState): ReplayDivergence | undefined {
-    const due: RunDraft[] = [];
+    // By what stands on the ledger of them.
+    const due = new Map<string, RunDraft[]>();
+    const named = (kind: string, meta: JsonObject): string => `${kind} ${unwrap(canonicalJson(meta), 'JSON')}`;
     for (const row of this.#rows) {
       const meta = metaOf(row);
-      const at = due.findIndex((draft) => draft.kind === row.kind && sameJson(draft.meta, meta));
-      if (at !== -1) due.splice(at, 1);
+      due.get(named(row.kind, meta))?.pop();
       const effects = step(state, { type: 'fact', kind: row.kind as RunDraft['kind'], tsMs: row.ts_ms, meta });
-      for (const effect of effects) if (effect.type === 'append') due.push(effect);
+      for (const effect of effects) {
+        if (effect.type !== 'append') continue;
+        const name = named(effect.kind, effect.meta);
+        due.set(name, [...(due.get(name) ?? []), effect]);
+      }
     }
-    const [missing] = due;
+    const [missing] = [...due.values()].flat();
     if (missing === undefined) return undefined;
     return {
       node: String(missing.meta['node'] ?? ''),
@@ -355,8 +362,3 @@ const silent: KernelPorts = {
   audit: () => undefined,
   line: () => undefined,
 };
-
-function sameJson(a: JsonObject, b: JsonObject): boolean {
-  const [left, right] = [canonicalJson(a), canonicalJson(b)];
-  return left.ok && right.ok && left.value === right.value;
-}
