@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { Home } from './home.ts';
 import { hasTerminal, Terminal } from './terminal.ts';
 
-const compose = `rlp run examples/openings/compose_email.yaml -p recipient=john -p topic=plan; echo exit $?`;
+const composing = ['examples/openings/compose_email.yaml', '-p', 'recipient=john', '-p', 'topic=plan'];
+const compose = `rlp run ${composing.join(' ')}; echo exit $?`;
 const john = JSON.stringify({
   contact: 'contact:john',
   name: 'John',
@@ -25,6 +26,35 @@ async function waiting(home: Home): Promise<{ action: string; trace_id: string }
   const [first] = await home.json<{ action: string; trace_id: string }[]>('approve');
   return first ?? expect.fail('nothing waits');
 }
+
+test('edited by a command: what is performed is what was edited and approved, and the run replays equal', async () => {
+  await using home = await ready();
+  const trace = (await home.rlp('run', ...composing, '--detach')).out.trim();
+  for (let tries = 0; tries < 200 && (await home.json<unknown[]>('approve')).length === 0; tries += 1);
+  const { action } = await waiting(home);
+  const instead = { to: ['me@acme.example'], subject: 'Edited', body: 'B' };
+  expect(await home.rlp('approve', 'edit', action, '--args', 'no JSON')).toMatchObject({ code: 2 });
+  expect(await home.rlp('approve', 'edit', action, '--args', '[]')).toMatchObject({ code: 2 });
+  const next = await home.json<{ action: string; args: unknown }>(
+    'approve',
+    'edit',
+    action.slice(4, 10),
+    '--args',
+    JSON.stringify(instead),
+  );
+  expect(next).toMatchObject({ args: instead, replaces: action });
+  expect(await home.rlp('approve', 'edit', action, '--args', '{}')).toMatchObject({ code: 65 });
+  expect(await home.rlp('approve', 'done', next.action)).toMatchObject({ code: 2 });
+  expect(await home.rlp('approve', 'yes', next.action, '--times', '0')).toMatchObject({ code: 2 });
+  expect(await home.rlp('approve', 'yes', next.action, '--hash', '00')).toMatchObject({ code: 65 });
+  expect(await home.rlp('approve', 'yes', next.action, '--times', '2')).toMatchObject({ code: 0 });
+  expect((await home.rlp('attach', trace, '--ndjson')).code).toBe(0);
+  expect(await home.rlp('approve', 'show', action)).toMatchObject({
+    code: 0,
+    err: expect.stringContaining('edited by operator'),
+  });
+  expect(await home.json('replay', trace)).toMatchObject({ equal: true });
+});
 
 describe.skipIf(!hasTerminal)('on 80 × 24', () => {
   test('asked in one terminal, answered by a command in another: gone in both', async () => {

@@ -136,21 +136,14 @@ export function showAction(tools: Tools, meta: JsonObject): void {
   }
   const { replaces, spent, expires_ms: expires } = meta;
   if (typeof replaces === 'string') screen.note(`    edited by a person, in place of ${showLine(replaces)}`);
-  for (const line of lineage(meta)) screen.note(screen.paint('yellow', `    ${line}`));
-  screen.note(
-    screen.paint(
-      'dim',
-      `    request ${showLine(String(meta['action'] ?? ''))}, hash ${showLine(String(meta['hash'] ?? '').slice(0, 16))}…` +
-        (typeof expires === 'number' ? `, until ${time(expires)} UTC` : ''),
-    ),
-  );
-  if (isJsonObject(spent))
-    screen.note(
-      screen.paint(
-        'dim',
-        `    the run has cost ${dollars(Number(spent['usd_nano']))} (${Number(spent['tokens'])} tokens)`,
-      ),
-    );
+  for (const line of lineage(meta)) screen.noteWrapped(line, 4, 'yellow');
+  const until = typeof expires === 'number' ? `, until ${time(expires)} UTC` : '';
+  const hash = showLine(String(meta['hash'] ?? '').slice(0, 16));
+  screen.noteWrapped(`request ${showLine(String(meta['action'] ?? ''))}, hash ${hash}…${until}`, 4, 'dim');
+  if (isJsonObject(spent)) {
+    const tokens = Number(spent['tokens']);
+    screen.noteWrapped(`the run has cost ${dollars(Number(spent['usd_nano']))} (${tokens} tokens)`, 4, 'dim');
+  }
 }
 
 /** Where the data comes from that would leave, one line for each source. */

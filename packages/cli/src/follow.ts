@@ -34,7 +34,7 @@ export async function follow({ client, traceId, tools, ndjson, owns, keep }: Fol
   const left = new AbortController();
   const cancel = (): void => {
     if (!owns) {
-      screen.note('rlp: the run goes on without you');
+      screen.note(`rlp: the run goes on without you; come back: rlp attach ${traceId}`);
       left.abort();
       return;
     }

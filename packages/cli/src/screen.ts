@@ -33,6 +33,21 @@ export class Screen {
     this.#environment.streams.err.write(`${text}\n`);
   }
 
+  /** The same, indented, and on a terminal broken between words at its edge. */
+  noteWrapped(text: string, indent: number, colour: Colour): void {
+    const room = this.#environment.streams.err.isTTY === true ? this.width - indent : Infinity;
+    let line = '';
+    const flush = (): void => this.note(`${' '.repeat(indent)}${this.paint(colour, line)}`);
+    for (const word of text.split(' ')) {
+      if (line !== '' && line.length + 1 + word.length > room) {
+        flush();
+        line = '';
+      }
+      line += line === '' ? word : ` ${word}`;
+    }
+    flush();
+  }
+
   /** One line on a terminal's standard error that the next one takes the place of; empty, it is gone. Nothing into a pipe. */
   progress(text: string): void {
     const { err } = this.#environment.streams;

@@ -117,7 +117,10 @@ async function submit(
   if (!submitted.ok) return refuse(submitted.error, tools);
   if (flag(args, 'detach')) {
     if (tools.json) tools.screen.json(submitted.value);
-    else tools.screen.line(traceId);
+    else {
+      tools.screen.line(traceId);
+      tools.screen.note(`follow it: rlp attach ${traceId}`);
+    }
     return 0;
   }
   return watch(client, traceId, trace.value, args, tools, true);
