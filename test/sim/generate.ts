@@ -11,9 +11,10 @@ export type Generated = { readonly text: string; readonly nested: ReadonlyMap<st
 const depthMax = 3;
 
 /** Of `size` nodes, those of nested openings included, but for the nodes that catch failures. */
-export function generate(random: Random, size: number): Generated {
+export function generate(random: Random, size: number, policy: JsonObject = {}): Generated {
   const nested = new Map<string, string>();
-  return { text: JSON.stringify(openingOf(random, 'generated', size, nested, 1)), nested };
+  const { policy: own, ...opening } = openingOf(random, 'generated', size, nested, 1);
+  return { text: JSON.stringify({ ...opening, policy: { ...(own as JsonObject), ...policy } }), nested };
 }
 
 function openingOf(random: Random, name: string, size: number, nested: Map<string, string>, depth: number): JsonObject {

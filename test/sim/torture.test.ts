@@ -1,7 +1,7 @@
 /** A crash before and after every change that a run makes: it ends as if nothing had happened. */
 import { describe, expect, test } from 'vitest';
 import { digestText, fromHex, seededRandom, unwrap } from '../../packages/core/src/index.ts';
-import { torture } from '../../packages/daemon/src/torture/index.ts';
+import { playOnce, torture } from '../../packages/daemon/src/torture/index.ts';
 import type { HostPerformer } from '../../packages/daemon/src/runs/ports.ts';
 import { generate } from './generate.ts';
 import { asked, parts } from './parts.ts';
@@ -39,6 +39,19 @@ describe.concurrent('a crash before and after every append and every effect', ()
       expect(report.crashes).toBeGreaterThan(20);
     },
   );
+});
+
+test('what is edited before it is approved, and a budget that is used up again and again: nothing is lost or done twice', async () => {
+  const opening = generate(seededRandom(fromHex(digestText('opening 20'))), 20, { budget_tokens: 20 });
+  const answers = (op: string): 'approve' | 'edit' => (op === 'mail.send' ? 'edit' : 'approve');
+  const all = { ...parts('schedule 20'), answers, every: isWhole ? 1 : 3 };
+  const plain = unwrap(await playOnce(all, [asked(opening)], []), 'a play');
+  const kinds = plain.rows.flat().map(({ kind, payload }) => `${kind} ${JSON.stringify(payload)}`);
+  for (const one of [/^budget\.raised/, /^action\.decided.*"edited"/, /^effect\.intent.*"performed"/])
+    expect([one, kinds.filter((kind) => one.test(kind)).length > 0]).toEqual([one, true]);
+  const report = unwrap(await torture(all, asked(opening)), 'a report');
+  expect(report.faults.slice(0, 5)).toEqual([]);
+  expect(report.ending.state).toBe('succeeded');
 });
 
 test('it can fail: a host that takes every call for one that may be made twice does things twice', async () => {

@@ -48,7 +48,10 @@ export function judgeRun(rows: readonly StoredEvent[]): readonly string[] {
       over.add(node);
     }
     if (row.kind === 'action.requested')
-      expect(count(asked, String(meta['call'])) === 1, `${String(meta['op'])} of ${node} is asked about once`);
+      expect(
+        count(asked, `${String(meta['call'])} ${String(meta['hash'])}`) === 1,
+        `${String(meta['op'])} of ${node} is asked about once`,
+      );
     if (row.kind === 'action.decided')
       expect(count(decided, String(meta['action'])) === 1, `${String(meta['action'])} is answered once`);
   }

@@ -11,6 +11,7 @@ import {
   type Config,
   err,
   type Failure,
+  type JsonObject,
   type Log,
   ok,
   type Random,
@@ -53,16 +54,24 @@ export type StageParts = {
   readonly faults?: Faults & { readonly provider?: () => boolean };
   /** Changes how calls are performed: what is broken on purpose is found. */
   readonly around?: (real: HostPerformer) => HostPerformer;
-  /** What the operator says to a question; yes where left out. */
-  readonly answers?: (op: string, call: string) => 'approve' | 'deny';
+  /** What the operator says to a question; yes where left out. What was edited once is approved. */
+  readonly answers?: (op: string, call: string) => 'approve' | 'deny' | 'edit';
 };
 
 export type Asked = Omit<Submission, 'actor'>;
 
 /** What an operator has to know of a request. */
-type Question = { readonly action: string; readonly call: string; readonly hash: string; readonly op: string };
+type Question = {
+  readonly action: string;
+  readonly call: string;
+  readonly hash: string;
+  readonly op: string;
+  readonly args: JsonObject;
+  readonly replaces?: string;
+};
 
 const operator: Principal = { type: 'operator', id: 'operator:0', uid: 0, pid: 0, name: 'operator', grants: [] };
+const noTrace = '0'.repeat(32) as TraceId;
 const quiet: Log = { log: () => undefined };
 
 export class Stage {
@@ -178,8 +187,8 @@ export class Stage {
     this.heard.push(heard);
     const control = createControl(actionOperations({ kb, runs }));
     const answer = (question: Question): void =>
-      void this.#answer(life, question, (args, traceId) =>
-        control.call({ op: 'action.decide', args, principal: operator, traceId, signal: new AbortController().signal }),
+      void this.#answer(life, question, (op, args, traceId) =>
+        control.call({ op, args, principal: operator, traceId, signal: new AbortController().signal }),
       );
     const decoder = createDecoder({ registry: createRegistry(), nowMs: () => life.clock.nowMs() });
     const seat = bus.attach('watcher', operator, {
@@ -198,8 +207,7 @@ export class Stage {
     unwrap(seat.subscribe(1, 'rlp/runs/*/events'), 'a subscription');
     unwrap(seat.subscribe(2, 'rlp/actions/requests'), 'a subscription');
     this.#pending = () => {
-      for (const run of runs.live())
-        for (const { id, op, call, hash } of run.driver.actions.pending()) answer({ action: id, op, call, hash });
+      for (const run of runs.live()) for (const { meta } of run.driver.actions.pending()) answer(meta as Question);
     };
   }
 
@@ -249,19 +257,24 @@ export class Stage {
 
   async #answer(
     life: Life,
-    { action, call, hash, op }: Question,
-    decide: (args: { [name: string]: string }, traceId: TraceId) => Promise<Result<unknown, unknown>>,
+    { action, call, hash, op, args, replaces }: Question,
+    order: (op: string, args: JsonObject, traceId: TraceId) => Promise<Result<unknown, unknown>>,
   ): Promise<void> {
     const [about = '', again] = call.split('/');
     await life.task(`operator ${action}`, () => Promise.resolve());
     const decision =
       again === undefined
-        ? (this.#parts.answers?.(op, about) ?? 'approve')
-        : this.world.happened(about)
+        ? replaces === undefined
+          ? (this.#parts.answers?.(op, about) ?? 'approve')
+          : 'approve'
+        : again === 'again' && this.world.happened(about)
           ? 'done'
           : 'approve';
     for (;;) {
-      const decided = await decide({ action, hash, decision }, '0'.repeat(32) as TraceId);
+      const decided =
+        decision === 'edit'
+          ? await order('action.edit', { action, hash, args: { ...args, edited: true } }, noTrace)
+          : await order('action.decide', { action, hash, decision }, noTrace);
       // Answered before a crash, or by a deadline: nothing is left to say.
       if (decided.ok || (decided.error as { code?: string }).code !== 'StorageFull') return;
       await new Promise<void>((resolve) => life.clock.after(1_000, resolve));
