@@ -57,7 +57,7 @@ export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; 
     if (keep) flights.set(key, flight);
     return flight;
   };
-  return {
+  const cache: Cache<T> = {
     async get(key, keep, call, signal) {
       const hit = keep ? kept.get(key) : undefined;
       if (hit !== undefined && hit.untilMs > clock.monotonicMs()) {
@@ -65,9 +65,13 @@ export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; 
         kept.set(key, hit);
         return { result: hit.result, cache: 'hit' };
       }
-      const flight = (keep ? flights.get(key) : undefined) ?? launch(key, keep, call);
+      const joined = keep ? flights.get(key) : undefined;
+      const flight = joined ?? launch(key, keep, call);
       flight.waiting += 1;
       const left = await orAborted(flight.answer, signal).finally(() => (flight.waiting -= 1));
+      // The budget of whoever began refused it; that of whoever joined was not asked.
+      if (joined !== undefined && left?.ok === false && left.error.code === 'BudgetExceeded')
+        return cache.get(key, keep, call, signal);
       if (left !== undefined) return { result: left, cache: pays(flight) ? 'miss' : 'shared' };
       if (flight.waiting > 0) return { result: err(failure('Cancelled', 'the call was cancelled')), cache: 'shared' };
       if (flights.get(key) === flight) flights.delete(key);
@@ -76,6 +80,7 @@ export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; 
     },
     size: () => kept.size,
   };
+  return cache;
 }
 
 function pays(flight: Flight<unknown>): boolean {

@@ -10,6 +10,7 @@ import {
   parseBrokerConfig,
   undiciHttp,
 } from '../src/index.ts';
+import { createBudgets } from '../src/budgets.ts';
 import { answerBytesMax, embedTextsMax, requestBytesMax } from '../src/limits.ts';
 
 const secret = 'sk-very-secret';
@@ -284,6 +285,31 @@ describe('cache', () => {
 });
 
 describe('budgets', () => {
+  test('a refused budget is that of whoever began: who joined the same call makes it', async () => {
+    await using fake = await startFakeProvider();
+    await using broker = over(fake.url);
+    const call = (run: string, tokens: number) =>
+      broker.complete(ask('hi', { temperature: 0 }), { ...ctx, run, budgets: { run: { tokens } } }, never);
+    const answers = await Promise.all([call('poor', 0), call('rich', 5_000), call('rich too', 5_000)]);
+    expect(answers.map((one) => (one.ok ? 'ok' : one.error.code))).toEqual(['BudgetExceeded', 'ok', 'ok']);
+    expect(fake.requests.length).toBe(1);
+  });
+
+  test('a raise adds to a cap, counts once, and thaws', () => {
+    const budgets = createBudgets();
+    const level = { name: 'run' as const, key: 'run:a', caps: { tokens: 10 } };
+    const one = { tokens: 12, usd_nano: 0, calls: 1 };
+    expect(budgets.reserve([level], one)).toMatchObject({ error: { details: { cap: 10, left: 10, needed: 12 } } });
+    const raise = { key: 'run:a', unit: 'tokens' as const, amount: 2, by: 'act_1' };
+    budgets.raise(raise);
+    budgets.raise(raise);
+    expect(budgets.reserve([level], { ...one, tokens: 13 }).ok).toBe(false);
+    expect(unwrap(budgets.reserve([level], one), 'room').settle({ ...one, tokens: 20 })).toBe(true);
+    expect(budgets.reserve([level], one)).toMatchObject({ error: { details: { cap: 12, left: -8, needed: 12 } } });
+    budgets.raise({ ...raise, amount: 20, by: 'act_2' });
+    expect(budgets.reserve([level], one).ok).toBe(true);
+  });
+
   test('a thousand calls at once do not pass a cap together', async () => {
     await using fake = await startFakeProvider();
     await using broker = over(fake.url, { budgets: { default_tokens: 1_000 } });
