@@ -114,13 +114,11 @@ async function askKeys<T extends Said>(
 /** What, who, why and with which arguments; to standard error, so that a stream stays clean. */
 export function showAction(tools: Tools, meta: JsonObject): void {
   const { screen } = tools;
-  screen.note('');
-  screen.note(
-    screen.paint(
-      'yellow',
-      `  ${showLine(String(meta['agent'] ?? ''))} (node ${showLine(String(meta['node'] ?? ''))}) asks: ${showLine(String(meta['what'] ?? meta['op'] ?? ''))}`,
-    ),
+  const [agent, node, what] = [meta['agent'], meta['node'], meta['what'] ?? meta['op']].map((one) =>
+    showLine(String(one ?? '')),
   );
+  screen.note('');
+  screen.noteWrapped(`${agent} (node ${node}) asks: ${what}`, 2, 'yellow');
   const { args } = meta;
   if (isJsonObject(args)) {
     for (const [name, value] of Object.entries(args)) {

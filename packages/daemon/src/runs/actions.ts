@@ -43,6 +43,9 @@ export type Action = {
 export class Actions {
   readonly #byId = new Map<string, Action>();
   readonly #byCall = new Map<string, Action>();
+  readonly #pending = new Set<Action>();
+  /** Approved more than once over. */
+  readonly #standing: Action[] = [];
 
   fold(kind: RunEventKind, meta: JsonObject): void {
     if (kind === 'action.requested') {
@@ -61,24 +64,22 @@ export class Actions {
       };
       this.#byId.set(action.id, action);
       this.#byCall.set(action.call, action);
+      this.#pending.add(action);
     } else if (kind === 'action.decided') {
       const action = this.#byId.get(String(meta['action']));
       if (action === undefined || action.decision !== undefined) return;
       action.decision = meta['decision'] as Decision;
       action.said = meta;
+      this.#pending.delete(action);
+      if (action.decision === 'approve' && action.said.times !== undefined) this.#standing.push(action);
       this.#byId.get(String(meta['under']))?.uses.add(action.id);
     }
   }
 
   /** An approval of these very arguments to this agent that is not used up. */
   standing(agent: string, op: string, hash: string): Action | undefined {
-    return [...this.#byId.values()].find(
-      (one) =>
-        one.agent === agent &&
-        one.op === op &&
-        one.hash === hash &&
-        one.decision === 'approve' &&
-        one.uses.size + 1 < (one.said.times ?? 1),
+    return this.#standing.find(
+      (one) => one.agent === agent && one.op === op && one.hash === hash && one.uses.size + 1 < (one.said.times ?? 1),
     );
   }
 
@@ -91,6 +92,6 @@ export class Actions {
   }
 
   pending(): Action[] {
-    return [...this.#byId.values()].filter((action) => action.decision === undefined);
+    return [...this.#pending];
   }
 }

@@ -4,7 +4,7 @@
  * Yes begins the next attempt, to which the calls that may happen once are answered from the record; anything else fails the
  * node. The attempt itself can go nowhere.
  */
-import { digestJson, failure, type Failure } from '@runloop/core';
+import { cleanLabel, digestJson, failure, type Failure } from '@runloop/core';
 import type { Divergence } from '@runloop/runtime';
 import type { Waits } from './cut-off.ts';
 import { anewOf } from './questions.ts';
@@ -20,7 +20,7 @@ export async function askAnew(
   const { index, expected, actual } = divergence;
   const call = anewOf(run.driver.identity.runId, node, attempt);
   const args = { node, attempt, call: index, recorded: expected ?? null, asks_for: actual };
-  const why = `: it asks for ${actual.op} where its tape has ${expected?.op ?? 'nothing'} (call ${index})`;
+  const why = `(it asks for ${actual.op} where its tape has ${expected?.op ?? 'nothing'} (call ${index}))`;
   const request = {
     call,
     op: 'node.retry',
@@ -28,7 +28,8 @@ export async function askAnew(
     args_hash: digestJson(args),
     target: '',
     always: true,
-    label: run.memory.given(node, run.state),
+    // Nothing leaves with it.
+    label: cleanLabel,
   };
   await run.questions.ask({ node, agent }, request, why);
   const action = run.driver.actions.ofCall(call)?.id;

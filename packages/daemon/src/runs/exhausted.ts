@@ -5,7 +5,7 @@
  * 2. Each raise is a new question. One that was refused, or cannot be asked, fails the node with `BudgetExceeded`.
  * 3. What was raised holds from the moment at which `budget.raised` is durable, and is read back from there after a restart.
  */
-import { digestJson, type Failure, failure, type JsonObject } from '@runloop/core';
+import { cleanLabel, digestJson, type Failure, failure, type JsonObject } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import type { CallContext } from '@runloop/runtime';
 import type { Action } from './actions.ts';
@@ -43,9 +43,10 @@ export async function stopAt(
     args_hash: digestJson(args),
     target: '',
     always: true,
-    label: run.memory.given(node, run.state),
+    // Nothing leaves with it.
+    label: cleanLabel,
   };
-  const answer = await questions.ask({ node, agent }, request, `: ${what}`);
+  const answer = await questions.ask({ node, agent }, request, `(${what})`);
   return answer.type === 'pending' ? { waits: { for: 'budget', action: answer.action } } : { fault };
 }
 

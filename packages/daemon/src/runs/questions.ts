@@ -129,8 +129,8 @@ export class Questions {
       { kind: 'action.requested', level: 'warn', message: `${asker.node} asks to ${showLine(what)}.`, meta },
     ];
     const passes = under === undefined ? passedBy : `${under.id}, approved ${under.said.times} times`;
-    const isFull = this.#options.openOf(asker.agent) >= pendingActionsMax;
-    const denied = passes === undefined && (isFull || this.#options.onConfirm === 'deny');
+    const isFull = passes === undefined && this.#options.openOf(asker.agent) >= pendingActionsMax;
+    const denied = isFull || (passes === undefined && this.#options.onConfirm === 'deny');
     if (denied) drafts.push(decided(action, hash, 'deny', isFull ? 'pending_actions_max' : 'on_confirm'));
     if (passes !== undefined)
       drafts.push(decided(action, hash, 'approve', passes, under === undefined ? {} : { under: under.id }));
