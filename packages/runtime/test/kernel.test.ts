@@ -64,6 +64,8 @@ type Options = {
   readonly earlier?: readonly RecordedCall[];
   readonly mode?: 'live' | 'replay';
   readonly decision?: 'approved' | 'denied' | 'pending';
+  /** What a person asks for in place of the first call that is asked about. */
+  readonly edited?: JsonValue;
   readonly perform?: CallResult;
   /** What the arguments refer to, one answer for each time that it is asked. */
   readonly referents?: { readonly [what: string]: string }[];
@@ -98,13 +100,15 @@ function open(options: Options = {}): {
         trail.push(
           `ask ${request.op}${request.referents?.['x'] === undefined ? '' : ` with ${request.referents['x']}`}`,
         );
-        return options.decision ?? 'approved';
+        const isFirst = options.edited !== undefined && request.args !== options.edited;
+        return isFirst ? { edited: options.edited } : (options.decision ?? 'approved');
       },
     },
     missing: () => options.missing,
     referents: async () => options.referents?.shift() ?? {},
     leaves: () => Promise.resolve(options.latent === true),
-    perform: async (op, _args, { approved }) => {
+    perform: async (op, args, { approved }) => {
+      if (args === options.edited) trail.push('edited');
       trail.push(`perform ${op}${approved && op.startsWith('fs.') ? ' with approval' : ''}`);
       return options.perform ?? { ok: true, value: { did: op } };
     },
@@ -391,6 +395,32 @@ describe('approvals', () => {
       message: expect.stringContaining('missing grant: net = ["a"]'),
     });
     expect(trail).toEqual(['audit tools a', 'note tools.call']);
+  });
+  test.each([
+    [
+      'is asked about anew, then performed',
+      'mail.send',
+      { to: ['b@example.com'] },
+      ['ask mail.send', 'ask mail.send', 'intent mail.send', 'edited', 'perform mail.send', 'result mail.send'],
+    ],
+    [
+      'passes the grants like any other',
+      'mail.send',
+      { to: ['b@evil.test'] },
+      ['ask mail.send', 'audit mail b@evil.test', 'note mail.send'],
+    ],
+    [
+      'is not performed as another kind of call',
+      'http.fetch',
+      { url: 'https://api.example.com/x', method: 'GET' },
+      ['ask http.fetch', 'note http.fetch'],
+    ],
+  ] as const)('A8: what was edited %s', async (_, op, edited, expected) => {
+    const { door, trail, records } = open({ edited: edited as JsonValue });
+    await door.call(op, granted[op] ?? {}, signal);
+    expect(trail).toEqual(expected);
+    // The record stands under what the agent asked for, so that the same question finds it again.
+    expect(records).toMatchObject([{ args_hash: digestJson(granted[op]), performed: { args: edited } }]);
   });
   test('denied is an answer', async () => {
     const { door, trail } = open({ decision: 'denied' });
