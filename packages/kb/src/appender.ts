@@ -1,7 +1,7 @@
 /**
  * The main thread's side of group commit: gathers what is appended while the writer is busy, and sends it as one message.
  *
- * 1. Appends of one turn travel together; at most two messages are under way, so that the writer always has its next one.
+ * 1. Appends of one turn of the event loop travel together, those of many runs too; at most two messages are under way, so that the writer always has its next one.
  * 2. What waits is bounded; beyond the limit an append is refused, not queued.
  * 3. A bad append is refused before it is sent: its neighbours are written.
  */
@@ -93,7 +93,7 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
         waiting.push({ drafts: prepared.value, blobs, resolve });
         if (scheduled) return;
         scheduled = true;
-        queueMicrotask(flush);
+        setImmediate(flush);
       });
     },
     pending: () => pending,
