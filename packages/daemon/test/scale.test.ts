@@ -84,6 +84,7 @@ test('a run of 202 nodes that is put away half-way goes on, and no node that suc
   });
   unwrap(await boot.submit({ text: fanOut() }), 'a run');
   await half;
+  await place.stop();
   const before = new Set(of(await place.rows(), 'node.finished').map((row) => String(metaOf(row)['node'])));
   const again: string[] = [];
   const next = await place.boot((_, node) => {
