@@ -14,6 +14,8 @@ import { type PreparedEvent, prepare } from './prepare.ts';
 import type { Thread } from './thread.ts';
 
 const messagesMax = 2;
+/** So many are not kept until the end of the turn: the writer begins with them while the others are prepared. */
+const sendAtOnce = 256;
 
 type Waiting = {
   readonly drafts: readonly PreparedEvent[];
@@ -38,6 +40,7 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
   let pendingBytes = 0;
   let underWay = 0;
   let scheduled = false;
+  let gathered = 0;
   const idle: (() => void)[] = [];
 
   const settle = (batch: readonly Waiting[], answers: Result<unknown, Failure>): void => {
@@ -64,6 +67,7 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
 
   const flush = (): void => {
     scheduled = false;
+    gathered = 0;
     for (let free = messagesMax - underWay; waiting.length > 0 && free > 0; free -= 1) {
       let events = 0;
       let count = 0;
@@ -91,6 +95,8 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
       pendingBytes += bytes;
       return new Promise((resolve) => {
         waiting.push({ drafts: prepared.value, blobs, resolve });
+        gathered += count;
+        if (gathered >= sendAtOnce) return flush();
         if (scheduled) return;
         scheduled = true;
         setImmediate(flush);
