@@ -1,7 +1,8 @@
 /**
  * The main thread's side of group commit: gathers what is appended while the writer is busy, and sends it as one message.
  *
- * 1. Appends of one turn of the event loop travel together, those of many runs too; at most two messages are under way, so that the writer always has its next one.
+ * 1. Appends of one turn of the event loop travel together, those of many runs too; at most two messages are under way, so
+ *    that the writer always has its next one.
  * 2. What waits is bounded; beyond the limit an append is refused, not queued.
  * 3. A bad append is refused before it is sent: its neighbours are written.
  */
