@@ -7,7 +7,7 @@
  * 4. A trace id names one run for ever: submitted again, also after a restart, it is answered with that run or refused.
  */
 import {
-  digestJson,
+  canonicalJson,
   digestText,
   type Failure,
   failure,
@@ -19,6 +19,7 @@ import {
   err,
   ok,
   toHex,
+  unwrap,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import {
@@ -43,6 +44,8 @@ import { metaOf, readRun, spentOf } from './tape.ts';
 
 /** How long to wait before a run whose ledger refused is recovered again. */
 export const recoveryMs = 5000;
+/** Bytes of an opening with all parameters in their places, as its run's first event holds it. */
+export const openingBytesMax: number = 6 * 1024 * 1024;
 /** Version of the engine's rules, pinned in each run. */
 export const engineVersion = '1';
 
@@ -134,10 +137,13 @@ export class Runs {
   async #submit(request: Submission): Promise<Result<Submitted, Failure>> {
     const opening = await this.check(request, request.params, request.nested);
     if (!opening.ok) return opening;
+    const text = unwrap(canonicalJson(opening.value), 'an opening is JSON');
+    if (text.length > openingBytesMax) return err(tooLarge(text.length));
+    const openingId = digestText(text);
     const rows = await this.#deps.ledger.runEvents({ traceId: request.traceId, max: 1 });
     if (!rows.ok) return rows;
     const [first] = rows.value.events;
-    if (first !== undefined) return again(request, opening.value, first);
+    if (first !== undefined) return again(request, opening.value.name, openingId, first);
     const { slots } = this.#deps;
     if (slots.waiting + opening.value.nodes.length > slots.waitingMax) {
       return err(
@@ -171,7 +177,7 @@ export class Runs {
         ),
       );
     }
-    return this.#accept(request, opening.value, pins);
+    return this.#accept(request, opening.value, openingId, pins);
   }
 
   /** The opening resolved against the agents that are here; a refusal carries the diagnostics. */
@@ -230,13 +236,14 @@ export class Runs {
   async #accept(
     request: Submission,
     opening: Opening,
+    openingId: string,
     pins: { [agent: string]: string },
   ): Promise<Result<Submitted, Failure>> {
     const seed = request.seed === undefined ? this.#deps.random.bytes(32) : fromHex(request.seed);
     const identity: RunIdentity = {
       traceId: request.traceId,
       runId: newRunId(this.#deps.random),
-      openingId: digestJson(opening),
+      openingId,
       actor: request.actor,
       priority: request.priority,
     };
@@ -421,16 +428,25 @@ export class Runs {
 }
 
 /** The answer to a trace id that names a run already: that run, if it was submitted by the same actor with the same. */
-function again(request: Submission, opening: Opening, first: StoredEvent): Result<Submitted, Failure> {
+function again(request: Submission, name: string, openingId: string, first: StoredEvent): Result<Submitted, Failure> {
   const { traceId } = request;
   const meta = metaOf(first);
   const isSame =
-    first.payload?.['opening_id'] === digestJson(opening) &&
+    first.payload?.['opening_id'] === openingId &&
     meta['actor'] === request.actor &&
     meta['on_confirm'] === request.onConfirm &&
     meta['priority'] === request.priority;
   if (!isSame) return err(taken(traceId));
-  return ok({ trace_id: traceId, run_id: String(first.payload['run_id']), name: opening.name, existing: true });
+  return ok({ trace_id: traceId, run_id: String(first.payload['run_id']), name, existing: true });
+}
+
+function tooLarge(length: number): Failure {
+  const mib = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
+  return failure(
+    'LimitExceeded',
+    `the opening has ${mib(length)} MiB with its parameters filled in, a run may have ${mib(openingBytesMax)} MiB`,
+    { hint: 'Give long texts to agents as files, or make several runs of it.' },
+  );
 }
 
 function taken(traceId: string): Failure {
