@@ -24,6 +24,7 @@ import { kbOperations } from './control/kb-operations.ts';
 import { modelOperations } from './control/model-operations.ts';
 import { secretOperations } from './control/secret-operations.ts';
 import { runOperations } from './control/run-operations.ts';
+import { tapeOperations } from './control/tape-operations.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, makeHome, searchDirs } from './home/home.ts';
 import type { LogFile } from './home/log-file.ts';
@@ -230,6 +231,7 @@ function wireSessions(
       feed,
       openingDirs: searchDirs(config.openings.search_dirs, root, options.checkout),
     }),
+    ...tapeOperations({ kb: base.kb }),
     ...actionOperations({ kb: base.kb, runs }),
     ...kbOperations(base.kb),
     ...agentOperations({

@@ -85,6 +85,7 @@ export interface Kb extends AsyncDisposable {
   propose(delta: StateDelta, by: Proposal): Asked<{ readonly event_id: number; readonly existing: boolean }>;
   putBlob(bytes: Uint8Array): Asked<Digest>;
   getBlob(digest: string): Asked<Uint8Array>;
+  blobBytes(digest: string): Promise<number | undefined>;
   /** A page of one run's events, oldest first, from the ledger itself. */
   runEvents(q: RunEventsQuery): Asked<{ readonly events: readonly StoredEvent[] }>;
   /** Trace ids of the runs that were accepted and have not finished, oldest first. */
@@ -159,6 +160,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     },
     putBlob: (bytes) => blobs.put(bytes),
     getBlob: (digest) => blobs.get(digest),
+    blobBytes: (digest) => blobs.size(digest),
     ...readsOf(ask),
     async query(sql) {
       const caughtUp = await ask({ type: 'stats' });
