@@ -42,8 +42,8 @@ export const table: readonly Entry[] = [
     ['resume', 'let a paused run go on'],
     ['step', 'let a paused run start one node'],
     ['cancel', 'end a run'],
-    ['bill', 'what was spent'],
   ]),
+  ...of('look', () => import('./commands/bill.ts'), [['bill', 'what was spent']]),
   ...of('decide', () => import('./commands/approve.ts'), [
     ['approve', 'what waits for your yes'],
     ['approve list', 'what waits for your yes'],

@@ -26,6 +26,11 @@ export {
   type SearchQuery,
   type SearchHit,
   type TaintQuery,
+  type CostsBy,
+  type CostsQuery,
+  type CostRow,
+  type Costs,
+  costsBy,
   type RunWithNodes,
 } from './reads.ts';
 export { type MailboxMessage, type MailboxQuery, type MailboxState } from './read-mailbox.ts';

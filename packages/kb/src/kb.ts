@@ -37,6 +37,8 @@ import type {
   RunsQuery,
   SearchHit,
   SearchQuery,
+  Costs,
+  CostsQuery,
   TaintQuery,
 } from './reads.ts';
 import type { MailboxQuery, MailboxState } from './read-mailbox.ts';
@@ -95,7 +97,7 @@ export interface Kb extends AsyncDisposable {
   effects(traceId: string, max: number): Asked<readonly Row[]>;
   artifacts(q: ArtifactsQuery): Asked<readonly Row[]>;
   approvals(q: ApprovalsQuery): Asked<readonly Row[]>;
-  costs(by: 'run' | 'node' | 'model' | 'day', max: number): Asked<readonly Row[]>;
+  costs(q: CostsQuery): Asked<Costs>;
   find(q: FindQuery): Asked<readonly Row[]>;
   search(q: SearchQuery): Asked<readonly SearchHit[]>;
   /** The labels under which what an answer rests on was written. */
@@ -219,7 +221,7 @@ function readsOf(ask: Ask): Reads {
     effects: (traceId, max) => ask({ type: 'effects', traceId, max }),
     artifacts: (q) => ask({ type: 'artifacts', q }),
     approvals: (q) => ask({ type: 'approvals', q }),
-    costs: (by, max) => ask({ type: 'costs', by, max }),
+    costs: (q) => ask({ type: 'costs', q }),
     find: (q) => ask({ type: 'find', q }),
     search: (q) => ask({ type: 'search', q }),
     taint: (q) => ask({ type: 'taint', q }),
