@@ -52,6 +52,7 @@ export const table: readonly Entry[] = [
     ['approve no', 'refuse it'],
   ]),
   ...of('look', () => import('./commands/trace.ts'), [['trace', 'who handed what to whom, as a ladder, tree or page']]),
+  ...of('look', () => import('./commands/diff.ts'), [['diff', 'where two runs part']]),
   ...of('look', () => import('./commands/replay.ts'), [
     ['replay', 'run a finished run again over its tape and compare'],
   ]),
