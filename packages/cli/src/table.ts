@@ -51,6 +51,7 @@ export const table: readonly Entry[] = [
     ['approve yes', 'let it happen'],
     ['approve no', 'refuse it'],
   ]),
+  ...of('run', () => import('./commands/fork.ts'), [['fork', 'run a part of a run again, with something changed']]),
   ...of('look', () => import('./commands/trace.ts'), [['trace', 'who handed what to whom, as a ladder, tree or page']]),
   ...of('look', () => import('./commands/diff.ts'), [['diff', 'where two runs part']]),
   ...of('look', () => import('./commands/replay.ts'), [

@@ -230,7 +230,7 @@ function wireSessions(
       feed,
       openingDirs: searchDirs(config.openings.search_dirs, root, options.checkout),
     }),
-    ...tapeOperations({ kb: base.kb }),
+    ...tapeOperations({ kb: base.kb, runs }),
     ...actionOperations({ kb: base.kb, runs }),
     ...kbOperations(base.kb),
     ...agentOperations({

@@ -130,7 +130,7 @@ async function nodesOf(
   const opening = accepted['opening'] as { nodes?: readonly { id: string; use: { name: string } }[] } | undefined;
   return (opening?.nodes ?? []).map(({ id, use }) => {
     const { node: _, trace_id: __, attempt, ...rest } = (known.get(id) ?? {}) as JsonObject;
-    return { id, agent: use.name, state: 'pending', attempts: attempt ?? 0, ...rest };
+    return { id, state: 'pending', attempts: attempt ?? 0, ...rest, agent: use.name };
   });
 }
 

@@ -40,6 +40,7 @@ import { AgentRegistry } from '../agents/registry.ts';
 import { Trust } from '../agents/trust.ts';
 import { homeAt } from '../home/home.ts';
 import { effectiveFor } from '../runs/effective.ts';
+import { type AgentPins, pinOf } from '../runs/pin-of.ts';
 import type { RunDraft } from '../runs/ports.ts';
 import { outputProblem, shownReason } from '../runs/outputs.ts';
 import { loadCalls, metaOf, readRun, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from '../runs/tape.ts';
@@ -224,15 +225,15 @@ class Replay {
     }
     const index = state.graph.indexOf.get(node) ?? -1;
     const spec = state.opening.nodes[index];
-    const pins = this.#accepted['agents'] as { readonly [agent: string]: string };
-    const bundle = await this.#agents.pinned(spec?.use.name ?? '', pins[spec?.use.name ?? ''] ?? '');
+    if (spec === undefined) throw new Error(`no node ${node}`);
+    const bundle = await this.#agents.pinned(spec.use.name, pinOf(this.#accepted['agents'] as AgentPins, spec));
     if (!bundle.ok) return bundle;
     const inputs = await this.#inputs(inputsOf(state, index));
     if (!inputs.ok) return inputs;
-    const effective = effectiveFor(bundle.value, spec ?? { id: node });
+    const effective = effectiveFor(bundle.value, spec);
     if (!effective.ok) return effective;
     const played = await this.#play(effective.value.bundle, node, attempt, calls, {
-      with: spec?.with ?? {},
+      with: spec.with,
       inputs: inputs.value,
     });
     if (!played.ok) return played;

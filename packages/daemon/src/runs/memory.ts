@@ -4,20 +4,30 @@
  *
  * It is read back from the ledger after a restart; nothing here is truth.
  */
-import { cleanLabel, joinLabels, type Label } from '@runloop/core';
+import { cleanLabel, joinLabels, type JsonObject, type Label, readLabel } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import type { RunState } from '@runloop/openings';
-import { addCall, evidenceMax, labelsOf, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
+import { addCall, evidenceMax, labelsOf, metaOf, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
 
 export class RunMemory {
   readonly #tape: Map<string, TapedCall[]>;
   readonly #told: Map<string, Told>;
   readonly #labels: Map<string, Label>;
+  /** Evidence of nodes whose calls stand on another run's tape. */
+  readonly #taken = new Map<string, readonly number[]>();
 
   constructor(rows: readonly StoredEvent[]) {
     this.#tape = tapeOf(rows);
     this.#told = toldOf(rows);
     this.#labels = labelsOf(rows);
+    for (const row of rows) if (row.kind === 'node.finished') this.take(metaOf(row));
+  }
+
+  /** Remembers what a fork has taken of a node: its label, and what it rests on. */
+  take({ from_tape, node, label, evidence }: JsonObject): void {
+    if (from_tape !== true) return;
+    if (label !== undefined) this.#labels.set(String(node), readLabel(label));
+    if (Array.isArray(evidence)) this.#taken.set(String(node), evidence as readonly number[]);
   }
 
   /** Remembers a call, so that an attempt that is suspended can run over it again. */
@@ -92,7 +102,7 @@ export class RunMemory {
         if (source !== undefined && state.edges[edge] === 'delivered') before.add(source);
       }
     }
-    const ids = new Set<number>();
+    const ids = new Set([...before].flatMap((id) => this.#taken.get(id) ?? []));
     for (const calls of this.#tape.values()) {
       for (const call of calls) if (before.has(call.node)) for (const id of call.evidence ?? []) ids.add(id);
     }
