@@ -73,7 +73,7 @@ test('what nobody approves is not sent: --on-confirm deny fails the run, exit 77
 });
 
 test('a changed tape is named at the first node and call that differ', async () => {
-  await using home = new Home();
+  await using home = new Home({ replays: false });
   const { events } = await home.run([...compose, '--on-confirm', 'deny']);
   const trace = events[0]?.trace_id ?? '';
   await home.rlp('daemon', 'stop');

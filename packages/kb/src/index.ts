@@ -41,4 +41,4 @@ export { type Why, type WhyStep, type Blame } from './why.ts';
 export { copyLedger } from './copy-ledger.ts';
 export { redactText } from './redact.ts';
 export { kindSchemas, type KindSchema } from './schemas.ts';
-export { type TapeReader, openTapeReader } from './tape-reader.ts';
+export { type ChangedEvent, type TapeReader, openTapeReader } from './tape-reader.ts';
