@@ -95,7 +95,7 @@ test('a changed tape is named at the first node and call that differ', async () 
   db.close();
   const report = await home.rlp('replay', trace, '--json');
   expect(report.code).toBe(1);
-  expect(JSON.parse(report.out)).toMatchObject({ equal: false, divergence: { node: 'context', what: 'host call 1' } });
+  expect(JSON.parse(report.out)).toMatchObject({ equal: false, divergence: { node: 'context', call: 1 } });
   const verified = await home.rlp('kb', 'verify', '--json');
   expect(verified.out + verified.err).toContain(String(row?.id));
 });

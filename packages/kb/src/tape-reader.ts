@@ -3,6 +3,7 @@
  *
  * A daemon may be appending meanwhile: SQLite shows a reader one consistent state.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type Digest, digestBytes, err, failure, type Failure, ok, type Random, type Result } from '@runloop/core';
@@ -29,13 +30,12 @@ export function openTapeReader(
   options: { readonly rootDir: string; readonly eventsDb?: string },
 ): Result<TapeReader, Failure> {
   const path = options.eventsDb ?? join(options.rootDir, 'events.sqlite');
+  if (!existsSync(path))
+    return err(failure('NotFound', `there is no ledger at ${path}`, { hint: 'nothing has run here yet' }));
   let db: Database.Database;
   try {
     db = new Database(path, { readonly: true, fileMustExist: true });
   } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === 'SQLITE_CANTOPEN')
-      return err(failure('NotFound', `there is no ledger at ${path}`, { hint: 'nothing has run here yet' }));
     return err(storageFailure(error, path));
   }
   const blobs = createBlobs(

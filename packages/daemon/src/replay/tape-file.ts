@@ -1,11 +1,12 @@
 /**
  * A tape as one file: data only, never a component, never a decision that counts. NDJSON: a head, the events, the blobs.
  *
- * 1. A blob is what its digest says, or it is not there. 2. What does not have the shape of a tape is refused whole.
+ * 1. A blob is what its digest says, and an event what its hash says, or the replay names it. 2. What does not have the shape of a tape is refused whole.
  */
 import {
   type Digest,
   digestBytes,
+  digestJson,
   err,
   failure,
   type Failure,
@@ -16,7 +17,7 @@ import {
   parseJson,
   type Result,
 } from '@runloop/core';
-import type { StoredEvent } from '@runloop/kb';
+import type { ChangedEvent, StoredEvent } from '@runloop/kb';
 import type { TapeSource } from './tape-source.ts';
 
 /** Bytes of a tape that is read from a file. */
@@ -29,7 +30,7 @@ export async function* tapeLines(
   tape: Pick<TapeSource, 'getBlob'>,
 ): AsyncGenerator<string> {
   yield `${JSON.stringify({ runloop_tape: format, trace_id: rows[0]?.trace_id ?? '' })}\n`;
-  for (const row of rows) yield `${JSON.stringify({ event: row })}\n`;
+  for (const row of rows) yield `${JSON.stringify({ event: row, hash: digestJson(row) })}\n`;
   for (const digest of new Set(rows.flatMap((row) => digestsIn(row.payload)))) {
     const bytes = await tape.getBlob(digest);
     if (bytes.ok) yield `${JSON.stringify({ blob: digest, base64: Buffer.from(bytes.value).toString('base64') })}\n`;
@@ -57,10 +58,11 @@ export function readTapeFile(
   const blobs = new Map<string, Uint8Array>();
   const lines = text.split('\n').filter((line) => line !== '');
   let traceId = '';
+  let changed: ChangedEvent | undefined;
   for (const [i, line] of lines.entries()) {
     const parsed = parseJson(line);
     if (!parsed.ok || !isJsonObject(parsed.value)) return bad(i + 1, 'this is no line of a tape');
-    const { runloop_tape: version, trace_id: id, event, blob, base64 } = parsed.value;
+    const { runloop_tape: version, trace_id: id, event, hash, blob, base64 } = parsed.value;
     if (i === 0) {
       if (typeof version !== 'number' || typeof id !== 'string') return bad(1, 'this is no tape');
       if (version > format) return bad(1, `a tape of version ${version}; this Runloop reads ${format}`);
@@ -68,6 +70,8 @@ export function readTapeFile(
     } else if (isJsonObject(event)) {
       if (!isRow(event, traceId)) return bad(i + 1, 'this is no event of the run that the first line names');
       rows.push(event as unknown as StoredEvent);
+      const found = digestJson(event);
+      if (hash !== found) changed ??= { id: Number(event['id']), written: String(hash), found };
     } else if (typeof blob === 'string' && typeof base64 === 'string') blobs.set(blob, Buffer.from(base64, 'base64'));
   }
   const opening = rows[0]?.payload?.['meta'];
@@ -77,7 +81,7 @@ export function readTapeFile(
     runEvents: ({ afterId = 0, max }) =>
       Promise.resolve(ok({ events: rows.filter(({ id }) => id > afterId).slice(0, max) })),
     getBlob: (digest) => Promise.resolve(blobOf(blobs, digest)),
-    firstChanged: () => Promise.resolve(ok(undefined)),
+    firstChanged: () => Promise.resolve(ok(changed)),
   };
   return ok({ traceId, source });
 }
