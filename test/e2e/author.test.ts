@@ -20,6 +20,7 @@ test('scaffold, build, run', async () => {
   const events = await rlp('run', 'note_taker/note_taker.yaml', '--ndjson');
   expect(events.trim().split('\n').pop()).toContain('"state":"succeeded"');
   expect(await rlp('caps', 'lint', 'note_taker')).toContain('nothing to complain about');
+  expect(await rlp('caps', 'show', 'note_taker')).toContain('it can only compute');
 
   // Built again it replaces itself, and what it asks for now is said.
   writeFileSync(join(cwd, 'note_taker/policy.caps'), 'net = ["api.example.com"]\n');

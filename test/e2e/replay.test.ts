@@ -72,13 +72,20 @@ afterAll(async () => {
   await home[Symbol.asyncDispose]();
 });
 
-/** Changes the one row of `kind` whose text has `having`, past the ledger's guards. */
-function changeRow(kind: string, having: string, change: (text: string) => string): void {
+/** The ledger without its guards. */
+function openLedger(): Disposable & { readonly db: Database.Database } {
   const db = new Database(join(home.path, 'pog', 'events.sqlite'));
   for (const { name } of db
     .prepare<[], { name: string }>("SELECT name FROM sqlite_master WHERE type = 'trigger'")
     .all())
     db.exec(`DROP TRIGGER ${name}`);
+  return { db, [Symbol.dispose]: () => void db.close() };
+}
+
+/** Changes the one row of `kind` whose text has `having`, past its guards. */
+function changeRow(kind: string, having: string, change: (text: string) => string): void {
+  using writer = openLedger();
+  const { db } = writer;
   const row = db
     .prepare<[string, string], Row>(
       'SELECT id, payload_json FROM events WHERE kind = ? AND instr(payload_json, ?) > 0 ORDER BY id',
@@ -87,7 +94,6 @@ function changeRow(kind: string, having: string, change: (text: string) => strin
   if (row === undefined) throw new Error(`there is no ${kind} with ${having}`);
   expect(change(row.payload_json)).not.toBe(row.payload_json);
   db.prepare('UPDATE events SET payload_json = ? WHERE id = ?').run(change(row.payload_json), row.id);
-  db.close();
 }
 
 /** What one event says, and the blob that it names under `of`. */
@@ -101,10 +107,16 @@ function changeBlob(kind: string, having: string, of: 'args' | 'value' | 'output
   db.close();
   const { meta } = JSON.parse(row?.payload_json ?? '{}') as { meta: { [name: string]: unknown } };
   const digest = /[0-9a-f]{64}/.exec(JSON.stringify(meta[of]))?.[0] ?? '';
+  const flipped = (bytes: Buffer): Buffer => {
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    return bytes;
+  };
   const path = join(home.path, 'pog', 'blobs', digest.slice(0, 2), digest.slice(2));
-  const bytes = readFileSync(path);
-  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
-  writeFileSync(path, bytes);
+  if (existsSync(path)) return writeFileSync(path, flipped(readFileSync(path)));
+  using writer = openLedger();
+  const key = Buffer.from(digest, 'hex');
+  const bytes = writer.db.prepare<[Buffer], Buffer>('SELECT bytes FROM blobs WHERE digest = ?').pluck().get(key);
+  writer.db.prepare('UPDATE blobs SET bytes = ? WHERE digest = ?').run(flipped(bytes ?? Buffer.alloc(0)), key);
 }
 
 function changeAgent(): void {

@@ -129,6 +129,11 @@ export class Arena implements AsyncDisposable {
     unwrap(await this.client.call('action.decide', { action, hash, decision: 'approve' }), 'it is approved');
   }
 
+  async propose(kind: string, payload: JsonObject): Promise<void> {
+    const done = await this.home.rlp('kb', 'propose', '--kind', kind, '--payload', JSON.stringify(payload));
+    if (done.code !== 0) throw new Error(done.err);
+  }
+
   async blob(digest: string): Promise<JsonValue> {
     const found = unwrap(await this.client.call('kb.blob', { digest }), 'a blob') as { readonly base64: string };
     return JSON.parse(Buffer.from(found.base64, 'base64').toString('utf8')) as JsonValue;

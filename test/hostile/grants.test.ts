@@ -2,31 +2,15 @@
  * A hostile call for each line of docs/security.md on grants: the agent is refused, the error names the missing grant, and
  * so does the ledger; what has no grant to name fails as what it is. A7, A8.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { lookup } from 'node:dns/promises';
-import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '@runloop/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Arena, refused } from './arena.ts';
-import { capOf, exec, fetch, filled, policy, read, readOnly, refusals, shelf } from './refusals.ts';
-
-const hasBwrap =
-  existsSync('/usr/bin/bwrap') &&
-  spawnSync('/usr/bin/bwrap', ['--unshare-all', '--ro-bind', '/', '/', 'true']).status === 0;
-if (!hasBwrap) process.stderr.write('skipped: no bubblewrap here, what commands can reach was not tried\n');
+import { address, asksForIt, astray, capOf, exec, filled, furnish, policy, refusals, writable } from './refusals.ts';
+import { openSite, type Site } from './site.ts';
 
 /** This machine's own name, where it means an address of its own. */
 const privateName = await lookup(hostname().toLowerCase()).then(
@@ -36,49 +20,20 @@ const privateName = await lookup(hostname().toLowerCase()).then(
 );
 
 let arena: Arena;
-let server: Server;
-let site: string;
-const seen: IncomingMessage[] = [];
-
-function serve(): Promise<void> {
-  server = createServer((request, response) => {
-    seen.push(request);
-    if (request.url === '/inwards') response.writeHead(302, { location: 'http://169.254.169.254/latest' }).end();
-    else if (request.url === '/away') response.writeHead(307, { location: 'http://localhost:1/' }).end();
-    else if (request.url === '/bomb') {
-      const piece = Buffer.alloc(256 * 1024, 0x61);
-      const more = (): void => {
-        while (!response.destroyed) if (!response.write(piece)) return void response.once('drain', more);
-      };
-      more();
-    } else response.end('hello');
-  });
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-}
+let site: Site;
 
 beforeAll(async () => {
-  await serve();
-  site = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  arena = await Arena.open(policy(site, privateName));
-  const { shelf, home } = arena;
-  mkdirSync(join(shelf, 'deep'));
-  writeFileSync(join(shelf, 'book'), 'read me');
-  writeFileSync(join(shelf, 'script'), '#!/bin/sh\n');
-  chmodSync(join(shelf, 'script'), 0o755);
-  symlinkSync('/etc', join(shelf, 'etc'));
-  symlinkSync(join(home.path, 'operator.token'), join(shelf, 'token'));
-  linkSync(join(shelf, 'book'), join(shelf, 'hard'));
-  writeFileSync(join(shelf, 'solo'), 'x');
-  execFileSync('mkfifo', [join(shelf, 'fifo')]);
+  site = await openSite();
+  arena = await Arena.open(policy(site.url, privateName));
+  furnish(arena.shelf, arena.home.path);
 });
 afterAll(async () => {
-  server.closeAllConnections();
-  server.close();
+  site.close();
   await arena[Symbol.asyncDispose]();
 });
 
 /** `{shelf}`, `{home}` and `{site}` stand for what is known only when the tests run. */
-const fill = <T>(value: T): T => filled(value, { shelf: arena.shelf, home: arena.home.path, site });
+const fill = <T>(value: T): T => filled(value, { shelf: arena.shelf, home: arena.home.path, site: site.url });
 
 describe('A8, A12: refused, with the name of the grant, to the agent and on the ledger', () => {
   test.each(refusals)('%s', async (...row) => {
@@ -89,32 +44,18 @@ describe('A8, A12: refused, with the name of the grant, to the agent and on the 
   });
 });
 
+describe('contacts_raw', () => {
+  test.each(asksForIt)('%s shows no address without it', async (_, op, args) => {
+    await arena.propose('contact.upserted', { ...address, confidence: 1, trust: 'trusted' });
+    const { answers } = await arena.play({ kb_read: ['contacts'] }, { op, args });
+    expect(JSON.stringify(answers)).not.toContain('ann.secret');
+    const { answers: open } = await arena.play({ kb_read: ['contacts', 'contacts_raw'] }, { op, args });
+    if (op !== 'kb.why') expect(JSON.stringify(open)).toContain('ann.secret');
+  });
+});
+
 describe('granted, and refused where it leads elsewhere', () => {
-  test.each<readonly [string, JsonObject, string, JsonObject, RegExp]>([
-    ['a link out of the directory', readOnly, ...read('{shelf}/etc/passwd'), /link|loop/],
-    ['a link to the token', readOnly, ...read('{shelf}/token'), /link|loop/],
-    ['a file with two names', readOnly, ...read('{shelf}/hard'), /name|link/],
-    ['a FIFO', readOnly, ...read('{shelf}/fifo'), /regular|fifo/i],
-    [
-      'a header in a header',
-      { net: ['{site}'] },
-      ...fetch('{site}/', { headers: { 'x-a': 'b\r\nhost: evil.test' } }),
-      /header/,
-    ],
-    [
-      'a header of the host',
-      { net: ['{site}'] },
-      ...fetch('{site}/', { headers: { 'transfer-encoding': 'chunked' } }),
-      /header/,
-    ],
-    [
-      'mail with a line break in its subject',
-      {},
-      'mail.send',
-      { to: ['a@example.com'], subject: 's\r\nBcc: x@evil.test', body: 'b' },
-      /./,
-    ],
-  ])('%s', async (...row) => {
+  test.each(astray)('%s', async (...row) => {
     const [, caps, op, args] = fill(row);
     const { answers } = await arena.play(caps, { op, args });
     expect(answers?.[0]).toMatchObject({ ok: false, message: expect.stringMatching(row[4]) });
@@ -135,7 +76,7 @@ describe('granted, and refused where it leads elsewhere', () => {
   });
 
   test('a body without an end is cut', async () => {
-    const { answers } = await arena.play({ net: [site] }, ...fetchTry('/bomb'));
+    const { answers } = await arena.play({ net: [site.url] }, ...fetchTry('/bomb'));
     expect(answers?.[0]).toMatchObject({ ok: true, value: { truncated: true } });
   });
 
@@ -144,7 +85,7 @@ describe('granted, and refused where it leads elsewhere', () => {
     mkdirSync(join(arena.shelf, 'deep/.git/hooks'), { recursive: true });
     for (const name of targets) {
       const args = { path: join(arena.shelf, name), mode: name === 'script' ? 'replace' : 'create', data: 'evil' };
-      const { answers, asked } = await arena.play(fill(shelf), { op: 'fs.write', args });
+      const { answers, asked } = await arena.play(fill(writable), { op: 'fs.write', args });
       expect(answers?.[0], name).toMatchObject({ ok: false, code: 'ApprovalDenied' });
       expect(asked, name).toHaveLength(1);
     }
@@ -154,17 +95,17 @@ describe('granted, and refused where it leads elsewhere', () => {
 
   test('every send, command, tool and post is asked about', async () => {
     const asks: readonly (readonly [JsonObject, string, JsonObject])[] = [
-      [{ net: [site] }, 'http.fetch', { url: `${site}/`, method: 'POST', body: 'x' }],
+      [{ net: [site.url] }, 'http.fetch', { url: `${site.url}/`, method: 'POST', body: 'x' }],
       [{}, 'mail.send', { to: ['a@example.com'], subject: 's', body: 'b' }],
       [fill(exec('/usr/bin/echo', '{text}')), 'exec.run', { command: '/usr/bin/echo', argv: ['x'] }],
     ];
-    const before = seen.length;
+    const before = site.seen.length;
     for (const [caps, op, args] of asks) {
       const { answers, asked } = await arena.play(caps, { op, args });
       expect(answers?.[0], op).toMatchObject({ ok: false, code: 'ApprovalDenied' });
       expect(asked, op).toHaveLength(1);
     }
-    expect(seen.slice(before)).toEqual([]);
+    expect(site.seen.slice(before)).toEqual([]);
   });
 
   test('a clock that is not granted stands still, and nothing of the machine can be seen', async () => {
@@ -181,5 +122,5 @@ describe('granted, and refused where it leads elsewhere', () => {
 });
 
 function fetchTry(path: string): readonly { readonly op: string; readonly args: JsonObject }[] {
-  return [{ op: 'http.fetch', args: { url: `${site}${path}` } }];
+  return [{ op: 'http.fetch', args: { url: `${site.url}${path}` } }];
 }

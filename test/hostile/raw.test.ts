@@ -70,6 +70,11 @@ describe.skipIf(!hasBwrap)('installed from a stranger, and run in bubblewrap', (
       { code: 'AgentTrapped' },
     ],
     [
+      'answers_too_much',
+      raw.core({ memory: '64', before: '(i32.store (i32.const 136) (i32.const 2097152))' }),
+      { code: 'OutputTooLarge' },
+    ],
+    [
       'fails_with_garbage',
       raw.core({ before: '(i32.store (i32.const 128) (i32.const 77))' }),
       { code: 'AgentTrapped' },

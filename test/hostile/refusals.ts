@@ -1,6 +1,9 @@
 /**
  * What an agent may not do, a line for each way: the same for agents in TypeScript and for components written by hand.
  */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { JsonObject } from '@runloop/core';
 
 /** What the agent asks for at most; each case takes away what it is about. */
@@ -27,6 +30,19 @@ exec = [
 [limits]
 output_kib = 4096
 `;
+
+/** What lies in the directory that may be granted. */
+export function furnish(shelf: string, home: string): void {
+  mkdirSync(join(shelf, 'deep'));
+  writeFileSync(join(shelf, 'book'), 'read me');
+  writeFileSync(join(shelf, 'script'), '#!/bin/sh\n');
+  chmodSync(join(shelf, 'script'), 0o755);
+  symlinkSync('/etc', join(shelf, 'etc'));
+  symlinkSync(join(home, 'operator.token'), join(shelf, 'token'));
+  linkSync(join(shelf, 'book'), join(shelf, 'hard'));
+  writeFileSync(join(shelf, 'solo'), 'x');
+  execFileSync('mkfifo', [join(shelf, 'fifo')]);
+}
 
 /** `{shelf}`, `{home}` and `{site}` stand for what is known only when the tests run. */
 export function filled<T>(
@@ -59,7 +75,7 @@ export function capOf(op: string): string {
 
 export type Refusal = readonly [what: string, caps: JsonObject, op: string, args: JsonObject, grant: string | RegExp];
 export const readOnly = { fs: ['{shelf}'] } as const;
-export const shelf = { fs: [{ path: '{shelf}', write: true }] } as const;
+export const writable = { fs: [{ path: '{shelf}', write: true }] } as const;
 export const read = (path: string): readonly ['fs.read', { path: string }] => ['fs.read', { path }];
 export const fetch = (url: string, more: JsonObject = {}): readonly ['http.fetch', JsonObject] => [
   'http.fetch',
@@ -92,7 +108,13 @@ export const refusals: readonly Refusal[] = [
     'write = true',
   ],
   ['a removal through a read-only grant', readOnly, 'fs.remove', { path: '{shelf}/book' }, 'write = true'],
-  ['a rename to the outside', shelf, 'fs.rename', { from: '{shelf}/solo', to: '/tmp/solo' }, 'fs = [{ path = "/tmp"'],
+  [
+    'a rename to the outside',
+    writable,
+    'fs.rename',
+    { from: '{shelf}/solo', to: '/tmp/solo' },
+    'fs = [{ path = "/tmp"',
+  ],
   ['a host without any grant', {}, ...fetch('https://api.example.com/'), 'net = ["api.example.com"]'],
   ['another host', { net: ['api.example.com'] }, ...fetch('https://evil.example.com/'), 'net = ["evil.example.com"]'],
   [
@@ -242,4 +264,53 @@ export const refusals: readonly Refusal[] = [
     { to: 'critic' },
     'mailbox = ["critic"]',
   ],
+];
+
+/** Granted, and refused where it leads elsewhere. */
+export const astray: readonly (readonly [
+  what: string,
+  caps: JsonObject,
+  op: string,
+  args: JsonObject,
+  words: RegExp,
+])[] = [
+  ['a link out of the directory', readOnly, ...read('{shelf}/etc/passwd'), /link|loop/],
+  ['a link to the token', readOnly, ...read('{shelf}/token'), /link|loop/],
+  ['a file with two names', readOnly, ...read('{shelf}/hard'), /name|link/],
+  ['a FIFO', readOnly, ...read('{shelf}/fifo'), /regular|fifo/i],
+  [
+    'a header in a header',
+    { net: ['{site}'] },
+    ...fetch('{site}/', { headers: { 'x-a': 'b\r\nhost: evil.test' } }),
+    /header/,
+  ],
+  [
+    'a header of the host',
+    { net: ['{site}'] },
+    ...fetch('{site}/', { headers: { 'transfer-encoding': 'chunked' } }),
+    /header/,
+  ],
+  [
+    'mail with a line break in its subject',
+    {},
+    'mail.send',
+    { to: ['a@example.com'], subject: 's\r\nBcc: x@evil.test', body: 'b' },
+    /./,
+  ],
+];
+
+/** An address that only `contacts_raw` shows, and the ways in which one may be asked for it. */
+export const address = {
+  contact: 'contact:ann',
+  name: 'Ann',
+  email: 'ann.secret@acme.example',
+  notes: 'or ann.secret@acme.example',
+};
+export const asksForIt: readonly (readonly [what: string, op: string, args: JsonObject])[] = [
+  ['a query', 'kb.query', { kind: 'contact', key: 'contact:ann' }],
+  ['a query that says raw', 'kb.query', { kind: 'contact', key: 'contact:ann', raw: true }],
+  ['a search', 'kb.search', { text: 'Ann', max: 5, kinds: ['contact'] }],
+  ['a search that says raw', 'kb.search', { text: 'Ann', max: 5, kinds: ['contact'], raw: true }],
+  ['a search for the address itself', 'kb.search', { text: 'ann.secret', max: 5, kinds: ['contact'] }],
+  ['its lineage', 'kb.why', { entity: 'contact:ann' }],
 ];

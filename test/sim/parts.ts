@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { resolveConfig, unwrap } from '../../packages/core/src/index.ts';
 import type { Asked, TortureParts } from '../../packages/daemon/src/torture/index.ts';
+import type { Generated } from './generate.ts';
 import { scriptedAgents, scriptedCells } from './scripted.ts';
 
 const { config } = unwrap(resolveConfig([]), 'the defaults');
@@ -20,10 +21,11 @@ export const parts = (seed: string): TortureParts => ({
   seed,
 });
 
-export const asked = (text: string, nth = 0): Asked => ({
+export const asked = ({ text, nested }: Generated, nth = 0): Asked => ({
   traceId: nth.toString(16).padStart(32, 'a'),
   file: 'generated.yaml',
   text,
+  nested: new Map([...nested].map(([name, inner]) => [name, { file: `${name}.yaml`, text: inner }])),
   params: {},
   onConfirm: 'wait',
   priority: nth % 10,

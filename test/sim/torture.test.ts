@@ -26,9 +26,9 @@ describe.concurrent('a crash before and after every append and every effect', ()
     'a generated opening of %i nodes, one point in %i',
     { timeout: 3_600_000 },
     async (size, every) => {
-      const text = generate(seededRandom(fromHex(digestText(`opening ${size}`))), size);
+      const opening = generate(seededRandom(fromHex(digestText(`opening ${size}`))), size);
       const report = unwrap(
-        await torture({ ...parts(`schedule ${size}`), every: isWhole ? 1 : every }, asked(text)),
+        await torture({ ...parts(`schedule ${size}`), every: isWhole ? 1 : every }, asked(opening)),
         'a report',
       );
       process.stdout.write(
@@ -36,14 +36,14 @@ describe.concurrent('a crash before and after every append and every effect', ()
       );
       expect(report.faults.slice(0, 5)).toEqual([]);
       expect(report.ending.state).toBe('succeeded');
-      expect(report.crashes).toBeGreaterThan(30);
+      expect(report.crashes).toBeGreaterThan(20);
     },
   );
 });
 
 test('it can fail: a host that takes every call for one that may be made twice does things twice', async () => {
-  const text = generate(seededRandom(fromHex(digestText('opening 8'))), 8);
+  const opening = generate(seededRandom(fromHex(digestText('opening 8'))), 8);
   const broken = { ...parts('schedule 8'), around: (real: HostPerformer) => ({ ...real, repeats: () => true }) };
-  const report = unwrap(await torture(broken, asked(text)), 'a report');
+  const report = unwrap(await torture(broken, asked(opening)), 'a report');
   expect(report.faults.flatMap((fault) => fault.broken)).toContainEqual(expect.stringMatching(/was done 2 times/));
 });

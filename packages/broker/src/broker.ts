@@ -20,6 +20,7 @@ import {
 import { type LevelState, type Spending, createBudgets } from './budgets.ts';
 import { type Cache, createCache } from './cache.ts';
 import type { BrokerConfig } from './config.ts';
+import type { Embedded } from './dialects/dialect.ts';
 import { createEchoProvider } from './echo-provider.ts';
 import { promptTokensMax } from './estimate.ts';
 import { type GateState, createGate } from './gate.ts';
@@ -27,7 +28,6 @@ import type { Http } from './http.ts';
 import { createHttpProvider, type ProviderSecrets } from './http-provider.ts';
 import { type BookedCall, dayKey, dayLevel, levelsOf } from './levels.ts';
 import { answerTokensDefault, embedTextsMax, requestBytesMax } from './limits.ts';
-import type { Embedded } from './openai.ts';
 import {
   type Operation,
   type Paid,
@@ -38,6 +38,7 @@ import {
   spentOf,
 } from './paid-call.ts';
 import { type Price, readPriceTable } from './prices.ts';
+import { optionsProblem } from './provider-options.ts';
 import type {
   Answer,
   CacheState,
@@ -111,6 +112,8 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
     async complete(request, ctx, signal) {
       const wrong = wrongRequest(request.messages.length, JSON.stringify([request.messages, request.tools]).length);
       if (wrong !== undefined) return err(wrong);
+      const problem = optionsProblem(request.provider_options);
+      if (problem !== undefined) return err(failure('Usage', problem));
       const op = completion(config, request, ctx);
       const { model, cache, stream: _stream, ...rest } = request;
       const key = { ...rest, max_tokens: op.maxTokens };
@@ -168,7 +171,8 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
 function stationsOf(deps: BrokerDeps, { providers }: BrokerConfig): ReadonlyMap<string, Station> {
   return new Map(
     providers.map((one) => {
-      const provider = one.kind === 'echo' ? createEchoProvider(one.id) : createHttpProvider(deps, one);
+      const provider =
+        one.kind === 'echo' ? createEchoProvider(one.id) : createHttpProvider(deps, { ...one, kind: one.kind });
       return [one.id, { provider, gate: createGate(deps.clock, one.id, one.concurrency) }];
     }),
   );

@@ -13,14 +13,19 @@ import {
 } from '@runloop/core';
 import { cacheEntriesDefault, cacheTtlMsDefault, concurrencyDefault, timeoutMsDefault } from './limits.ts';
 import type { Price } from './prices.ts';
+import { wayOf } from './route.ts';
+
+export const providerKinds = ['http', 'http_anthropic', 'http_gemini', 'ollama', 'echo'] as const;
 
 export type ProviderConfig = {
   readonly id: string;
-  readonly kind: 'http' | 'echo';
+  readonly kind: (typeof providerKinds)[number];
   readonly baseUrl: string;
   readonly secretId?: string;
   readonly clearance: 'public' | 'private';
   readonly timeoutMs: number;
+  /** Time to the first piece of an answer. */
+  readonly firstTokenMs: number;
   readonly concurrency: number;
 };
 export type RouteConfig = {
@@ -64,7 +69,8 @@ export function parseBrokerConfig(models: JsonObject): Result<BrokerConfig, Fail
     if (!isJsonObject(one) || typeof one['pattern'] !== 'string' || typeof one['provider'] !== 'string')
       return invalid(where, 'needs pattern and provider');
     const fallback = list(one['fallback']).filter((id) => typeof id === 'string');
-    const unknown = [one['provider'], ...fallback].find((id) => !providers.some((provider) => provider.id === id));
+    const named = [one['provider'], ...fallback.map((way) => wayOf(way).id)];
+    const unknown = named.find((id) => !providers.some((provider) => provider.id === id));
     if (unknown !== undefined) return invalid(where, `names the provider "${unknown}", which is not configured`);
     const target = one['target_model'];
     routes.push({
@@ -74,6 +80,10 @@ export function parseBrokerConfig(models: JsonObject): Result<BrokerConfig, Fail
       ...(typeof target === 'string' ? { targetModel: target } : {}),
     });
   }
+  const prices = list(broker['prices']);
+  const wrong = prices.findIndex((one) => !isPrice(one));
+  if (wrong >= 0)
+    return invalid(`models.broker.prices[${wrong}]`, 'needs pattern, input and output: dollars for a million tokens');
   const cache = isJsonObject(broker['cache']) ? broker['cache'] : {};
   const budgets = isJsonObject(broker['budgets']) ? broker['budgets'] : {};
   const numbers: { [name: string]: number } = {};
@@ -102,29 +112,34 @@ export function parseBrokerConfig(models: JsonObject): Result<BrokerConfig, Fail
       ...cap('runUsdNano', 'hard_cap_usd', 1e9),
       ...cap('dayUsdNano', 'day_usd', 1e9),
     },
-    prices: list(broker['prices']).filter(isPrice),
+    prices: prices as readonly Price[],
   });
 }
 
 function parseProvider(one: JsonValue, where: string): Result<ProviderConfig, Failure> {
   if (!isJsonObject(one) || typeof one['id'] !== 'string' || !/^[a-z][a-z0-9_-]{0,63}$/.test(one['id']))
     return invalid(where, 'needs an id of a-z, 0-9, _ and -');
-  const kind = one['kind'];
-  if (kind !== 'http' && kind !== 'echo')
-    return invalid(`${where}.kind`, `is ${JSON.stringify(kind)}; this version knows "http" and "echo"`);
+  const kind = providerKinds.find((known) => known === one['kind']);
+  if (kind === undefined)
+    return invalid(
+      `${where}.kind`,
+      `is ${JSON.stringify(one['kind'])}; this version knows ${providerKinds.join(', ')}`,
+    );
   const baseUrl = typeof one['base_url'] === 'string' ? one['base_url'].replace(/\/+$/, '') : '';
-  if (kind === 'http' && !(URL.canParse(baseUrl) && /^https?:$/.test(new URL(baseUrl).protocol)))
+  if (kind !== 'echo' && !(URL.canParse(baseUrl) && /^https?:$/.test(new URL(baseUrl).protocol)))
     return invalid(`${where}.base_url`, 'is not an http or https address');
   const local = kind === 'echo' || isLoopback(new URL(baseUrl).hostname);
   const clearance = one['clearance'] ?? (local ? 'private' : 'public');
   if (clearance !== 'public' && clearance !== 'private')
     return invalid(`${where}.clearance`, 'is neither "public" nor "private"');
+  const timeoutMs = positive(one['timeout_ms'], timeoutMsDefault);
   return ok({
     id: one['id'],
     kind,
     baseUrl,
     clearance,
-    timeoutMs: positive(one['timeout_ms'], timeoutMsDefault),
+    timeoutMs,
+    firstTokenMs: Math.min(positive(one['first_token_ms'], timeoutMs), timeoutMs),
     concurrency: positive(one['concurrency'], concurrencyDefault),
     ...(typeof one['secret_id'] === 'string' ? { secretId: one['secret_id'] } : {}),
   });
@@ -139,7 +154,5 @@ const list = (value: JsonValue | undefined): readonly JsonValue[] => (Array.isAr
 const positive = (value: JsonValue | undefined, otherwise: number): number =>
   typeof value === 'number' && value > 0 ? Math.floor(value) : otherwise;
 const isPrice = (value: unknown): value is Price =>
-  isJsonObject(value) &&
-  typeof value['pattern'] === 'string' &&
-  typeof value['input'] === 'number' &&
-  typeof value['output'] === 'number';
+  isJsonObject(value) && typeof value['pattern'] === 'string' && isRate(value['input']) && isRate(value['output']);
+const isRate = (value: unknown): value is number => typeof value === 'number' && value >= 0 && Number.isFinite(value);

@@ -1,12 +1,15 @@
 /**
  * An upper bound of a prompt's tokens, for reserving: no byte-level tokenizer makes more tokens than there are bytes.
  *
- * To the bytes come a share for what a provider's template adds to each message and tool, and a flat one for each image.
+ * To the bytes come a share for what a provider's template adds to each message and tool, a flat one for having tools at
+ * all, and one for each image.
  */
 import type { CompletionRequest } from './request.ts';
 
 const messageTokens = 16;
-const imageTokens = 2_048;
+const imageTokens = 4_096;
+/** What a provider tells a model of tools in its own words. */
+const toolsTokens = 1_024;
 
 export function promptTokensMax(request: CompletionRequest): number {
   let tokens = 16;
@@ -17,6 +20,7 @@ export function promptTokensMax(request: CompletionRequest): number {
     }
     if (tool_calls !== undefined) tokens += Buffer.byteLength(JSON.stringify(tool_calls));
   }
+  if (request.tools !== undefined && request.tools.length > 0) tokens += toolsTokens;
   for (const tool of request.tools ?? []) tokens += messageTokens + Buffer.byteLength(JSON.stringify(tool));
   if (request.response_format !== undefined) tokens += Buffer.byteLength(JSON.stringify(request.response_format));
   return tokens;

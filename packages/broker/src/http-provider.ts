@@ -1,16 +1,22 @@
 /**
- * A provider that speaks the OpenAI dialect over HTTP, whole answers and streams.
+ * A provider over HTTP, in the dialect of its kind: whole answers and streams.
  *
- * 1. The answer is bounded and the time too; a stream that breaks off is a failure.
+ * 1. The answer is bounded and the time too, that to its first piece by itself; a stream that breaks off is a failure.
  * 2. The secret goes into one header of requests to the configured origin, and is scrubbed from what a failure quotes.
  * 3. 408, 409, 429 and 5xx may be tried again, honouring Retry-After; 400, 401, 403, 404 and a used-up quota never.
  */
 import { type Clock, type Failure, type Result, err, failure, ok } from '@runloop/core';
 import type { ProviderConfig } from './config.ts';
+import { anthropic } from './dialects/anthropic.ts';
+import type { Call, Dialect, Embedded } from './dialects/dialect.ts';
+import { gemini } from './dialects/gemini.ts';
+import { ollama } from './dialects/ollama.ts';
+import { openai } from './dialects/openai.ts';
 import type { Http, HttpAnswer } from './http.ts';
 import { answerBytesMax } from './limits.ts';
-import { type Embedded, createStreamGatherer, decodeCompletion, decodeEmbeddings, encodeCompletion } from './openai.ts';
+import { createLineDecoder } from './lines.ts';
 import type { Attempt, AttemptFailure, Provider } from './provider.ts';
+import { optionsFor } from './provider-options.ts';
 import type { Answer } from './request.ts';
 import { createSseDecoder } from './sse.ts';
 
@@ -27,50 +33,67 @@ export type HttpProviderDeps = {
   readonly http: Http;
   readonly secrets: ProviderSecrets;
 };
-type Read<T> = (answer: HttpAnswer) => Promise<Result<T, Failure>>;
+type Read<T> = (answer: HttpAnswer, onFirst: () => void) => Promise<Result<T, Failure>>;
 
-export function createHttpProvider(deps: HttpProviderDeps, config: ProviderConfig): Provider {
-  const root = /\/v\d+$/.test(config.baseUrl) ? config.baseUrl : `${config.baseUrl}/v1`;
+const dialects: { readonly [kind in Exclude<ProviderConfig['kind'], 'echo'>]: Dialect } = {
+  http: openai,
+  http_anthropic: anthropic,
+  http_gemini: gemini,
+  ollama,
+};
+
+export function createHttpProvider(
+  deps: HttpProviderDeps,
+  config: ProviderConfig & { kind: keyof typeof dialects },
+): Provider {
+  const dialect = dialects[config.kind];
+  const root = /\/(?:v\d+(?:beta)?|api)$/.test(config.baseUrl) ? config.baseUrl : `${config.baseUrl}${dialect.version}`;
+  const { origin } = new URL(config.baseUrl);
   const { secretId } = config;
 
-  const call = async <T>(
-    path: string,
-    body: string,
-    attempt: Attempt,
-    read: Read<T>,
-  ): Promise<Result<T, AttemptFailure>> => {
-    const { origin } = new URL(config.baseUrl);
-    const use = { type: 'http', origin, header: 'authorization' } as const;
-    const secret = secretId === undefined ? undefined : await deps.secrets.resolve(secretId, use);
-    if (secret?.ok === false) {
-      const { message, hint = `put it: rlp secrets put ${secretId} --for ${origin}` } = secret.error;
-      return unavailable(config.id, message, hint);
-    }
+  const headersFor = async (): Promise<Result<{ readonly [name: string]: string }, AttemptFailure>> => {
+    const plain = { 'content-type': 'application/json', ...dialect.headers };
+    if (secretId === undefined) return ok(plain);
+    const secret = await deps.secrets.resolve(secretId, { type: 'http', origin, header: dialect.secretHeader });
+    if (secret.ok) return ok({ ...plain, [dialect.secretHeader]: `${dialect.secretPrefix}${secret.value}` });
+    const header = dialect.secretHeader === 'authorization' ? '' : `:${dialect.secretHeader}`;
+    const { message, hint = `put it: rlp secrets put ${secretId} --for ${origin}${header}` } = secret.error;
+    return unavailable(config.id, message, hint);
+  };
+
+  const call = async <T>({ path, body }: Call, attempt: Attempt, read: Read<T>): Promise<Result<T, AttemptFailure>> => {
+    const headers = await headersFor();
+    if (!headers.ok) return headers;
     const late = new AbortController();
-    using _deadline = deps.clock.after(config.timeoutMs, () => late.abort());
+    let waited = config.timeoutMs;
+    const giveUpAfter = (ms: number): Disposable =>
+      deps.clock.after(ms, () => {
+        waited = ms;
+        late.abort();
+      });
+    using _deadline = giveUpAfter(config.timeoutMs);
+    using untilFirst = giveUpAfter(config.firstTokenMs);
     const signal = AbortSignal.any([attempt.signal, late.signal]);
+    const onFirst = (): void => {
+      untilFirst[Symbol.dispose]();
+      attempt.onFirst();
+    };
     let sent = false;
     try {
-      const headers = {
-        'content-type': 'application/json',
-        ...(secret === undefined ? {} : { authorization: `Bearer ${secret.value}` }),
-      };
-      const answer = await deps.http.post(`${root}${path}`, headers, body, signal);
+      const answer = await deps.http.post(`${root}${path}`, headers.value, body, signal);
       sent = true;
       if (answer.status < 200 || answer.status > 299)
-        return err(await refusal(config.id, answer, (text) => deps.secrets.scrub(text)));
-      const value = await read(answer);
+        return err(await refusal(config.id, dialect, answer, (text) => deps.secrets.scrub(text)));
+      const value = await read(answer, onFirst);
       if (value.ok) return value;
       return err({ failure: value.error, verdict: 'next', spent: true });
     } catch (error) {
       if (attempt.signal.aborted)
         return err({ failure: failure('Cancelled', 'the call was cancelled'), verdict: 'stop', spent: true });
       if (late.signal.aborted) {
-        return err({
-          failure: failure('DeadlineExceeded', `provider "${config.id}" did not answer within ${config.timeoutMs} ms`),
-          verdict: 'next',
-          spent: true,
-        });
+        const what = waited === config.timeoutMs ? 'answer' : 'begin to answer';
+        const message = `provider "${config.id}" did not ${what} within ${waited} ms`;
+        return err({ failure: failure('DeadlineExceeded', message), verdict: 'next', spent: true });
       }
       return broken(config.id, error, sent);
     }
@@ -78,32 +101,47 @@ export function createHttpProvider(deps: HttpProviderDeps, config: ProviderConfi
 
   return {
     id: config.id,
-    complete: (request, attempt) =>
-      call('/chat/completions', encodeCompletion(request, attempt.model, attempt.maxTokens), attempt, (answer) =>
-        request.stream === true ? readStream(answer, attempt) : readWhole(answer, attempt),
-      ),
-    embed: (request, attempt) =>
-      call<Embedded>(
-        '/embeddings',
-        JSON.stringify({ model: attempt.model, input: request.texts }),
-        attempt,
-        async (answer) => {
-          const body = await readBody(answer);
-          return body.ok ? decodeEmbeddings(body.value, request.texts.length, attempt.bound.tokens_in) : body;
-        },
-      ),
+    complete(request, attempt) {
+      const own = { ...request, provider_options: optionsFor(config.kind, request.provider_options) };
+      return call(dialect.complete(own, attempt.model, attempt.maxTokens), attempt, (answer, onFirst) =>
+        request.stream === true
+          ? readStream(dialect, answer, attempt, onFirst)
+          : readWhole(dialect, answer, attempt, onFirst),
+      );
+    },
+    embed(request, attempt) {
+      if (dialect.embed === undefined) {
+        const none = failure('ProviderUnavailable', `provider "${config.id}" (${config.kind}) has no embeddings`, {
+          hint: 'Route the embedding model to a provider that has.',
+        });
+        return Promise.resolve(err({ failure: none, verdict: 'next', spent: false }));
+      }
+      return call<Embedded>(dialect.embed(request.texts, attempt.model), attempt, async (answer, onFirst) => {
+        const body = await readBody(answer, onFirst);
+        return body.ok ? dialect.decodeEmbeddings(body.value, request.texts.length, attempt.bound.tokens_in) : body;
+      });
+    },
   };
 }
 
-async function readWhole(answer: HttpAnswer, attempt: Attempt): Promise<Result<Answer, Failure>> {
-  const body = await readBody(answer);
-  attempt.onFirst();
-  return body.ok ? decodeCompletion(body.value, attempt.bound) : body;
+async function readWhole(
+  dialect: Dialect,
+  answer: HttpAnswer,
+  attempt: Attempt,
+  onFirst: () => void,
+): Promise<Result<Answer, Failure>> {
+  const body = await readBody(answer, onFirst);
+  return body.ok ? dialect.decode(body.value, attempt.bound) : body;
 }
 
-async function readStream(answer: HttpAnswer, attempt: Attempt): Promise<Result<Answer, Failure>> {
-  const decoder = createSseDecoder();
-  const gatherer = createStreamGatherer();
+async function readStream(
+  dialect: Dialect,
+  answer: HttpAnswer,
+  attempt: Attempt,
+  onFirst: () => void,
+): Promise<Result<Answer, Failure>> {
+  const decoder = dialect.framing === 'events' ? createSseDecoder() : createLineDecoder();
+  const gatherer = dialect.gather();
   let bytes = 0;
   for await (const chunk of answer.body) {
     bytes += chunk.length;
@@ -112,7 +150,7 @@ async function readStream(answer: HttpAnswer, attempt: Attempt): Promise<Result<
       const piece = gatherer.take(data);
       if (!piece.ok) return piece;
       if (piece.value === '') continue;
-      attempt.onFirst();
+      onFirst();
       attempt.onDelta(piece.value);
     }
   }
@@ -122,10 +160,11 @@ async function readStream(answer: HttpAnswer, attempt: Attempt): Promise<Result<
 const tooLarge = (): Result<never, Failure> =>
   err(failure('OutputTooLarge', `the provider's answer is over ${answerBytesMax} bytes`));
 
-async function readBody(answer: HttpAnswer): Promise<Result<string, Failure>> {
+async function readBody(answer: HttpAnswer, onFirst: () => void = () => undefined): Promise<Result<string, Failure>> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of answer.body) {
+    onFirst();
     bytes += chunk.length;
     if (bytes > answerBytesMax) return tooLarge();
     chunks.push(chunk);
@@ -158,18 +197,23 @@ function broken(id: string, error: unknown, sent: boolean): Result<never, Attemp
   });
 }
 
-async function refusal(id: string, answer: HttpAnswer, scrub: (text: string) => string): Promise<AttemptFailure> {
+async function refusal(
+  id: string,
+  dialect: Dialect,
+  answer: HttpAnswer,
+  scrub: (text: string) => string,
+): Promise<AttemptFailure> {
   const body = await readBody(answer);
   const quote = scrub(body.ok ? body.value : body.error.message).slice(0, 500);
   const failed = failure('ProviderFailed', `provider "${id}" answered ${answer.status}: ${quote}`, {
     details: { status: answer.status },
   });
-  const terminal = /insufficient_quota|billing_hard_limit/.test(quote);
+  const terminal = dialect.isUsedUp(quote);
   const again = !terminal && ([408, 409, 429].includes(answer.status) || answer.status >= 500);
   const retryAfterMs = retryAfter(answer.headers['retry-after']);
   return {
     failure: failed,
-    verdict: again ? 'retry' : answer.status === 400 ? 'stop' : 'next',
+    verdict: again ? 'retry' : answer.status === 400 && !terminal ? 'stop' : 'next',
     spent: false,
     ...(terminal ? { terminal } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

@@ -21,4 +21,5 @@ export {
   type ToolCall,
   type Usage,
 } from './request.ts';
+export { parseCompletion, parseEmbedding } from './parse-request.ts';
 export { answerBytesMax } from './limits.ts';

@@ -2,7 +2,7 @@
  * What a provider is to the broker: something that answers one attempt. Routing, budgets, retries and caching are not its matter.
  */
 import type { Failure, Result } from '@runloop/core';
-import type { Embedded } from './openai.ts';
+import type { Embedded } from './dialects/dialect.ts';
 import type { Answer, CompletionRequest, EmbedRequest, Usage } from './request.ts';
 
 /** How a failed attempt is to be taken. */

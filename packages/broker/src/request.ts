@@ -6,7 +6,14 @@ import type { JsonObject } from '@runloop/core';
 export type Part =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'image'; readonly media_type: string; readonly data_base64: string };
-export type ToolCall = { readonly id: string; readonly name: string; readonly arguments: string };
+export type ToolCall = {
+  readonly id: string;
+  readonly name: string;
+  /** JSON text. */
+  readonly arguments: string;
+  /** What some providers want back with the call, as they gave it. */
+  readonly signature?: string;
+};
 export type Message = {
   readonly role: 'system' | 'user' | 'assistant' | 'tool';
   readonly content: string | readonly Part[];
@@ -31,6 +38,8 @@ export type CompletionRequest = {
   readonly stop?: readonly string[] | undefined;
   readonly max_tokens?: number | undefined;
   readonly stream?: boolean | undefined;
+  /** By kind of provider, from the allow-list of provider-options.ts. */
+  readonly provider_options?: JsonObject | undefined;
   /** Caches although the temperature is not 0. */
   readonly cache?: boolean | undefined;
 };

@@ -391,7 +391,7 @@ describe('budgets', () => {
 
 describe('configuration', () => {
   test.each<[JsonObject, RegExp]>([
-    [{ broker: { providers: [{ id: 'a', kind: 'http_gemini' }] } }, /kind.*"http_gemini"/],
+    [{ broker: { providers: [{ id: 'a', kind: 'http_mistral' }] } }, /kind.*"http_mistral"/],
     [{ broker: { providers: [{ id: 'a', kind: 'http', base_url: 'ftp://x' }] } }, /base_url/],
     [
       {

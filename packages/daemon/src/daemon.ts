@@ -28,7 +28,7 @@ import { tapeOperations } from './control/tape-operations.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, makeHome, searchDirs } from './home/home.ts';
 import type { LogFile } from './home/log-file.ts';
-import { Pins } from './home/pins.ts';
+import type { Pins } from './home/pins.ts';
 import type { HostPerformer } from './runs/ports.ts';
 import type { Runs } from './runs/runs.ts';
 import type { Values } from './runs/values.ts';
@@ -123,10 +123,9 @@ function wireEngine(
 ): Engine {
   const { clock, random } = deps;
   const { config } = options;
-  const { home, log, agentLog, kb, models, scrubber } = base;
-  const { trust, cells, agents, installer } = wireAgents(deps, options, base, opening);
+  const { log, agentLog, kb, models, scrubber } = base;
+  const { trust, cells, agents, installer, pins } = wireAgents(deps, options, base, opening);
   const quarantine = wireQuarantine(deps, base);
-  const pins = new Pins(home.trust);
   const homeDir = deps.env['HOME'] ?? '/nonexistent';
   const operator = {
     confirms: config.security.confirm_external_actions,

@@ -9,6 +9,7 @@ import { AgentRegistry } from './agents/registry.ts';
 import { systemTrustPolicy, Trust } from './agents/trust.ts';
 import { Quarantine } from './agents/quarantine.ts';
 import { type Home, searchDirs } from './home/home.ts';
+import { Pins } from './home/pins.ts';
 import type { Base, DaemonDeps, DaemonOptions } from './wire-base.ts';
 
 export type WiredAgents = {
@@ -16,6 +17,7 @@ export type WiredAgents = {
   readonly cells: Cells;
   readonly agents: AgentRegistry;
   readonly installer: Installer;
+  readonly pins: Pins;
 };
 
 /** What agents there are, who may sign them, how they come, and the cells that they run in. */
@@ -38,9 +40,10 @@ export function wireAgents(
       { cacheDir: join(home.cache, 'cells'), spares: options.spares, allowWeak: () => allowsWeak(trust, config) },
     ),
   );
-  const agents = new AgentRegistry({ clock, random, log, hostKey: key, trust }, registryOptions(options, home));
+  const pins = new Pins(home.trust);
+  const agents = new AgentRegistry({ clock, random, log, hostKey: key, trust, pins }, registryOptions(options, home));
   const installer = wireInstaller(deps, base, agents, cells, trust);
-  return { trust, cells, agents, installer };
+  return { trust, cells, agents, installer, pins };
 }
 
 function wireInstaller(

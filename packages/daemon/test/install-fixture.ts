@@ -7,6 +7,7 @@ import { type Bundle, type HostKey, hostKey, signBundle } from '@runloop/runtime
 import { type MemoryLog, memoryLog } from '@runloop/testkit';
 import { Installer } from '../src/agents/install.ts';
 import { AgentRegistry } from '../src/agents/registry.ts';
+import { Pins } from '../src/home/pins.ts';
 import { Trust } from '../src/agents/trust.ts';
 
 export type Place = {
@@ -16,6 +17,7 @@ export type Place = {
   readonly agents: AgentRegistry;
   readonly installer: Installer;
   readonly log: MemoryLog;
+  readonly pins: Pins;
   readonly told: { kind: string; payload: JsonObject }[];
 };
 
@@ -24,8 +26,9 @@ export async function placeAt(root: string, step?: (name: string) => void): Prom
   const deps = { clock: systemClock, random: systemRandom, hostKey: host };
   const log = memoryLog();
   const trust = new Trust({ ...deps, log }, { root });
+  const pins = new Pins(join(root, 'trust'));
   const agents = new AgentRegistry(
-    { ...deps, log, trust },
+    { ...deps, log, trust, pins },
     { searchDirs: [join(root, 'agents')], cacheDir: join(root, 'cache'), storeDir: join(root, 'store') },
   );
   const told: Place['told'] = [];
@@ -44,7 +47,7 @@ export async function placeAt(root: string, step?: (name: string) => void): Prom
     },
     join(root, 'agents'),
   );
-  return { root, log, host, trust, agents, installer, told };
+  return { root, log, host, trust, agents, installer, pins, told };
 }
 
 export function makeRoot(): Disposable & { readonly root: string } {

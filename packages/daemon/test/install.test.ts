@@ -118,6 +118,20 @@ describe('install', () => {
   });
 });
 
+test('a plan takes an agent for a declassifier when that very bundle is pinned', async () => {
+  using home = makeRoot();
+  const { installer, agents, host, root, pins } = await placeAt(home.root);
+  unwrap(await installer.install(await makeBundle(join(root, 'mine'), host, '1.0.0')), 'installed');
+  const { digest } = unwrap(await agents.resolve('small'), 'it is there');
+  const declassifies = async (): Promise<unknown> =>
+    unwrap(await agents.interfaces(['small']), 'interfaces').get('small')?.flow?.declassifies;
+  expect(await declassifies()).toBeUndefined();
+  unwrap(pins.add('declassifiers', { digest, name: 'small', ts_ms: 1 }), 'pinned');
+  expect(await declassifies()).toBe(true);
+  pins.remove('declassifiers', digest);
+  expect(await declassifies()).toBeUndefined();
+});
+
 describe('signers', () => {
   test('unknown, added, revoked; names stay with who brought them', async () => {
     using home = makeRoot();

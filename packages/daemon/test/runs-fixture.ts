@@ -172,6 +172,12 @@ export class Place implements AsyncDisposable {
   }
 
   /** A daemon's worth of runs; what ran before on this ledger is put away as by a crash, and taken up again. */
+  /** Ends what was booted, and waits until the writer has written what that had sent. */
+  async stop(): Promise<void> {
+    for (const before of this.#boots.splice(0)) before.close();
+    await this.#kb.putBlob(new Uint8Array(1));
+  }
+
   async boot(
     script: Script,
     options: {
@@ -189,7 +195,7 @@ export class Place implements AsyncDisposable {
       mail?: Config['mail'];
     } = {},
   ): Promise<Boot> {
-    for (const before of this.#boots.splice(0)) before.close();
+    await this.stop();
     const kb = this.#kb;
     const scrubber = new Scrubber();
     const env = options.env ?? {};

@@ -3,61 +3,59 @@
  *
  * 1. Appends of one turn travel together; at most two messages are under way, so that the writer always has its next one.
  * 2. What waits is bounded; beyond the limit an append is refused, not queued.
- * 3. An event that cannot be sent to a thread (a function in it, say) fails alone.
+ * 3. A bad append is refused before it is sent: its neighbours are written.
  */
-import { type Failure, type Random, type Result, err, failure } from '@runloop/core';
-import type { AppendedEvent, EventDraft } from './event.ts';
+import { type Failure, type Random, type Result, err, failure, ok } from '@runloop/core';
+import type { AppendedEvent, BlobDraft, EventDraft } from './event.ts';
 import { type AppendAnswer, type AppendRequest, saltBytes } from './ledger.ts';
 import type { LedgerQuestion } from './ledger-desk.ts';
-import { appendsPendingMax, transactionEventsMax } from './limits.ts';
+import { appendsPendingMax, blobBytesPendingMax, transactionEventsMax } from './limits.ts';
+import { type PreparedEvent, prepare } from './prepare.ts';
 import type { Thread } from './thread.ts';
 
 const messagesMax = 2;
 
-type Waiting = { readonly drafts: readonly EventDraft[]; readonly resolve: (answer: AppendAnswer) => void };
+type Waiting = {
+  readonly drafts: readonly PreparedEvent[];
+  readonly blobs: readonly BlobDraft[];
+  readonly resolve: (answer: Result<readonly AppendedEvent[], Failure>) => void;
+};
 
 export interface Appender {
-  append(drafts: readonly EventDraft[]): Promise<Result<readonly AppendedEvent[], Failure>>;
-  /** Events that wait or are being written. */
+  append(
+    drafts: readonly EventDraft[],
+    blobs?: readonly BlobDraft[],
+  ): Promise<Result<readonly AppendedEvent[], Failure>>;
+  /** Events and blobs that wait or are being written. */
   pending(): number;
   /** Resolves when nothing waits any more. */
   drained(): Promise<void>;
 }
 
-export function createAppender(
-  thread: Thread<LedgerQuestion>,
-  random: Random,
-  onDurable: (id: number) => void,
-): Appender {
+export function createAppender(thread: Thread<LedgerQuestion>, random: Random, onDurable: () => void): Appender {
   let waiting: Waiting[] = [];
   let pending = 0;
+  let pendingBytes = 0;
   let underWay = 0;
   let scheduled = false;
   const idle: (() => void)[] = [];
 
   const settle = (batch: readonly Waiting[], answers: Result<unknown, Failure>): void => {
-    let last = 0;
+    let isNew = false;
     for (const [i, one] of batch.entries()) {
-      pending -= one.drafts.length;
+      pending -= one.drafts.length + one.blobs.length;
+      pendingBytes -= bytesOf(one.blobs);
       const answer = answers.ok ? (answers.value as readonly AppendAnswer[])[i] : err(answers.error);
       if (answer === undefined) throw new Error('assumed an answer for each append');
-      if (answer.ok) for (const event of answer.value) last = Math.max(last, event.id);
-      one.resolve(answer);
+      isNew ||= answer.ok && answer.value.length > 0;
+      one.resolve(answer.ok ? ok(answer.value.map((id) => ({ id: Math.abs(id), existing: id < 0 }))) : answer);
     }
-    if (last > 0) onDurable(last);
+    if (isNew) onDurable();
   };
 
   const send = (batch: readonly Waiting[]): void => {
-    let answered: Promise<Result<unknown, Failure>>;
-    try {
-      answered = thread.ask(salted(batch, random));
-    } catch (error) {
-      if (batch.length > 1) return batch.forEach((one) => send([one]));
-      const why = error instanceof Error ? error.message : String(error);
-      return settle(batch, err(failure('InvalidDelta', `the event is not JSON: ${why}`)));
-    }
     underWay += 1;
-    void answered.then((answers) => {
+    void thread.ask(salted(batch, random)).then((answers) => {
       underWay -= 1;
       settle(batch, answers);
       flush();
@@ -70,7 +68,7 @@ export function createAppender(
       let events = 0;
       let count = 0;
       while (count < waiting.length && (count === 0 || events < transactionEventsMax)) {
-        events += waiting[count]?.drafts.length ?? 0;
+        events += (waiting[count]?.drafts.length ?? 0) + (waiting[count]?.blobs.length ?? 0);
         count += 1;
       }
       send(waiting.splice(0, count));
@@ -79,20 +77,20 @@ export function createAppender(
   };
 
   return {
-    append(drafts) {
-      if (drafts.length === 0) return Promise.resolve({ ok: true, value: [] });
-      if (pending + drafts.length > appendsPendingMax) {
-        return Promise.resolve(
-          err(
-            failure('Busy', `${pending} events wait for the ledger, the limit is ${appendsPendingMax}`, {
-              hint: 'Try again when the disk has caught up.',
-            }),
-          ),
-        );
-      }
-      pending += drafts.length;
+    append(drafts, blobs = []) {
+      const count = drafts.length + blobs.length;
+      const bytes = bytesOf(blobs);
+      if (count === 0) return Promise.resolve({ ok: true, value: [] });
+      if (pending + count > appendsPendingMax)
+        return busy(`${pending} events wait for the ledger, the limit is ${appendsPendingMax}`);
+      if (pendingBytes + bytes > blobBytesPendingMax)
+        return busy(`${pendingBytes} bytes of blobs wait for the ledger, the limit is ${blobBytesPendingMax}`);
+      const prepared = prepare(drafts, blobs);
+      if (!prepared.ok) return Promise.resolve(prepared);
+      pending += count;
+      pendingBytes += bytes;
       return new Promise((resolve) => {
-        waiting.push({ drafts, resolve });
+        waiting.push({ drafts: prepared.value, blobs, resolve });
         if (scheduled) return;
         scheduled = true;
         queueMicrotask(flush);
@@ -103,13 +101,22 @@ export function createAppender(
   };
 }
 
+function busy(why: string): Promise<Result<never, Failure>> {
+  return Promise.resolve(err(failure('Busy', why, { hint: 'Try again when the disk has caught up.' })));
+}
+
+/** Characters for texts, which is near enough for a bound. */
+function bytesOf(blobs: readonly BlobDraft[]): number {
+  return blobs.reduce((sum, { content }) => sum + content.length, 0);
+}
+
 /** One buffer of salt for all: a buffer each is what would cost most of sending them. */
 function salted(batch: readonly Waiting[], random: Random): readonly AppendRequest[] {
   const salts = random.bytes(saltBytes * batch.reduce((sum, { drafts }) => sum + drafts.length, 0));
   let at = 0;
-  return batch.map(({ drafts }) => {
+  return batch.map(({ drafts, blobs }) => {
     const from = at;
     at += drafts.length * saltBytes;
-    return { drafts, salts: salts.subarray(from, at) };
+    return { drafts, blobs, salts: salts.subarray(from, at) };
   });
 }

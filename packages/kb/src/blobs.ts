@@ -1,5 +1,5 @@
 /**
- * Blobs: what is too large for an event, one file each, named by its BLAKE3: `blobs/ab/cdef…`.
+ * Blobs that are too large for the ledger, one file each, named by its BLAKE3: `blobs/ab/cdef…`.
  *
  * 1. A blob is on disk, with its directory entry, before its digest is answered; a crash leaves no half file under its name.
  * 2. What is read is checked against its name. 3. Large ones are hashed off the main thread, by the function given.
@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, type Failure, type Random, type Result, err, failure, isDigest, ok, toHex } from '@runloop/core';
+import { blobMismatch } from './ledger-blobs.ts';
 import { blobBytesMax } from './limits.ts';
 import { storageFailure } from './storage-failure.ts';
 
@@ -76,11 +77,7 @@ export function createBlobs(
         const found = await deps.digestOf(bytes);
         if (!found.ok) return found;
         if (found.value === digest) return ok(bytes);
-        return err(
-          failure('DigestMismatch', `the blob ${digest} does not hold what its name says`, {
-            hint: 'Restore it from a backup.',
-          }),
-        );
+        return err(blobMismatch(digest));
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
           return err(failure('NotFound', `there is no blob ${digest}`));

@@ -1,5 +1,5 @@
 /**
- * A copy of a ledger as it stands now, whoever is writing to it; blobs are not copied.
+ * A copy of a ledger as it stands now, whoever is writing to it; blobs that are files are not copied.
  */
 import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';

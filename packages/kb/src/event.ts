@@ -1,7 +1,7 @@
 /**
  * The shapes of the ledger: what is proposed to it, what it answers, what it keeps.
  */
-import type { JsonObject } from '@runloop/core';
+import type { Digest, JsonObject } from '@runloop/core';
 
 /** An event that asks to be written. */
 export type EventDraft = {
@@ -17,6 +17,9 @@ export type EventDraft = {
   readonly trace_id?: string | undefined;
   readonly run_seq?: number | undefined;
 };
+
+/** A blob of at most `ledgerBlobBytesMax` that becomes durable together with the events that name it. */
+export type BlobDraft = { readonly digest: Digest; readonly content: string | Uint8Array };
 
 /** What a durable append answers; `existing` says that the dedupe key was already there. */
 export type AppendedEvent = { readonly id: number; readonly existing: boolean };

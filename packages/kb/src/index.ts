@@ -13,7 +13,7 @@ export {
   type Asked,
   openKb,
 } from './kb.ts';
-export { type EventDraft, type AppendedEvent, type StoredEvent } from './event.ts';
+export { type EventDraft, type BlobDraft, type AppendedEvent, type StoredEvent } from './event.ts';
 export { type StateDelta } from './propose.ts';
 export {
   type Row,
@@ -38,6 +38,7 @@ export { type QueryRows } from './query.ts';
 export { type Verified } from './verify.ts';
 export { type ViewHashes } from './views.ts';
 export { type Why, type WhyStep, type Blame } from './why.ts';
+export { ledgerBlobBytesMax } from './limits.ts';
 export { copyLedger } from './copy-ledger.ts';
 export { redactText } from './redact.ts';
 export { kindSchemas, type KindSchema } from './schemas.ts';

@@ -21,9 +21,9 @@ import {
   mainThreadBytesMax,
   ok,
 } from '@runloop/core';
-import { createAppender } from './appender.ts';
-import { createBlobs } from './blobs.ts';
-import type { AppendedEvent, EventDraft, StoredEvent } from './event.ts';
+import { type Appender, createAppender } from './appender.ts';
+import { type Blobs, createBlobs } from './blobs.ts';
+import type { AppendedEvent, BlobDraft, EventDraft, StoredEvent } from './event.ts';
 import type { LedgerData, LedgerQuestion } from './ledger-desk.ts';
 import type { Proposer, StateDelta } from './propose.ts';
 import { type QueryRows, querySql } from './query.ts';
@@ -43,7 +43,7 @@ import type {
 } from './reads.ts';
 import type { MailboxQuery, MailboxState } from './read-mailbox.ts';
 import { storageFailure } from './storage-failure.ts';
-import { viewsIdleMs } from './limits.ts';
+import { ledgerBlobBytesMax, newsMs, viewsIdleMs } from './limits.ts';
 import { restingThread } from './resting-thread.ts';
 import { startThread, type Thread } from './thread.ts';
 import type { Verified } from './verify.ts';
@@ -82,7 +82,8 @@ export type KbStats = { readonly events: number; readonly watermark: number; rea
 export type Proposal = Omit<Proposer, 'ts_ms' | 'provenance'> & { readonly provenance?: JsonObject | undefined };
 
 export interface Kb extends AsyncDisposable {
-  append(drafts: readonly EventDraft[]): Asked<readonly AppendedEvent[]>;
+  /** Blobs become durable together with the events that name them; the answer tells of the events. */
+  append(drafts: readonly EventDraft[], blobs?: readonly BlobDraft[]): Asked<readonly AppendedEvent[]>;
   /** Checks a delta and appends it; a refusal's `details.rule` names the rule. */
   propose(delta: StateDelta, by: Proposal): Asked<{ readonly event_id: number; readonly existing: boolean }>;
   putBlob(bytes: Uint8Array): Asked<Digest>;
@@ -132,7 +133,11 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   const ready = await views.ask({ type: 'stats' });
   if (!ready.ok) return ready;
   const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
-  const appender = createAppender(ledger, deps.random, (id) => void views.ask({ type: 'durable', id }));
+  const news = opening.use(new News(deps.clock, () => void views.ask({ type: 'durable' })));
+  const appender = createAppender(ledger, deps.random, () => {
+    // On the caller's own thread the views grow when they are asked, and not before.
+    if (options.simulated !== true) news.tell();
+  });
   const blobs = createBlobs(
     {
       random: deps.random,
@@ -146,7 +151,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= appender.drained().then(() => held.disposeAsync()));
   return ok({
-    append: (drafts) => appender.append(drafts),
+    append: (drafts, blobs) => appender.append(drafts, blobs),
     async propose(delta, by) {
       const draft = await ask<EventDraft>({
         type: 'validate',
@@ -160,9 +165,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
       if (event === undefined) throw new Error('assumed one event for one draft');
       return ok({ event_id: event.id, existing: event.existing });
     },
-    putBlob: (bytes) => blobs.put(bytes),
-    getBlob: (digest) => blobs.get(digest),
-    blobBytes: (digest) => blobs.size(digest),
+    ...blobsOf(ask, appender, blobs),
     ...readsOf(ask),
     async query(sql) {
       const caughtUp = await ask({ type: 'stats' });
@@ -210,6 +213,50 @@ type Reads = Pick<
   | 'why'
   | 'blame'
 >;
+
+/** Lets the views grow while nobody asks, and not for each event: a read makes them catch up anyway. */
+class News implements Disposable {
+  readonly #clock: Clock;
+  readonly #tell: () => void;
+  #timer: Disposable | undefined;
+
+  constructor(clock: Clock, tell: () => void) {
+    this.#clock = clock;
+    this.#tell = tell;
+  }
+
+  tell(): void {
+    this.#timer ??= this.#clock.after(newsMs, () => {
+      this.#timer = undefined;
+      this.#tell();
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+  }
+}
+
+/** Small ones stand in the ledger, large ones are files. */
+function blobsOf(ask: Ask, appender: Appender, files: Blobs): Pick<Kb, 'putBlob' | 'getBlob' | 'blobBytes'> {
+  return {
+    async putBlob(bytes) {
+      if (bytes.length > ledgerBlobBytesMax) return files.put(bytes);
+      const digest = digestBytes(bytes);
+      const kept = await appender.append([], [{ digest, content: new Uint8Array(bytes) }]);
+      return kept.ok ? ok(digest) : kept;
+    },
+    async getBlob(digest) {
+      const kept = await ask<Uint8Array | undefined>({ type: 'blob', digest });
+      if (!kept.ok) return kept;
+      return kept.value === undefined ? files.get(digest) : ok(kept.value);
+    },
+    async blobBytes(digest) {
+      const kept = await ask<Uint8Array | undefined>({ type: 'blob', digest });
+      return kept.ok && kept.value !== undefined ? kept.value.length : files.size(digest);
+    },
+  };
+}
 
 /** The reads that are one question to the views thread each. */
 function readsOf(ask: Ask): Reads {

@@ -42,7 +42,7 @@ await new Promise<void>((resolve) => {
       if (question === 'open') reply(n, desk.open());
       else {
         batch.push({ n, question });
-        events += question.reduce((sum, one) => sum + one.drafts.length, 0);
+        events += question.reduce((sum, one) => sum + one.drafts.length + one.blobs.length, 0);
       }
       if (events >= transactionEventsMax) {
         commit(batch);

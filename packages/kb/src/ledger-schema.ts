@@ -2,9 +2,10 @@
  * The tables of events.sqlite, and the triggers that make it append-only.
  *
  * 1. No row is deleted, replaced or renumbered; ids only grow.
- * 2. The only update is erasure: payload and salt become NULL together, everything else stays what it was.
+ * 2. A blob is what its digest says: it may go, once forgotten, but not become another.
+ * 3. The only update of an event is erasure: payload and salt become NULL together, everything else stays what it was.
  */
-export const ledgerVersion = 1;
+export const ledgerVersion = 2;
 
 const kept = [
   'id',
@@ -36,5 +37,9 @@ END;
 CREATE TRIGGER IF NOT EXISTS events_only_erased BEFORE UPDATE ON events
 WHEN NEW.payload_json IS NOT NULL OR NEW.payload_salt IS NOT NULL OR ${kept.map((column) => `NEW.${column} IS NOT OLD.${column}`).join(' OR ')} BEGIN
   SELECT RAISE(ABORT, 'the ledger is append-only: a row changes only by erasing its payload');
+END;
+CREATE TABLE IF NOT EXISTS blobs(digest BLOB PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TRIGGER IF NOT EXISTS blobs_no_change BEFORE UPDATE ON blobs BEGIN
+  SELECT RAISE(ABORT, 'a blob does not change');
 END;
 `;

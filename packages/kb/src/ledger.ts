@@ -2,22 +2,27 @@
  * The ledger: the one writer of events.sqlite. Synchronous; it lives in the ledger thread.
  *
  * 1. All requests of one `append` share one transaction and one fsync; they are answered after it.
- * 2. A request is written whole or not at all, and a bad one does not stop its neighbours.
+ * 2. What it is given has been checked (prepare.ts): it is written as it stands.
  * 3. After a failure of the disk nothing of the transaction remains, and the next append starts from what is on disk.
  * It hashes and chains, but does not judge kinds: proposals are checked before they come here (propose.ts).
  */
 import Database from 'better-sqlite3';
-import { type Failure, type Result, canonicalJson, err, failure, ok } from '@runloop/core';
+import { type Failure, type Result, err, failure, ok } from '@runloop/core';
 import type { Blake3 } from './blake3.ts';
 import { type ChainedColumns, createChain, eventHash, genesisChain } from './chain.ts';
-import type { AppendedEvent, EventDraft } from './event.ts';
+import type { BlobDraft } from './event.ts';
 import { ledgerSql, ledgerVersion } from './ledger-schema.ts';
-import { appendEventsMax, columnCharsMax, payloadBytesMax } from './limits.ts';
+import type { PreparedEvent } from './prepare.ts';
 import { storageFailure } from './storage-failure.ts';
 
-/** One caller's drafts with 16 bytes of salt for each. */
-export type AppendRequest = { readonly drafts: readonly EventDraft[]; readonly salts: Uint8Array };
-export type AppendAnswer = Result<readonly AppendedEvent[], Failure>;
+/** One caller's events with 16 bytes of salt for each, and the blobs that they name. */
+export type AppendRequest = {
+  readonly drafts: readonly PreparedEvent[];
+  readonly salts: Uint8Array;
+  readonly blobs: readonly BlobDraft[];
+};
+/** The ids, in order; negative where the dedupe key was there before. */
+export type AppendAnswer = Result<readonly number[], Failure>;
 
 export interface Ledger extends Disposable {
   append(requests: readonly AppendRequest[]): readonly AppendAnswer[];
@@ -34,7 +39,7 @@ export type LedgerOptions = {
 
 export const saltBytes = 16;
 
-type Prepared = Omit<ChainedColumns, 'id'> & { readonly payload_json: string; readonly payload_salt: Buffer };
+type HashedEvent = Omit<ChainedColumns, 'id'> & { readonly payload_json: string; readonly payload_salt: Buffer };
 
 export function openLedger(path: string, blake3: Blake3, options: LedgerOptions): Result<Ledger, Failure> {
   let db: Database.Database | undefined;
@@ -73,6 +78,8 @@ type Head = { id: number; chain: Uint8Array };
 function createLedger(db: Database.Database, blake3: Blake3): Ledger {
   const chain = createChain(blake3);
   const insert = db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  // The same content again is the same blob.
+  const insertBlob = db.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?)');
   const findKey = db.prepare<[string], number>('SELECT id FROM events WHERE dedupe_key = ?').pluck();
   const last = db.prepare<[], { id: number; chain_blake3: Buffer }>(
     'SELECT id, chain_blake3 FROM events ORDER BY id DESC LIMIT 1',
@@ -85,10 +92,10 @@ function createLedger(db: Database.Database, blake3: Blake3): Ledger {
   };
   let head: Head | undefined = readHead();
 
-  const write = (at: Head, event: Prepared): AppendedEvent => {
+  const write = (at: Head, event: HashedEvent): number => {
     if (event.dedupe_key !== null) {
       const existing = findKey.get(event.dedupe_key);
-      if (existing !== undefined) return { id: existing, existing: true };
+      if (existing !== undefined) return -existing;
     }
     at.id += 1;
     at.chain = chain(at.chain, { ...event, id: at.id });
@@ -107,26 +114,27 @@ function createLedger(db: Database.Database, blake3: Blake3): Ledger {
       event.trace_id,
       event.run_seq,
     );
-    return { id: at.id, existing: false };
+    return at.id;
   };
 
   return {
     append(requests) {
-      const prepared = requests.map((request) => prepare(blake3, request));
+      const all = requests.map((request) => hashed(blake3, request));
       try {
         const at: Head = { ...(head ?? readHead()) };
         head = undefined;
         begin.run();
-        const answers = prepared.map((one): AppendAnswer =>
-          one.ok ? ok(one.value.map((event) => write(at, event))) : one,
-        );
+        for (const { blobs } of requests)
+          for (const { digest, content } of blobs)
+            insertBlob.run(Buffer.from(digest, 'hex'), typeof content === 'string' ? Buffer.from(content) : content);
+        const answers = all.map((events): AppendAnswer => ok(events.map((event) => write(at, event))));
         commit.run();
         head = at;
         return answers;
       } catch (error) {
         if (db.inTransaction) db.exec('ROLLBACK');
         const broken = err(storageFailure(error, db.name));
-        return prepared.map((one) => (one.ok ? broken : one));
+        return requests.map(() => broken);
       }
     },
     lastId() {
@@ -139,75 +147,11 @@ function createLedger(db: Database.Database, blake3: Blake3): Ledger {
   };
 }
 
-function prepare(blake3: Blake3, request: AppendRequest): Result<readonly Prepared[], Failure> {
-  if (request.drafts.length > appendEventsMax) {
-    return err(
-      failure(
-        'LimitExceeded',
-        `an append of ${request.drafts.length} events is over the ${appendEventsMax} that one may have`,
-      ),
-    );
-  }
-  const salts = Buffer.from(request.salts.buffer, request.salts.byteOffset, request.salts.byteLength);
-  const all: Prepared[] = [];
-  for (const [i, draft] of request.drafts.entries()) {
-    const payload = columnJson(draft.payload, 'payload');
-    if (!payload.ok) return payload;
-    const provenance = columnJson(draft.provenance, 'provenance');
-    if (!provenance.ok) return provenance;
-    const wrong = wrongColumn(draft);
-    if (wrong !== undefined) return err(failure('InvalidDelta', `the event's ${wrong}`));
-    const hashed = {
-      actor: draft.actor,
-      kind: draft.kind,
-      scope: draft.scope,
-      payload_json: payload.value,
-      payload_salt: salts.subarray(i * saltBytes, (i + 1) * saltBytes),
-      provenance_json: provenance.value,
-    };
-    all.push({
-      ...hashed,
-      ts_ms: draft.ts_ms,
-      hash_blake3: eventHash(blake3, hashed),
-      dedupe_key: draft.dedupe_key ?? null,
-      trace_id: draft.trace_id === undefined ? null : Buffer.from(draft.trace_id, 'hex'),
-      run_seq: draft.run_seq ?? null,
-    });
-  }
-  return ok(all);
-}
-
-function columnJson(value: unknown, column: string): Result<string, Failure> {
-  const text = canonicalJson(value);
-  if (!text.ok)
-    return err(
-      failure('InvalidDelta', `the event's ${column} is not canonical JSON at ${text.error.path}: ${text.error.why}`),
-    );
-  if (!text.value.startsWith('{')) return err(failure('InvalidDelta', `the event's ${column} is not an object`));
-  if (text.value.length > payloadBytesMax) {
-    return err(
-      failure(
-        'LimitExceeded',
-        `the event's ${column} has ${text.value.length} characters, over the ${payloadBytesMax} that one may have`,
-        { hint: 'Store it as a blob and name its digest.' },
-      ),
-    );
-  }
-  return ok(text.value);
-}
-
-/** What is wrong with a column that is not JSON, or nothing. */
-function wrongColumn(draft: EventDraft): string | undefined {
-  for (const name of ['actor', 'kind', 'scope', 'dedupe_key'] as const) {
-    const text = draft[name];
-    if (name === 'dedupe_key' && text === undefined) continue;
-    if (typeof text !== 'string' || text === '') return `${name} is missing`;
-    if (text.length > columnCharsMax) return `${name} has more than ${columnCharsMax} characters`;
-    if (!text.isWellFormed() || text.includes('\0')) return `${name} is not well-formed text`;
-  }
-  if (!Number.isSafeInteger(draft.ts_ms) || draft.ts_ms < 0) return 'ts_ms is not a time in milliseconds';
-  if (draft.trace_id !== undefined && !/^[0-9a-f]{32}$/.test(draft.trace_id)) return 'trace_id is not 32 hex digits';
-  if (draft.run_seq !== undefined && !(Number.isSafeInteger(draft.run_seq) && draft.run_seq > 0))
-    return 'run_seq is not a count from 1';
-  return undefined;
+function hashed(blake3: Blake3, { drafts, salts }: AppendRequest): readonly HashedEvent[] {
+  const all = Buffer.from(salts.buffer, salts.byteOffset, salts.byteLength);
+  return drafts.map((draft, i) => {
+    const salt = { payload_salt: all.subarray(i * saltBytes, (i + 1) * saltBytes) };
+    const trace_id = draft.trace_id === null ? null : Buffer.from(draft.trace_id, 'hex');
+    return { ...draft, ...salt, trace_id, hash_blake3: eventHash(blake3, { ...draft, ...salt }) };
+  });
 }

@@ -10,6 +10,10 @@ export const appendsPendingMax = 65_536;
 export const transactionEventsMax = 4_096;
 /** Canonical bytes of one payload or provenance; larger things are blobs. Producers are asked to stay under core's `inlineBytesMax`. */
 export const payloadBytesMax: number = 4 * 1024 * 1024;
+/** Bytes of a blob that stands in the ledger itself and shares its transactions; a larger one is a file. */
+export const ledgerBlobBytesMax: number = 64 * 1024;
+/** Bytes of such blobs that wait for the writer; beyond it an append is refused with `Busy`. */
+export const blobBytesPendingMax: number = 64 * 1024 * 1024;
 /** Bytes of one blob. */
 export const blobBytesMax: number = 256 * 1024 * 1024;
 /** Characters of actor, kind, scope and dedupe key. */
@@ -38,6 +42,8 @@ export const evidenceMax = 64;
 /** Events that the views project in one transaction. */
 export const projectEventsMax = 2_000;
 
+/** How long the views thread is not told of what is new, so that it takes many events at once. */
+export const newsMs = 20;
 /** What a thread's heap may grow to before what is young is collected: more would be kept at rest, for no gain in speed. */
 export const threadYoungMib = 6;
 /** How long the views thread stays when nobody asks: it costs about 18 MB and is back in some 50 ms. */

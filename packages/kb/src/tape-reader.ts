@@ -11,6 +11,7 @@ import { type Blake3, hexOf, loadBlake3 } from './blake3.ts';
 import { createBlobs } from './blobs.ts';
 import { eventHash } from './chain.ts';
 import type { EventRow, StoredEvent } from './event.ts';
+import { readLedgerBlob } from './ledger-blobs.ts';
 import { readRunEvents, type RunEventsQuery } from './reads.ts';
 import { storageFailure } from './storage-failure.ts';
 
@@ -62,7 +63,14 @@ export function openTapeReader(
       const blake3 = await loadBlake3();
       return read(() => firstChanged(db, blake3, traceId));
     },
-    getBlob: (digest) => blobs.get(digest),
+    getBlob(digest) {
+      try {
+        const kept = readLedgerBlob(db, digest, digestBytes);
+        return kept === undefined ? blobs.get(digest) : Promise.resolve(kept);
+      } catch (error) {
+        return Promise.resolve(err(storageFailure(error, path)));
+      }
+    },
     [Symbol.dispose]: () => void db.close(),
   });
 }

@@ -2,7 +2,8 @@
  * Checks a ledger from its first row to its last, and names the first row that is not what was written.
  *
  * 1. Any change to any column, and any row removed, inserted or moved, breaks the chain at that row.
- * 2. A row without payload is accepted only where a later `subject.forgotten` lists its id.
+ * 2. The blobs that stand in it are what their names say. Blobs that are files are checked when they are read.
+ * 3. A row without payload is accepted only where a later `subject.forgotten` lists its id.
  * A ledger cut short from its end together with SQLite's own counter needs a head kept elsewhere to be found.
  */
 import Database from 'better-sqlite3';
@@ -10,6 +11,7 @@ import { type Failure, type Result, err, ok } from '@runloop/core';
 import { type Blake3, hexOf } from './blake3.ts';
 import { createChain, eventHash, genesisChain } from './chain.ts';
 import type { EventRow } from './event.ts';
+import { hasBlobs } from './ledger-blobs.ts';
 import { storageFailure } from './storage-failure.ts';
 
 export type Verified = {
@@ -17,6 +19,8 @@ export type Verified = {
   /** The last chain value, in hex. */
   readonly head: string;
   readonly first_bad?: { readonly id: number; readonly why: string };
+  /** A blob in the ledger whose bytes are not what its name says. */
+  readonly bad_blob?: { readonly digest: string };
 };
 
 export function verifyLedger(path: string, blake3: Blake3): Result<Verified, Failure> {
@@ -54,7 +58,16 @@ function check(db: Database.Database, blake3: Blake3): Verified {
   }
   const counted = db.prepare<[], number>(`SELECT seq FROM sqlite_sequence WHERE name = 'events'`).pluck().get() ?? 0;
   if (counted > last) return bad(last + 1, `rows ${last + 1} to ${counted} are missing from the end`);
-  return { events, head: hexOf(head) };
+  const blob = badBlob(db, blake3);
+  return { events, head: hexOf(head), ...(blob === undefined ? {} : { bad_blob: { digest: blob } }) };
+}
+
+function badBlob(db: Database.Database, blake3: Blake3): string | undefined {
+  if (!hasBlobs(db)) return undefined;
+  const rows = db.prepare<[], { digest: Buffer; bytes: Buffer }>('SELECT digest, bytes FROM blobs').iterate();
+  for (const { digest, bytes } of rows)
+    if (!Buffer.isBuffer(bytes) || !digest.equals(blake3.digest(bytes))) return digest.toString('hex');
+  return undefined;
 }
 
 function wrongPayload(blake3: Blake3, row: EventRow, forgotten: ReadonlyMap<number, number>): string | undefined {

@@ -8,6 +8,7 @@
 import Database from 'better-sqlite3';
 import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok } from '@runloop/core';
 import { type Blake3, hexOf } from './blake3.ts';
+import { readLedgerBlob } from './ledger-blobs.ts';
 import { createValidator, type Proposer, type StateDelta } from './propose.ts';
 import * as reads from './reads.ts';
 import { type MailboxQuery, readMailbox } from './read-mailbox.ts';
@@ -19,8 +20,10 @@ import { blame, why } from './why.ts';
 export type ViewsData = { readonly eventsDb: string; readonly viewDb: string };
 
 export type ViewsQuestion =
-  | { readonly type: 'durable'; readonly id: number }
+  /** Something new is durable. */
+  | { readonly type: 'durable' }
   | { readonly type: 'digest'; readonly bytes: Uint8Array }
+  | { readonly type: 'blob'; readonly digest: string }
   | { readonly type: 'runEvents'; readonly q: reads.RunEventsQuery }
   | { readonly type: 'openRuns' }
   | { readonly type: 'runs'; readonly q: reads.RunsQuery }
@@ -58,6 +61,10 @@ export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
     answer(question) {
       try {
         if (question.type === 'digest') return ok(hexOf(blake3.digest(question.bytes)) as Digest);
+        if (question.type === 'blob') {
+          const digestOf = (bytes: Uint8Array): string => hexOf(blake3.digest(bytes));
+          return readLedgerBlob(open().ledger, question.digest, digestOf) ?? ok(undefined);
+        }
         return answerFrom(open(), question);
       } catch (error) {
         return err(storageFailure(error, data.viewDb));
@@ -100,7 +107,7 @@ function redactAll<T>(value: T): T {
 
 function answerFrom(
   { ledger, views, validate }: Store,
-  question: Exclude<ViewsQuestion, { type: 'digest' }>,
+  question: Exclude<ViewsQuestion, { type: 'digest' | 'blob' }>,
 ): Result<unknown, Failure> {
   const { db } = views;
   if (question.type === 'durable') return ok(undefined);

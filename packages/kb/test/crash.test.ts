@@ -23,7 +23,7 @@ async function killAfter(rootDir: string, round: number, lines: number): Promise
   return text.split('\n').slice(0, -1);
 }
 
-test('A6: nothing acknowledged is lost in ten kills', { timeout: 120_000 }, async () => {
+test('A6: nothing acknowledged is lost in ten kills, nor a blob that it names', { timeout: 120_000 }, async () => {
   using dir = tempDir();
   const acknowledged = new Map<number, string>();
   for (let round = 0; round < 10; round += 1) {
@@ -36,9 +36,10 @@ test('A6: nothing acknowledged is lost in ten kills', { timeout: 120_000 }, asyn
   const found = new Map(
     db.prepare<[], [number, string]>(`SELECT id, payload_json ->> '$.text' FROM events`).raw().all(),
   );
+  const blobs = new Set(db.prepare<[], Buffer>('SELECT bytes FROM blobs').pluck().all().map(String));
   db.close();
   expect(acknowledged.size).toBeGreaterThan(1_000);
-  for (const [id, name] of acknowledged) expect(found.get(id)).toBe(name);
+  for (const [id, name] of acknowledged) expect([found.get(id), blobs.has(name)]).toEqual([name, true]);
   await using kb = await open(dir.path);
   expect(unwrap(await kb.verify(), 'a check').first_bad).toBeUndefined();
   expect(unwrap(await kb.rebuild(), 'a rebuild').equal).toBe(true);

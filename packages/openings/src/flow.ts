@@ -31,10 +31,10 @@ export function flowsOf(
     if (node === undefined) continue;
     const may = agents.get(node.use.name)?.flow;
     const brought = (may?.brings ?? []).map(({ what, ...kinds }) => readBy(labelOf(what, kinds), node.id));
-    const given = (graph.inbound[index] ?? []).map((edge) => {
-      const source = graph.indexOf.get(opening.edges[edge]?.from.node ?? '');
-      return source === undefined ? cleanLabel : (flows[source]?.label ?? cleanLabel);
-    });
+    const sources = new Set(
+      (graph.inbound[index] ?? []).map((edge) => graph.indexOf.get(opening.edges[edge]?.from.node ?? '') ?? -1),
+    );
+    const given = [...sources].map((source) => flows[source]?.label ?? cleanLabel);
     const label = joinLabels(...given, ...brought);
     flows[index] = {
       label: may?.declassifies === true ? { ...label, secrecy: 'public' } : label,

@@ -233,6 +233,21 @@ test('E1, E4, E6 (A4): on random openings the fold of the facts is the state, an
   );
 });
 
+test('E4: a fan-out of 200 nodes keeps to max_parallel, uses all of it, and goes by position in the file', () => {
+  const width = 200;
+  const ids = Array.from({ length: width }, (_, i) => `n${i}`);
+  const fanOut: Opening = {
+    ...openingOf(nodes('a')),
+    policy: { max_parallel: 7 },
+    nodes: ['a', ...ids].map((id) => ({ id, use: { kind: 'agent' as const, name: 'a' }, with: {}, tags: [] })),
+    edges: ids.map((id) => ({ from: { node: 'a', port: 'out' }, to: { node: id, port: 'in' } })),
+  };
+  const run = drive(fanOut, () => done());
+  expect(run.parallelMax).toBe(7);
+  expect(run.starts).toEqual(['a', ...ids].map((id) => `${id}#1`));
+  expect(run.state.phase).toBe('succeeded');
+});
+
 test('E7: ten thousand nodes in a chain run through', () => {
   const count = 10_000;
   const opening: Opening = {

@@ -1,12 +1,25 @@
 /**
- * A model provider on loopback that says what it is told to say: a real HTTP server in the OpenAI dialect, for tests and benches.
+ * A model provider on loopback that says what it is told to say: a real HTTP server that speaks the dialects of OpenAI,
+ * Anthropic, Gemini and Ollama, for tests and benches.
  *
  * Scripted replies are used up in order; after them every call is answered by `text`. Requests are counted and kept.
  */
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import { type FakeCall, type FakeDialect, fakeDialect, type Json, type Saying } from './fake-dialects.ts';
+
+/** Tokens of its answers where nobody says. */
+const tokensIn = 7;
+const tokensOut = 3;
 
 export type FakeReply =
-  | { readonly type: 'text'; readonly text: string; readonly tokensIn?: number; readonly tokensOut?: number }
+  /** A stream of one piece where that is asked for. */
+  | {
+      readonly type: 'text';
+      readonly text: string;
+      readonly calls?: readonly FakeCall[];
+      readonly tokensIn?: number;
+      readonly tokensOut?: number;
+    }
   | { readonly type: 'status'; readonly status: number; readonly body?: string; readonly retryAfter?: string }
   /** Writes the body as it is, with status 200. */
   | { readonly type: 'raw'; readonly body: string }
@@ -14,6 +27,7 @@ export type FakeReply =
   | {
       readonly type: 'stream';
       readonly pieces: readonly string[];
+      readonly calls?: readonly FakeCall[];
       readonly broken?: boolean;
       readonly tokensOut?: number;
     }
@@ -21,18 +35,23 @@ export type FakeReply =
   | { readonly type: 'flood' }
   /** Never answers. */
   | { readonly type: 'hang' }
+  /** Says that an answer comes, and then nothing. */
+  | { readonly type: 'stall' }
   /** Closes the connection without a word. */
   | { readonly type: 'drop' };
 
 export type FakeRequest = {
   readonly path: string;
+  readonly headers: IncomingMessage['headers'];
   readonly authorization: string | undefined;
-  readonly body: { readonly [name: string]: unknown };
+  readonly body: Json;
 };
 
 export interface FakeProvider extends AsyncDisposable {
   readonly url: string;
   readonly requests: readonly FakeRequest[];
+  /** What it would send a bill for: calls that it answered, and their tokens. */
+  readonly books: { readonly calls: number; readonly tokens_in: number; readonly tokens_out: number };
   /** Connections that were closed by the client before their answer. */
   readonly aborted: number;
   script(...replies: readonly FakeReply[]): void;
@@ -43,6 +62,7 @@ export interface FakeProvider extends AsyncDisposable {
 export async function startFakeProvider(text = 'hello'): Promise<FakeProvider> {
   const replies: FakeReply[] = [];
   const requests: FakeRequest[] = [];
+  const books = { calls: 0, tokens_in: 0, tokens_out: 0 };
   let aborted = 0;
   let otherwise: (body: FakeRequest['body']) => FakeReply = () => ({ type: 'text', text });
   const server = createServer((request, response) => {
@@ -50,8 +70,17 @@ export async function startFakeProvider(text = 'hello'): Promise<FakeProvider> {
       if (!response.writableFinished) aborted += 1;
     });
     void readJson(request).then((body) => {
-      requests.push({ path: request.url ?? '', authorization: request.headers.authorization, body });
-      answer(response, replies.shift() ?? otherwise(body), request.url ?? '', body);
+      const { url: path = '', headers } = request;
+      requests.push({ path, headers, authorization: headers.authorization, body });
+      const dialect = fakeDialect(path);
+      if (dialect === undefined) return refuse(response, 404, `there is no ${path}`);
+      const problem = dialect.texts(path, body) === undefined ? dialect.problem(body) : undefined;
+      if (problem !== undefined) return refuse(response, 400, problem);
+      const usage = answer(response, replies.shift() ?? otherwise(body), dialect, path, body);
+      if (usage === undefined) return;
+      books.calls += 1;
+      books.tokens_in += usage.tokensIn;
+      books.tokens_out += usage.tokensOut;
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -60,6 +89,7 @@ export async function startFakeProvider(text = 'hello'): Promise<FakeProvider> {
   return {
     url: `http://127.0.0.1:${address.port}`,
     requests,
+    books,
     get aborted() {
       return aborted;
     },
@@ -72,66 +102,79 @@ export async function startFakeProvider(text = 'hello'): Promise<FakeProvider> {
   };
 }
 
-async function readJson(request: IncomingMessage): Promise<{ readonly [name: string]: unknown }> {
+async function readJson(request: IncomingMessage): Promise<Json> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of request) chunks.push(chunk as Uint8Array);
-  return JSON.parse(Buffer.concat(chunks).toString()) as { readonly [name: string]: unknown };
+  return JSON.parse(Buffer.concat(chunks).toString()) as Json;
 }
 
+function refuse(response: ServerResponse, status: number, message: string): void {
+  response.writeHead(status).end(JSON.stringify({ error: { message } }));
+}
+
+type Used = Pick<Saying, 'tokensIn' | 'tokensOut'>;
+
+/** What is on its bill for it. */
 function answer(
   response: ServerResponse,
   reply: FakeReply,
+  dialect: FakeDialect,
   path: string,
-  body: { readonly [name: string]: unknown },
-): void {
+  body: Json,
+): Used | undefined {
   const send = (value: unknown): void =>
     void response
       .writeHead(200, { 'content-type': 'application/json' })
       .end(typeof value === 'string' ? value : JSON.stringify(value));
   switch (reply.type) {
-    case 'text':
-      if (path.endsWith('/embeddings')) {
-        const texts = Array.isArray(body['input']) ? body['input'] : [];
-        return send({
-          data: texts.map((one, index) => ({ index, embedding: [String(one).length, 1, 0] })),
-          usage: { prompt_tokens: reply.tokensIn ?? 7 },
-        });
-      }
-      if (body['stream'] === true) return stream(response, [reply.text], false, reply.tokensOut ?? 3);
-      return send({
-        model: 'fake-1',
-        choices: [{ index: 0, message: { role: 'assistant', content: reply.text }, finish_reason: 'stop' }],
-        usage: { prompt_tokens: reply.tokensIn ?? 7, completion_tokens: reply.tokensOut ?? 3 },
-      });
+    case 'text': {
+      const saying = { pieces: [reply.text], calls: [], tokensIn, tokensOut, ...reply };
+      const texts = dialect.texts(path, body);
+      if (texts !== undefined)
+        send(
+          dialect.embedded(
+            texts.map((one) => [one.length, 1, 0]),
+            saying.tokensIn,
+          ),
+        );
+      else if (dialect.isStream(path, body)) stream(response, dialect, saying, false);
+      else send(dialect.whole(saying));
+      return saying;
+    }
     case 'raw':
-      return send(reply.body);
-    case 'stream':
-      return stream(response, reply.pieces, reply.broken === true, reply.tokensOut ?? 3);
+      send(reply.body);
+      return { tokensIn, tokensOut };
+    case 'stream': {
+      const saying = { calls: [], tokensIn, tokensOut, ...reply };
+      stream(response, dialect, saying, reply.broken === true);
+      return saying;
+    }
     case 'status':
-      return void response
+      response
         .writeHead(reply.status, reply.retryAfter === undefined ? {} : { 'retry-after': reply.retryAfter })
         .end(reply.body ?? '{"error":{"message":"no"}}');
+      return undefined;
     case 'flood':
-      return flood(response.writeHead(200));
+      flood(response.writeHead(200));
+      return { tokensIn, tokensOut };
     case 'hang':
-      return;
+      return { tokensIn, tokensOut };
+    case 'stall':
+      response.writeHead(200, { 'content-type': dialect.streamType }).flushHeaders();
+      return { tokensIn, tokensOut };
     case 'drop':
-      return void response.destroy();
+      response.destroy();
+      return { tokensIn, tokensOut };
     default:
       return reply satisfies never;
   }
 }
 
-function stream(response: ServerResponse, pieces: readonly string[], broken: boolean, tokensOut: number): void {
-  response.writeHead(200, { 'content-type': 'text/event-stream' });
-  for (const content of pieces)
-    response.write(`data: ${JSON.stringify({ model: 'fake-1', choices: [{ index: 0, delta: { content } }] })}\n\n`);
-  if (broken) return void response.end();
-  response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })}\n\n`);
-  response.write(
-    `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 7, completion_tokens: tokensOut } })}\n\n`,
-  );
-  response.end('data: [DONE]\n\n');
+function stream(response: ServerResponse, dialect: FakeDialect, saying: Saying, broken: boolean): void {
+  response.writeHead(200, { 'content-type': dialect.streamType });
+  const pieces = dialect.stream(saying);
+  for (const piece of broken ? pieces.slice(0, -1) : pieces) response.write(piece);
+  response.end();
 }
 
 function flood(response: ServerResponse): void {

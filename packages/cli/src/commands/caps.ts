@@ -51,7 +51,7 @@ async function show(args: Arguments, tools: Tools): Promise<number> {
   const { screen } = tools;
   screen.line(`${screen.paint('bold', name)}, signed by ${showLine(signer)}${trusted ? '' : ' (not trusted)'}`);
   const shown = rows.filter(({ asks, override }) => !isNothing(asks) || override !== null);
-  if (shown.length === 0) screen.line('it asks for nothing: it can only compute');
+  if (shown.every(({ key }) => key === 'limits')) screen.line('  it asks for nothing: it can only compute');
   for (const { key, asks, anchor, override, effective } of shown) {
     const same = JSON.stringify(asks) === JSON.stringify(effective);
     const words = brief(effective).split(/(?<=,) /);

@@ -212,14 +212,26 @@ async function propose(args: Arguments, tools: Tools): Promise<number> {
   );
 }
 
+type Verified = {
+  readonly events: number;
+  readonly first_bad?: { readonly id: number; readonly why: string };
+  readonly bad_blob?: { readonly digest: string };
+};
+
 async function verify(_args: Arguments, tools: Tools): Promise<number> {
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
   const done = await client.value.call('kb.verify', {}, { timeoutMs: 600_000 });
   if (!done.ok) return tools.fail(done.error);
+  const { events, first_bad: row, bad_blob: blob } = done.value as unknown as Verified;
+  if (row !== undefined || blob !== undefined) {
+    const what =
+      row === undefined ? `blob ${blob?.digest} does not hold what its name says` : `row ${row.id}: ${row.why}`;
+    const hint = 'restore it from a backup';
+    return tools.fail(failure('StorageCorrupt', `the ledger was changed: ${what}`, { hint }));
+  }
   if (tools.json) tools.screen.json(done.value);
-  else
-    tools.screen.line(`the ledger holds: ${String((done.value as JsonObject)['events'] ?? '')} events, chain intact`);
+  else tools.screen.line(`the ledger holds: ${events} events, chain intact`);
   return 0;
 }
 

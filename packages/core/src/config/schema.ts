@@ -37,6 +37,7 @@ export type Config = {
       readonly route: readonly JsonValue[];
       readonly cache: JsonValue;
       readonly budgets: JsonValue;
+      readonly prices: readonly JsonValue[];
     };
   };
   readonly kb: { readonly root_dir: string; readonly events_db: string; readonly view_db: string };
@@ -186,6 +187,13 @@ export const configKeys: readonly KeyRow[] = [
   },
   { key: 'models.broker.cache', type: 'object', default: {}, about: 'ttl_ms and capacity of the answer cache.' },
   { key: 'models.broker.budgets', type: 'object', default: {}, about: 'Caps on tokens and dollars.' },
+  {
+    key: 'models.broker.prices',
+    type: 'list',
+    default: [],
+    about:
+      'Prices that come before the table of the package: { pattern, input, output }, dollars for a million tokens.',
+  },
   { key: 'kb.root_dir', type: 'string', default: `${home}/pog`, about: 'The ledger and its views.' },
   { key: 'kb.events_db', type: 'string', default: 'events.sqlite', about: 'File name of the ledger.' },
   { key: 'kb.view_db', type: 'string', default: 'pog.sqlite', about: 'File name of the views.' },

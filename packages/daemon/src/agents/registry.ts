@@ -39,6 +39,7 @@ import {
 import type { AgentSource } from '../runs/ports.ts';
 import { stampOf } from './file-stamps.ts';
 import { currentVersion, readRecord, versionIn } from './installed.ts';
+import type { Pins } from '../home/pins.ts';
 import type { TrustSource } from './trust.ts';
 
 export type RegistryDeps = {
@@ -47,6 +48,8 @@ export type RegistryDeps = {
   readonly log: Log;
   readonly hostKey: HostKey;
   readonly trust: TrustSource;
+  /** What the operator has pinned; without it nothing is a declassifier. */
+  readonly pins?: Pick<Pins, 'has'>;
 };
 export type RegistryOptions = {
   readonly searchDirs: readonly string[];
@@ -146,7 +149,8 @@ export class AgentRegistry implements AgentSource {
     const bundles = await Promise.all(unique.map((name) => this.#resolve(name, listed)));
     for (const [i, bundle] of bundles.entries()) {
       const name = unique[i] ?? '';
-      if (bundle.ok) found.set(name, interfaceOf(bundle.value));
+      if (bundle.ok)
+        found.set(name, interfaceOf(bundle.value, this.#deps.pins?.has('declassifiers', bundle.value.digest) === true));
       else if (bundle.error.code !== 'NotFound') return bundle;
     }
     // Names of the rest, so that a misspelt one can be answered with what was meant.
@@ -265,13 +269,13 @@ export class AgentRegistry implements AgentSource {
   }
 }
 
-export function interfaceOf(bundle: Bundle): AgentInterface {
-  const { name, ports, withSchema, caps } = bundle;
+/** What an opening needs to know of a bundle. */
+export function interfaceOf({ name, ports, withSchema, caps }: Bundle, declassifies = false): AgentInterface {
   return {
     name,
     in: ports.in,
     out: ports.out,
-    flow: capsFlow(caps),
+    flow: { ...capsFlow(caps), ...(declassifies ? { declassifies } : {}) },
     ...(withSchema === undefined ? {} : { withSchema }),
   };
 }

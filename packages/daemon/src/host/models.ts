@@ -5,11 +5,11 @@ import {
   type BookedCall,
   type Broker,
   type CallContext,
-  type CompletionRequest,
   createBroker,
-  type EmbedRequest,
   type Http,
   parseBrokerConfig,
+  parseCompletion,
+  parseEmbedding,
   type Spending,
   type Spent,
   undiciHttp,
@@ -17,10 +17,7 @@ import {
 import {
   type Clock,
   type Config,
-  err,
-  failure,
   type Failure,
-  isJsonObject,
   type JsonObject,
   type JsonValue,
   type Log,
@@ -58,7 +55,7 @@ export function createModels(
   if (!parsed.ok) return parsed;
   const broker = createBroker({ clock, random, log, http, secrets }, parsed.value);
   const complete = async (request: JsonObject, ctx: CallContext, signal: AbortSignal): Promise<Outcome> => {
-    const checked = checkCompletion(request);
+    const checked = parseCompletion(request);
     if (!checked.ok) return checked;
     const done = await broker.complete(checked.value, ctx, signal);
     if (!done.ok) return done;
@@ -66,7 +63,7 @@ export function createModels(
     return ok({ answer: answer, called });
   };
   const embed = async (request: JsonObject, ctx: CallContext, signal: AbortSignal): Promise<Outcome> => {
-    const checked = checkEmbedding(request);
+    const checked = parseEmbedding(request);
     if (!checked.ok) return checked;
     const done = await broker.embed(checked.value, ctx, signal);
     if (!done.ok) return done;
@@ -81,7 +78,7 @@ export function createModels(
       return { outcome, spent };
     },
     forfeit(op, request, spender) {
-      const checked = op === 'embed' ? checkEmbedding(request) : checkCompletion(request);
+      const checked = op === 'embed' ? parseEmbedding(request) : parseCompletion(request);
       return checked.ok ? broker.forfeit(checked.value, contextOf(spender)) : undefined;
     },
     restoreRun: (traceId, spent) => broker.restore(spent.map((one) => ({ run: traceId, ...one }))),
@@ -137,33 +134,3 @@ function contextOf({
 }
 
 type Outcome = ModelAnswer['outcome'];
-
-function checkEmbedding({ texts, model }: JsonObject): Result<EmbedRequest, Failure> {
-  if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string'))
-    return err(failure('InvalidParams', 'model.embed needs { texts: [strings] }'));
-  return ok({ texts: texts, ...(typeof model === 'string' ? { model } : {}) });
-}
-
-const roles = ['system', 'user', 'assistant', 'tool'];
-
-/** An agent may send anything; the broker gets only what has the shape of a request. */
-function checkCompletion(request: JsonObject): Result<CompletionRequest, Failure> {
-  const { messages } = request;
-  if (!Array.isArray(messages) || messages.length === 0)
-    return err(failure('InvalidParams', 'model.complete needs { messages: [{role, content}] }'));
-  for (const message of messages as readonly JsonValue[]) {
-    if (!isJsonObject(message) || !roles.includes(String(message['role'])))
-      return err(failure('InvalidParams', `model.complete: each message needs a role of ${roles.join(', ')}`));
-    const { content } = message;
-    const isParts =
-      Array.isArray(content) &&
-      (content as readonly JsonValue[]).every((part) => isJsonObject(part) && typeof part['type'] === 'string');
-    if (typeof content !== 'string' && !isParts)
-      return err(failure('InvalidParams', 'model.complete: the content of a message is a text or a list of parts'));
-  }
-  for (const key of ['temperature', 'top_p', 'seed', 'max_tokens'] as const) {
-    if (request[key] !== undefined && typeof request[key] !== 'number')
-      return err(failure('InvalidParams', `model.complete: ${key} must be a number`));
-  }
-  return ok(request as unknown as CompletionRequest);
-}

@@ -5,7 +5,16 @@
  * 2. Each attempt runs in a cell with its recorded inputs; every host call is answered from the tape.
  * 3. What a limit decided (time, fuel, memory, a kill) is taken from the tape and not measured again.
  */
-import { canonicalJson, type Failure, fromHex, type JsonObject, type JsonValue, ok, type Result } from '@runloop/core';
+import {
+  canonicalJson,
+  type Failure,
+  fromHex,
+  type JsonObject,
+  type JsonValue,
+  ok,
+  type Result,
+  unwrap,
+} from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import { inputsOf, newState, type NodeSpec, type Opening, type Outputs, type RunState, step } from '@runloop/openings';
 import { type AttemptOutcome, type Bundle, type Cells, createKernel, type KernelPorts } from '@runloop/runtime';
@@ -98,15 +107,20 @@ export class Replay {
 
   /** Folds the facts; each event that the engine derives from them must stand among them. */
   #refold(state: RunState): ReplayDivergence | undefined {
-    const due: RunDraft[] = [];
+    // By what stands on the ledger of them.
+    const due = new Map<string, RunDraft[]>();
+    const named = (kind: string, meta: JsonObject): string => `${kind} ${unwrap(canonicalJson(meta), 'JSON')}`;
     for (const row of this.#rows) {
       const meta = metaOf(row);
-      const at = due.findIndex((draft) => draft.kind === row.kind && sameJson(draft.meta, meta));
-      if (at !== -1) due.splice(at, 1);
+      due.get(named(row.kind, meta))?.pop();
       const effects = step(state, { type: 'fact', kind: row.kind as RunDraft['kind'], tsMs: row.ts_ms, meta });
-      for (const effect of effects) if (effect.type === 'append') due.push(effect);
+      for (const effect of effects) {
+        if (effect.type !== 'append') continue;
+        const name = named(effect.kind, effect.meta);
+        due.set(name, [...(due.get(name) ?? []), effect]);
+      }
     }
-    const [missing] = due;
+    const [missing] = [...due.values()].flat();
     if (missing === undefined) return undefined;
     const place = { node: String(missing.meta['node'] ?? ''), attempt: Number(missing.meta['attempt'] ?? 0) };
     const instead = this.#rows.find((row) => row.kind === missing.kind && metaOf(row)['node'] === missing.meta['node']);
@@ -245,8 +259,3 @@ const silent: KernelPorts = {
   audit: () => undefined,
   line: () => undefined,
 };
-
-function sameJson(a: JsonObject, b: JsonObject): boolean {
-  const [left, right] = [canonicalJson(a), canonicalJson(b)];
-  return left.ok && right.ok && left.value === right.value;
-}

@@ -153,9 +153,10 @@ async function replayRows(
   const traceId = first.trace_id ?? '';
   const changed = await source.firstChanged(traceId);
   if (!changed.ok) return changed;
-  const putBlob = (): Promise<Result<never, Failure>> =>
+  const write = (): Promise<Result<never, Failure>> =>
     Promise.resolve(err(failure('Internal', 'a replay writes nothing')));
-  const values = new Values({ getBlob: (digest) => source.getBlob(digest), putBlob }, new Scrubber());
+  const getBlob = (digest: string): Promise<Result<Uint8Array, Failure>> => source.getBlob(digest);
+  const values = new Values({ getBlob, putBlob: write, append: write }, new Scrubber());
   const compared = await new Replay(rows, values, agentFor, cells, settings).run(progress);
   if (!compared.ok) return compared;
   const divergence = firstOf(

@@ -9,7 +9,7 @@
 import { type Clock, type Failure, isStreamedKind, type Log, type Result, err, ok, type RunEvent } from '@runloop/core';
 import { type Effect, finalPhases, type RunState, type Signal, step } from '@runloop/openings';
 import { Actions } from './actions.ts';
-import type { EventDraft } from '@runloop/kb';
+import type { BlobDraft, EventDraft } from '@runloop/kb';
 import type { RunDraft, RunLedger, RunPublisher } from './ports.ts';
 import type { Scrubber } from '../secrets/scrubber.ts';
 import type { Slots } from './slots.ts';
@@ -46,7 +46,7 @@ export interface Performer {
 }
 
 type Input =
-  | { readonly type: 'signal'; readonly signal: Signal }
+  | { readonly type: 'signal'; readonly signal: Signal; readonly blobs: readonly BlobDraft[] }
   | {
       readonly type: 'record';
       readonly drafts: readonly RunDraft[];
@@ -69,6 +69,7 @@ export class RunDriver {
   /** Slots this run holds. */
   #held = 0;
   #batch: { draft: EventDraft; event: RunEvent }[] = [];
+  #blobs: BlobDraft[] = [];
   #after: Effect[] = [];
 
   constructor(deps: DriverDeps, identity: RunIdentity, state: RunState, performer: Performer) {
@@ -91,8 +92,9 @@ export class RunDriver {
     return finalPhases.has(this.state.phase);
   }
 
-  send(signal: Signal): void {
-    this.#inputs.push({ type: 'signal', signal });
+  /** `blobs` are what the signal names and is not durable yet. */
+  send(signal: Signal, blobs: readonly BlobDraft[] = []): void {
+    this.#inputs.push({ type: 'signal', signal, blobs });
     this.#kick();
   }
 
@@ -160,11 +162,16 @@ export class RunDriver {
     while (this.#inputs.length > 0 && !this.#stopped) {
       const waiters: ((result: Result<void, Failure>) => void)[] = [];
       for (const input of this.#inputs.splice(0, turnInputsMax)) {
-        if (input.type === 'signal') this.#fold(step(this.state, input.signal));
-        else if (this.finished) input.done(err(stoppedFailure));
+        if (input.type === 'signal') {
+          this.#blobs.push(...input.blobs);
+          this.#fold(step(this.state, input.signal));
+        } else if (this.finished) input.done(err(stoppedFailure));
         else {
           this.#fold(
-            input.drafts.map((draft) => ({ type: 'append' as const, ...draft })),
+            input.drafts.map(({ blobs = [], ...draft }) => {
+              this.#blobs.push(...blobs);
+              return { type: 'append' as const, ...draft };
+            }),
             input.provenance,
           );
           waiters.push(input.done);
@@ -172,10 +179,13 @@ export class RunDriver {
       }
       if (this.#inputs.length === 0) this.#fold(step(this.state, { type: 'idle' }));
       const batch = this.#batch;
+      const blobs = this.#blobs;
       const after = this.#after;
       this.#batch = [];
+      this.#blobs = [];
       this.#after = [];
-      const written = batch.length === 0 ? ok([]) : await this.#deps.ledger.append(batch.map((item) => item.draft));
+      const drafts = batch.map((item) => item.draft);
+      const written = batch.length === 0 ? ok([]) : await this.#deps.ledger.append(drafts, blobs);
       // A question is nobody's to see, and an answer nobody's to act on, before it is durable.
       if (written.ok) for (const { event } of batch) this.actions.fold(event.kind, event.meta);
       for (const done of waiters) done(written.ok ? ok(undefined) : written);

@@ -12,11 +12,16 @@ export const feedWaitMsMax = 30_000;
 /** Readers that wait at once; one more is answered at once with what there is. */
 export const feedWaitersMax = 4096;
 
+/** Places of readers that are remembered. */
+export const feedPlacesMax = 4096;
+
 export type FeedPage = { readonly events: readonly RunEvent[]; readonly done: boolean };
 
 export class EventFeed {
   readonly #clock: Clock;
   readonly #ledger: Pick<RunLedger, 'runEvents'>;
+  /** Ids of events that readers have got to, by run and `seq`: who goes on from there is spared the search. */
+  readonly #places = new Map<string, number>();
   readonly #waiters = new Map<string, Set<() => void>>();
   #count = 0;
 
@@ -43,6 +48,7 @@ export class EventFeed {
       const wait = this.#wait(q.traceId, deadline - this.#clock.monotonicMs(), signal);
       const page = await this.#ledger.runEvents({
         traceId: q.traceId,
+        afterId: this.#places.get(placeOf(q.traceId, q.afterSeq)),
         afterSeq: q.afterSeq,
         streamedOnly: true,
         max: Math.min(q.max, eventsPageMax),
@@ -51,10 +57,19 @@ export class EventFeed {
         wait.cancel();
         if (!page.ok) return page;
         const events = page.value.events.map(toRunEvent);
+        const last = page.value.events.at(-1);
+        if (last !== undefined) this.#keep(placeOf(q.traceId, last.run_seq), last.id);
         return ok({ events, done: events.at(-1)?.kind === 'run.finished' });
       }
       if ((await wait.woken) === 'over') return ok({ events: [], done: false });
     }
+  }
+
+  #keep(place: string, id: number): void {
+    this.#places.delete(place);
+    this.#places.set(place, id);
+    const [oldest] = this.#places.keys();
+    if (this.#places.size > feedPlacesMax && oldest !== undefined) this.#places.delete(oldest);
   }
 
   #wait(traceId: string, ms: number, signal: AbortSignal): { woken: Promise<'news' | 'over'>; cancel: () => void } {
@@ -86,6 +101,10 @@ export class EventFeed {
     signal.addEventListener('abort', over, { once: true });
     return { woken: promise, cancel: over };
   }
+}
+
+function placeOf(traceId: string, seq: number | undefined): string {
+  return `${traceId}/${seq}`;
 }
 
 export function toRunEvent(row: StoredEvent): RunEvent {

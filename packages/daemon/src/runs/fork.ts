@@ -13,7 +13,7 @@ import { type AgentInterface, graphOf, newState, type Opening, refitProblems, st
 import { interfaceOf } from '../agents/registry.ts';
 import { RunMemory } from './memory.ts';
 import { type AgentPins, ownPin, pinOf } from './pin-of.ts';
-import type { AgentSource, RunDraft } from './ports.ts';
+import type { AgentSource, OperatorWill, RunDraft } from './ports.ts';
 import { metaOf } from './tape.ts';
 
 export type ForkRequest = {
@@ -31,6 +31,8 @@ export type ForkRequest = {
   readonly actor: string;
 };
 
+export type ForkDeps = { readonly agents: AgentSource; readonly operator: Pick<OperatorWill, 'declassifies'> };
+
 export type Fork = {
   readonly opening: Opening;
   readonly pins: AgentPins;
@@ -40,7 +42,7 @@ export type Fork = {
 };
 
 export async function planFork(
-  agents: AgentSource,
+  { agents, operator }: ForkDeps,
   rows: readonly StoredEvent[],
   request: ForkRequest,
 ): Promise<Result<Fork, Failure>> {
@@ -51,7 +53,7 @@ export async function planFork(
   if (!before.ok) return before;
   const prefix = prefixOf(rows, opening, before.value, accepted);
   if (!prefix.ok) return prefix;
-  const changed = await changedBy(agents, request, opening, accepted['agents'] as AgentPins);
+  const changed = await changedBy({ agents, operator }, request, opening, accepted['agents'] as AgentPins);
   if (!changed.ok) return changed;
   return ok({ ...changed.value, seed: String(accepted['seed']), prefix: prefix.value });
 }
@@ -136,7 +138,7 @@ function notTaken(node: string, why: string): Failure {
 
 /** The opening and the pins with what the fork changes, once it fits. */
 async function changedBy(
-  source: AgentSource,
+  { agents: source, operator }: ForkDeps,
   { at, with: settings, agents }: ForkRequest,
   opening: Opening,
   before: AgentPins,
@@ -159,7 +161,7 @@ async function changedBy(
   const interfaces = new Map<string, AgentInterface>();
   for (const node of nodes) {
     const bundle = await source.pinned(node.use.name, pinOf(pins, node));
-    if (bundle.ok) interfaces.set(node.id, interfaceOf(bundle.value));
+    if (bundle.ok) interfaces.set(node.id, interfaceOf(bundle.value, operator.declassifies(bundle.value.digest)));
     else if (touched.has(node.id)) return bundle;
   }
   const problems = refitProblems(changed, interfaces, touched);

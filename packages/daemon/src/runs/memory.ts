@@ -12,22 +12,26 @@ import { addCall, evidenceMax, labelsOf, metaOf, type TapedCall, tapeKey, tapeOf
 export class RunMemory {
   readonly #tape: Map<string, TapedCall[]>;
   readonly #told: Map<string, Told>;
+  /** What nodes gave carries these; of one that did not run, what it would have been given. */
   readonly #labels: Map<string, Label>;
-  /** Evidence of nodes whose calls stand on another run's tape. */
-  readonly #taken = new Map<string, readonly number[]>();
+  /** Events that a node's own calls rest on. */
+  readonly #read = new Map<string, Set<number>>();
+  /** Events that what came before a node rests on: all of that is over when it is asked for. */
+  readonly #before = new Map<string, readonly number[]>();
 
   constructor(rows: readonly StoredEvent[]) {
     this.#tape = tapeOf(rows);
     this.#told = toldOf(rows);
     this.#labels = labelsOf(rows);
+    for (const calls of this.#tape.values()) for (const call of calls) this.#reads(call);
     for (const row of rows) if (row.kind === 'node.finished') this.take(metaOf(row));
   }
 
-  /** Remembers what a fork has taken of a node: its label, and what it rests on. */
+  /** Remembers what a fork has taken of a node: its label, and all that it rests on. */
   take({ from_tape, node, label, evidence }: JsonObject): void {
     if (from_tape !== true) return;
     if (label !== undefined) this.#labels.set(String(node), readLabel(label));
-    if (Array.isArray(evidence)) this.#taken.set(String(node), evidence as readonly number[]);
+    if (Array.isArray(evidence)) this.#read.set(String(node), new Set(evidence as readonly number[]));
   }
 
   /** Remembers a call, so that an attempt that is suspended can run over it again. */
@@ -36,6 +40,14 @@ export class RunMemory {
     const list = this.#tape.get(key) ?? [];
     addCall(list, call);
     this.#tape.set(key, list);
+    this.#reads(call);
+  }
+
+  #reads({ node, evidence = [] }: TapedCall): void {
+    if (evidence.length === 0) return;
+    const read = this.#read.get(node) ?? new Set();
+    this.#read.set(node, read);
+    for (const id of evidence) read.add(id);
   }
 
   calls(node: string, attempt: number): readonly TapedCall[] {
@@ -80,32 +92,55 @@ export class RunMemory {
    * there is another attempt, and what it has left to spend, was decided by the one before.
    */
   given(node: string, state: RunState): Label {
-    const labels: Label[] = [this.of(node)];
-    const before = new Set([node]);
-    for (const id of before) {
-      for (const edge of state.graph.inbound[state.graph.indexOf.get(id) ?? -1] ?? []) {
-        const source = state.opening.edges[edge]?.from.node ?? '';
-        const label = this.#labels.get(source);
-        if (label === undefined) before.add(source);
-        else labels.push(label);
-      }
-    }
-    return joinLabels(...labels);
+    const before = (id: string): readonly string[] => sourcesOf(id, state, () => true);
+    const handedOn = (id: string): Label => joinLabels(...before(id).map((source) => this.of(source)));
+    for (const source of before(node)) settle(this.#labels, source, before, handedOn);
+    return joinLabels(this.of(node), handedOn(node));
   }
 
   /** Events that a node's work rests on: what it read itself, and what those before it had read. */
   evidence(node: string, state: RunState): readonly number[] {
-    const before = new Set([node]);
-    for (const id of before) {
-      for (const edge of state.graph.inbound[state.graph.indexOf.get(id) ?? -1] ?? []) {
-        const source = state.opening.edges[edge]?.from.node;
-        if (source !== undefined && state.edges[edge] === 'delivered') before.add(source);
-      }
-    }
-    const ids = new Set([...before].flatMap((id) => this.#taken.get(id) ?? []));
-    for (const calls of this.#tape.values()) {
-      for (const call of calls) if (before.has(call.node)) for (const id of call.evidence ?? []) ids.add(id);
-    }
-    return [...ids].sort((a, b) => a - b).slice(0, evidenceMax);
+    const before = (id: string): readonly string[] => sourcesOf(id, state, (edge) => state.edges[edge] === 'delivered');
+    const known = (id: string): Iterable<number>[] => [this.#before.get(id) ?? [], this.#read.get(id) ?? []];
+    settle(this.#before, node, before, (id) => lowest(before(id).flatMap(known)));
+    return lowest(known(node));
   }
 }
+
+/** Nodes right before this one, by edges that count, each once. */
+function sourcesOf(node: string, { graph, opening }: RunState, counts: (edge: number) => boolean): readonly string[] {
+  const sources = new Set<string>();
+  for (const edge of graph.inbound[graph.indexOf.get(node) ?? -1] ?? []) {
+    const source = opening.edges[edge]?.from.node;
+    if (source !== undefined && counts(edge)) sources.add(source);
+  }
+  return [...sources];
+}
+
+/** Keeps what `of` makes of the node, and first of all before it of which nothing is kept: each once in a run. */
+function settle<T>(
+  kept: Map<string, T>,
+  node: string,
+  before: (node: string) => readonly string[],
+  of: (node: string) => T,
+): void {
+  const due = [node];
+  for (let id = due.at(-1); id !== undefined; id = due.at(-1)) {
+    const missing = kept.has(id) ? [] : before(id).filter((source) => !kept.has(source));
+    if (missing.length > 0) {
+      for (const source of missing) due.push(source);
+      continue;
+    }
+    if (!kept.has(id)) kept.set(id, of(id));
+    due.pop();
+  }
+}
+
+/** The first of them, which are the oldest events. */
+function lowest(lists: readonly Iterable<number>[]): readonly number[] {
+  const ids = new Set<number>();
+  for (const list of lists) for (const id of list) ids.add(id);
+  return ids.size === 0 ? none : [...ids].sort((a, b) => a - b).slice(0, evidenceMax);
+}
+
+const none: readonly number[] = [];

@@ -3,7 +3,7 @@
  */
 import type { Spent } from '@runloop/broker';
 import type { Failure, JsonObject, JsonValue, Label, Result, RunEvent, RunEventKind } from '@runloop/core';
-import type { Kb } from '@runloop/kb';
+import type { BlobDraft, Kb } from '@runloop/kb';
 import type { AgentInterface } from '@runloop/openings';
 import type { AttemptOutcome, Bundle, Caps, Referents, Verdict } from '@runloop/runtime';
 
@@ -99,6 +99,8 @@ export type RunDraft = {
   readonly level: RunEvent['level'];
   readonly message: string;
   readonly meta: JsonObject;
+  /** What it names and is not durable yet. */
+  readonly blobs?: readonly BlobDraft[];
 };
 
 /** Tells the world that something new stands on the ledger, or was said in passing. */

@@ -2,7 +2,7 @@
  * One live run: its driver, the attempts that are under way, its deadline and its approvals.
  *
  * R1. An attempt that was interrupted, by a crash, for a person or by a neighbour in its cell, runs again over its recorded calls.
- * R2. What an attempt gives is stored before it is told; a failure's reason is a value too (the `err` port).
+ * R2. What an attempt gives is stored together with the event that tells of it; a failure's reason is a value too (the `err` port).
  */
 import {
   cleanLabel,
@@ -18,7 +18,7 @@ import {
   type Result,
   toHex,
 } from '@runloop/core';
-import type { StoredEvent } from '@runloop/kb';
+import type { BlobDraft, StoredEvent } from '@runloop/kb';
 import { inputsOf, type NodeSpec, type Outcome, type RunState, type Usage } from '@runloop/openings';
 import {
   type ApprovalRequest,
@@ -400,25 +400,27 @@ export class Run implements Performer {
   async #succeed(entry: Attempt, bundle: Bundle, given: Given, usage: Usage): Promise<void> {
     const stored = await storeOutputs(this.#deps.values, this.state.opening, entry.node, bundle, given);
     if (!stored.ok) return this.#fail(entry, stored.error.code, stored.error.message, false, usage);
-    const { outputs, artifacts } = stored.value;
-    this.driver.note(artifacts, {
-      evidence: this.memory.evidence(entry.node, this.state),
-      label: this.memory.of(entry.node) as unknown as JsonObject,
-    });
-    return this.#end(entry, { state: 'succeeded', outputs: outputs }, usage);
+    const { outputs, artifacts, blobs } = stored.value;
+    if (artifacts.length > 0)
+      this.driver.note(artifacts, {
+        evidence: this.memory.evidence(entry.node, this.state),
+        label: this.memory.of(entry.node) as unknown as JsonObject,
+      });
+    return this.#end(entry, { state: 'succeeded', outputs }, usage, blobs);
   }
 
   async #fail(entry: Attempt, code: Failure['code'], reason: string, retryable: boolean, usage: Usage): Promise<void> {
     if (isStorageFault({ code })) return this.driver.fault({ code, message: reason });
     const shown = shownReason(reason);
-    const error = await this.#deps.values.put({ reason: shown, retryable });
+    const error = await this.#deps.values.keep({ reason: shown, retryable });
     if (!error.ok) return this.driver.fault(error.error);
-    return this.#end(entry, { state: 'failed', code, reason: shown, retryable, error: error.value }, usage);
+    const { value: digest, blobs } = error.value;
+    return this.#end(entry, { state: 'failed', code, reason: shown, retryable, error: digest }, usage, blobs);
   }
 
-  #end(entry: Attempt, outcome: Outcome, usage: Usage): void {
+  #end(entry: Attempt, outcome: Outcome, usage: Usage, blobs: readonly BlobDraft[] = []): void {
     this.#release(entry);
-    this.driver.send({ type: 'outcome', node: entry.node, attempt: entry.attempt, outcome, usage });
+    this.driver.send({ type: 'outcome', node: entry.node, attempt: entry.attempt, outcome, usage }, blobs);
   }
 
   #release(entry: Attempt): void {

@@ -154,7 +154,7 @@ export class Runs {
     }
     const rows = await readRun(this.#deps.ledger, request.of);
     if (!rows.ok) return rows;
-    const fork = await planFork(this.#deps.agents, rows.value, request);
+    const fork = await planFork(this.#deps, rows.value, request);
     if (!fork.ok) return fork;
     const { opening, pins, seed, prefix } = fork.value;
     const full = this.#full(opening.nodes.length - prefix.length);

@@ -2,7 +2,8 @@
  * What an attempt has given: checked against the manifest of its agent, stored, and told as artifacts where it is to be saved.
  */
 import { err, type Failure, failure, type JsonValue, ok, type Result } from '@runloop/core';
-import { errPort, type Opening, type PortValue } from '@runloop/openings';
+import type { BlobDraft } from '@runloop/kb';
+import { errPort, type Opening, type PortRef, type PortValue } from '@runloop/openings';
 import type { Bundle } from '@runloop/runtime';
 import { type Given, outputProblem } from './outputs.ts';
 import type { RunDraft } from './ports.ts';
@@ -11,6 +12,8 @@ import type { Values } from './values.ts';
 export type StoredOutputs = {
   readonly outputs: { readonly [port: string]: readonly PortValue[] };
   readonly artifacts: readonly RunDraft[];
+  /** What the outputs name and is not durable yet. */
+  readonly blobs: readonly BlobDraft[];
 };
 
 export async function storeOutputs(
@@ -25,36 +28,56 @@ export async function storeOutputs(
   // Without a prototype: a port may be named like something that every object has.
   const outputs = Object.create(null) as { [port: string]: PortValue[] };
   const artifacts: RunDraft[] = [];
-  const read = portsRead(opening, node);
+  const blobs: BlobDraft[] = [];
+  const { read, saved } = usesOf(opening);
   for (const [port, items] of Object.entries(given)) {
     for (const { type, value } of items) {
-      const digest = await values.put(value);
-      if (!digest.ok) return digest;
+      const kept = await values.keep(value);
+      if (!kept.ok) return kept;
+      const { value: digest } = kept.value;
       (outputs[port] ??= []).push({
         type,
-        digest: digest.value,
-        ...(read.has(port) && isScalar(value) ? { value } : {}),
+        digest,
+        ...(read.get(node)?.has(port) === true && isScalar(value) ? { value } : {}),
       });
-      if (!opening.artifacts.save.some((ref) => ref.node === node && ref.port === port)) continue;
+      if (saved.get(node)?.has(port) !== true) {
+        blobs.push(...kept.value.blobs);
+        continue;
+      }
       const bytes = Buffer.byteLength(JSON.stringify(value));
       const message = `${node} made an artifact (${type}, ${bytes} bytes).`;
-      const meta = { node, port, type, digest: digest.value, bytes };
-      artifacts.push({ kind: 'artifact.created', level: 'info', message, meta });
+      const meta = { node, port, type, digest, bytes };
+      artifacts.push({ kind: 'artifact.created', level: 'info', message, meta, blobs: kept.value.blobs });
     }
   }
-  return ok({ outputs, artifacts });
+  return ok({ outputs, artifacts, blobs });
 }
 
-/** Ports of a node whose values a predicate or condition reads. */
-function portsRead({ edges, success, groups = [] }: Opening, node: string): Set<string> {
-  const ports = edges
-    .filter((edge) => edge.from.node === node && edge.when !== undefined)
-    .map((edge) => edge.from.port);
-  const conditions = [success, ...groups.map((group) => group.success)]
-    .flatMap((one) => one?.conditions ?? [])
-    .filter((condition) => condition.port.node === node)
-    .map((condition) => condition.port.port);
-  return new Set([...ports, ...conditions].filter((port) => port !== errPort));
+/** What the opening as a whole does with the outputs of its nodes, looked up by node. */
+type Uses = {
+  /** Ports whose values a predicate or condition reads. */
+  readonly read: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly saved: ReadonlyMap<string, ReadonlySet<string>>;
+};
+
+const uses = new WeakMap<Opening, Uses>();
+
+function usesOf(opening: Opening): Uses {
+  const known = uses.get(opening);
+  if (known !== undefined) return known;
+  const { edges, success, groups = [], artifacts } = opening;
+  const conditions = [success, ...groups.map((group) => group.success)].flatMap((one) => one?.conditions ?? []);
+  const predicates = edges.filter((edge) => edge.when !== undefined).map((edge) => edge.from);
+  const read = [...predicates, ...conditions.map(({ port }) => port)].filter(({ port }) => port !== errPort);
+  const made = { read: byNode(read), saved: byNode(artifacts.save) };
+  uses.set(opening, made);
+  return made;
+}
+
+function byNode(refs: readonly PortRef[]): Map<string, Set<string>> {
+  const ports = new Map<string, Set<string>>();
+  for (const { node, port } of refs) ports.set(node, (ports.get(node) ?? new Set()).add(port));
+  return ports;
 }
 
 function isScalar(value: JsonValue): boolean {

@@ -4,6 +4,7 @@
  * The calls of one attempt are strictly one after another, so their index is also the order in which they completed.
  */
 import {
+  cleanLabel,
   type Failure,
   inlineBytesMax,
   isJsonObject,
@@ -17,7 +18,7 @@ import {
 import type { StoredEvent } from '@runloop/kb';
 import type { CallResult, RecordedCall, RunIdentity } from '@runloop/runtime';
 import type { RunDraft, RunLedger } from './ports.ts';
-import type { Stored, Values } from './values.ts';
+import type { Kept, Stored, Values } from './values.ts';
 
 /** The `meta` of effect.intent and effect.result; `ok` stands only in the latter. */
 export type TapedCall = {
@@ -106,12 +107,15 @@ export function toldOf(rows: readonly StoredEvent[]): Map<string, Told> {
   return told;
 }
 
-/** The labels that nodes ended with; the last of each counts. */
+/** The labels that nodes ended with; the last of each counts. Of what was clean only the success is told. */
 export function labelsOf(rows: readonly StoredEvent[]): Map<string, Label> {
   const labels = new Map<string, Label>();
   for (const row of rows) {
-    const meta = row.kind === 'run.trace' ? metaOf(row) : {};
-    if (isJsonObject(meta['label'])) labels.set(String(meta['node']), readLabel(meta['label']));
+    if (row.kind !== 'run.trace' && row.kind !== 'node.finished') continue;
+    const meta = metaOf(row);
+    const node = String(meta['node']);
+    if (isJsonObject(meta['label'])) labels.set(node, readLabel(meta['label']));
+    else if (meta['state'] === 'succeeded' && !labels.has(node)) labels.set(node, cleanLabel);
   }
   return labels;
 }
@@ -170,11 +174,12 @@ export async function intentDraft(
   { node, attempt }: Place,
   values: Values,
 ): Promise<Result<RunDraft, Failure>> {
-  const args = await values.store(record.args, alwaysBlob(record.op));
+  const args = await values.record(record.args, alwaysBlob(record.op));
   if (!args.ok) return args;
+  const { value, blobs } = args.value;
   const { index, call, op, cls, args_hash } = record;
-  const meta = { node, attempt, index, call, op, class: cls, args_hash, args: args.value };
-  return ok({ kind: 'effect.intent', level: 'debug', message: `${node} is about to ${op}.`, meta });
+  const meta = { node, attempt, index, call, op, class: cls, args_hash, args: value };
+  return ok({ kind: 'effect.intent', level: 'debug', message: `${node} is about to ${op}.`, meta, blobs });
 }
 
 export async function resultDraft(
@@ -184,13 +189,13 @@ export async function resultDraft(
   values: Values,
 ): Promise<Result<RunDraft, Failure>> {
   const isRefused = !result.ok && result.code === 'CapabilityDenied';
-  const args = await (isRefused ? refusedArgs(record, values) : values.store(record.args, alwaysBlob(record.op)));
+  const args = await (isRefused ? refusedArgs(record, values) : values.record(record.args, alwaysBlob(record.op)));
   if (!args.ok) return args;
-  const value = result.ok ? await values.store(result.value, alwaysBlob(record.op)) : undefined;
+  const value = result.ok ? await values.record(result.value, alwaysBlob(record.op)) : undefined;
   if (value !== undefined && !value.ok) return value;
   const { index, call, op, cls, args_hash, label } = record;
   const answer = result.ok
-    ? { ok: true, value: value?.value ?? { json: null } }
+    ? { ok: true, value: value?.value.value ?? { json: null } }
     : { ok: false, error: { code: result.code, message: result.message, retryable: result.retryable } };
   const evidence = result.ok ? evidenceOf(op, result.value) : [];
   const meta = {
@@ -201,7 +206,7 @@ export async function resultDraft(
     op,
     class: cls,
     args_hash,
-    args: args.value,
+    args: args.value.value,
     ...answer,
     ...(label === undefined ? {} : { label: label as unknown as JsonObject }),
     ...(evidence.length === 0 ? {} : { evidence }),
@@ -211,15 +216,16 @@ export async function resultDraft(
     level: 'debug',
     message: `${node}: ${op} ${result.ok ? 'succeeded' : `failed: ${result.message}`}.`,
     meta,
+    blobs: [...args.value.blobs, ...(value?.value.blobs ?? [])],
   });
 }
 
 /** An agent without a grant does not get to fill the disk with what it may not do: the hash says what it was. */
-async function refusedArgs({ args, op }: Record, values: Values): Promise<Result<Stored, Failure>> {
+async function refusedArgs({ args, op }: Record, values: Values): Promise<Result<Kept<Stored>, Failure>> {
   const { length } = JSON.stringify(args);
   return length <= inlineBytesMax
-    ? values.store(args, alwaysBlob(op))
-    : ok({ json: `${length} characters, not kept: the call was refused` });
+    ? values.record(args, alwaysBlob(op))
+    : ok({ value: { json: `${length} characters, not kept: the call was refused` }, blobs: [] });
 }
 
 /** The events that an answer of the knowledge base names as its sources. */

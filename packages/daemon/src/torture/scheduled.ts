@@ -29,7 +29,8 @@ export function scheduledKb(life: Life, kb: Kb, faults: Faults): Kb {
   };
   return {
     ...kb,
-    append: (drafts) => write(`append ${drafts.map((one) => one.kind).join(' ')}`, () => kb.append(drafts)),
+    append: (drafts, blobs) =>
+      write(`append ${drafts.map((one) => one.kind).join(' ') || 'blobs'}`, () => kb.append(drafts, blobs)),
     propose: (delta, by) => write(`propose ${delta.kind}`, () => kb.propose(delta, by)),
     putBlob: (bytes) => write('blob', () => kb.putBlob(bytes)),
     getBlob: read('blob', (digest) => kb.getBlob(digest)),

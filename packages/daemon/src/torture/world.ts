@@ -36,6 +36,7 @@ export const worldModels: Config['models'] = {
     route: [{ pattern: '*', provider: 'world', fallback: [] }],
     cache: {},
     budgets: {},
+    prices: [],
   },
 };
 

@@ -83,10 +83,10 @@ function answerIdle(state: RunState, effects: Effect[]): void {
     state.phase !== 'running' ||
     state.ending !== undefined ||
     counts.running + counts.ready > 0 ||
-    counts.waiting === 0
+    counts.waiting === 0 ||
+    state.timed > 0
   )
     return;
-  if (state.nodes.some((node) => node.phase === 'waiting' && node.waitingFor === 'timer')) return;
   const reason = state.nodes.find((node) => node.phase === 'waiting')?.waitingFor ?? 'operator';
   effects.push(append('run.waiting', `The run waits for ${reason}.`, { reason }));
 }

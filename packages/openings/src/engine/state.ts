@@ -7,6 +7,7 @@
 import type { JsonValue } from '@runloop/core';
 import { type Graph, graphOf } from '../graph.ts';
 import type { Opening } from '../ir.ts';
+import { ReadyQueue } from './ready.ts';
 
 export type NodePhase = 'pending' | 'ready' | 'running' | 'waiting' | 'succeeded' | 'failed' | 'skipped' | 'cancelled';
 export type RunPhase = 'new' | 'running' | 'paused' | 'waiting' | 'succeeded' | 'failed' | 'cancelled';
@@ -43,10 +44,13 @@ export type RunState = {
   seq: number;
   readonly nodes: NodeState[];
   readonly edges: ('pending' | 'delivered' | 'skipped')[];
-  /** Ready nodes by index, lowest first, that were not handed to the scheduler. */
-  readonly ready: number[];
+  readonly ready: ReadyQueue;
   counts: { [phase in NodePhase]: number };
   enqueued: number;
+  /** Nodes that wait for a timer. */
+  timed: number;
+  /** Nodes that a success condition reads. */
+  readonly judged: ReadonlySet<number>;
   /** How many nodes may still be handed out while paused. */
   steps: number;
   /** The first failure that no `err` edge took. */
@@ -84,7 +88,7 @@ export function newState(opening: Opening, seed: Uint8Array, maxParallel: number
       reason: undefined,
     })),
     edges: opening.edges.map(() => 'pending'),
-    ready: [],
+    ready: new ReadyQueue(),
     counts: {
       pending: opening.nodes.length,
       ready: 0,
@@ -96,6 +100,12 @@ export function newState(opening: Opening, seed: Uint8Array, maxParallel: number
       cancelled: 0,
     },
     enqueued: 0,
+    timed: 0,
+    judged: new Set(
+      [opening, ...(opening.groups ?? [])]
+        .flatMap(({ success }) => success?.conditions ?? [])
+        .map(({ port }) => graph.indexOf.get(port.node) ?? -1),
+    ),
     steps: 0,
     failure: undefined,
     ending: undefined,
@@ -114,6 +124,7 @@ export function enter(state: RunState, index: number, phase: NodePhase): NodeSta
   if (node === undefined) throw new Error(`no node ${index}`);
   state.counts[node.phase] -= 1;
   state.counts[phase] += 1;
+  if (node.phase === 'waiting' && node.waitingFor === 'timer') state.timed -= 1;
   node.phase = phase;
   if (node.enqueued) {
     node.enqueued = false;

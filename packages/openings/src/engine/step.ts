@@ -8,7 +8,8 @@
  * E4. At most `maxParallel` nodes are handed to the scheduler or running; ties go by position in the file.
  * E5. `node.retrying` follows only a retryable failure with attempts left; its delay comes from the run's seed.
  * E6. `run.finished` is the last event, appended once, when nothing runs or can run any more.
- * E7. One step costs the degree of the node it touches (the end of a run costs its size, once).
+ * E7. One step costs the degree of the node it touches, and the logarithm of how many are ready (the end of a run costs its
+ *     size, once).
  * E8. Nodes that a fork has taken from a tape finish before `run.started`; what is left of the graph begins there.
  */
 import { streamedKinds } from '@runloop/core';
@@ -86,12 +87,10 @@ function applyNodeFact(state: RunState, fact: Fact, effects: Effect[]): void {
   switch (fact.kind) {
     case 'node.ready':
       enter(state, index, 'ready');
-      insert(state.ready, index);
+      state.ready.push(index);
       hand(state, effects);
       return;
     case 'node.started': {
-      const wasHandedOut = state.ready.indexOf(index);
-      if (wasHandedOut !== -1) state.ready.splice(wasHandedOut, 1);
       const node = enter(state, index, 'running');
       node.attempt = Number(fact.meta['attempt']);
       node.waitingFor = undefined;
@@ -105,6 +104,7 @@ function applyNodeFact(state: RunState, fact: Fact, effects: Effect[]): void {
     case 'node.retrying': {
       const node = enter(state, index, 'waiting');
       node.waitingFor = 'timer';
+      state.timed += 1;
       effects.push({ type: 'timer', node: id, delayMs: Number(fact.meta['delay_ms']) });
       hand(state, effects);
       return;
@@ -126,8 +126,6 @@ function applyNodeFact(state: RunState, fact: Fact, effects: Effect[]): void {
 function finishNode(state: RunState, index: number, fact: Fact, effects: Effect[]): void {
   const { meta } = fact;
   const phase = meta['state'] as 'succeeded' | 'failed' | 'skipped' | 'cancelled';
-  const queued = state.ready.indexOf(index);
-  if (queued !== -1) state.ready.splice(queued, 1);
   const node = enter(state, index, phase);
   node.waitingFor = undefined;
   for (const group of groupIdsOf(state.opening.nodes[index]?.id ?? '')) {
@@ -141,10 +139,13 @@ function finishNode(state: RunState, index: number, fact: Fact, effects: Effect[
   node.outputs = (meta['outputs'] as Outputs | undefined) ?? {};
   let caught = false;
   for (const edge of state.graph.outbound[index] ?? []) caught = settle(state, edge) || caught;
+  const before = state.failure;
   if (phase === 'failed' && !caught)
     state.failure ??= `node ${state.opening.nodes[index]?.id} failed: ${node.reason ?? ''}`;
+  const mayDecide = before === undefined || state.judged.has(index) || state.groups.size > 0;
   const doomed =
-    state.failure !== undefined && (state.opening.success === undefined || verdict(state) === 'impossible');
+    state.failure !== undefined &&
+    (state.opening.success === undefined || (mayDecide && verdict(state) === 'impossible'));
   if (doomed && state.ending === undefined) windUp(state, { state: 'failed', reason: state.failure ?? '' }, effects);
   if (state.phase === 'new') return;
   if (state.ending === undefined) announceTargets(state, index, effects);
@@ -197,7 +198,6 @@ function announceTargets(state: RunState, index: number, effects: Effect[]): voi
 /** Stops what runs and cancels what has not: the run ends when the last of them has. */
 function windUp(state: RunState, ending: NonNullable<RunState['ending']>, effects: Effect[]): void {
   state.ending = ending;
-  state.ready.length = 0;
   state.nodes.forEach((node, index) => {
     const id = state.opening.nodes[index]?.id ?? '';
     if (node.phase === 'running')
@@ -234,12 +234,13 @@ function maybeFinish(state: RunState, effects: Effect[]): void {
 /** Hands ready nodes to the scheduler as far as the run's parallelism goes. */
 function hand(state: RunState, effects: Effect[]): void {
   if (state.ending !== undefined) return;
-  while (state.ready.length > 0 && state.counts.running + state.enqueued < state.maxParallel) {
+  while (state.counts.running + state.enqueued < state.maxParallel) {
     if (state.phase !== 'running' && !(state.phase === 'paused' && state.steps > 0)) return;
-    if (state.phase === 'paused') state.steps -= 1;
-    const index = state.ready.shift() ?? 0;
+    const index = state.ready.take();
+    if (index === undefined) return;
     const node = state.nodes[index];
-    if (node === undefined) return;
+    if (node?.phase !== 'ready' || node.enqueued) continue;
+    if (state.phase === 'paused') state.steps -= 1;
     node.enqueued = true;
     state.enqueued += 1;
     effects.push({ type: 'enqueue', node: state.opening.nodes[index]?.id ?? '', index });
@@ -252,7 +253,7 @@ function takeBack(state: RunState): void {
     if (!node.enqueued) return;
     node.enqueued = false;
     state.enqueued -= 1;
-    insert(state.ready, index);
+    state.ready.push(index);
   });
 }
 
@@ -271,11 +272,4 @@ function recover(state: RunState, effects: Effect[]): void {
       effects.push({ type: 'timer', node: id, delayMs: 0 });
   });
   hand(state, effects);
-}
-
-/** Keeps `list` sorted; almost always at the end. */
-function insert(list: number[], value: number): void {
-  let at = list.length;
-  while (at > 0 && (list[at - 1] ?? 0) > value) at -= 1;
-  if (list[at - 1] !== value) list.splice(at, 0, value);
 }

@@ -2,14 +2,15 @@
  * wasi:filesystem for one instance, over host calls: a descriptor is a path and what it was opened for, nothing is held open.
  *
  * 1. A path is resolved as text below its descriptor's directory and never above it; who holds the directories resolves it
- *    again, follows no link, and decides.
+ *    again, follows no link, and decides. What the grants refuse is asked of it all the same: it is what writes refusals down.
  * 2. Each granted directory is a preopened one under its own absolute path; below a read-only one nothing opens for writing.
  * 3. At most `files_open` descriptors are open. Errors are WASI's own codes.
  * 4. Appending names the size that it found, so that the same append made again after a crash writes once.
  *
  * There are no links, no times to set and no locks: those calls answer `unsupported` or `not-permitted`.
  */
-import type { FsGrant } from '../files/fs-grants.ts';
+import { posix } from 'node:path';
+import { type FsGrant, grantFor } from '../files/fs-grants.ts';
 import { InputStream, IoError, OutputStream, type VirtualTime, writeBytesMax } from './streams.ts';
 
 export type HostCall = (op: string, args: { readonly [key: string]: unknown }) => Promise<unknown>;
@@ -41,10 +42,12 @@ function failed(fault: string): Error {
   return Object.assign(new Error(fault), { payload: fault });
 }
 
-/** The WASI code at the end of the message of a failed file call; a refusal of the kernel's own has none. */
+/** The WASI code at the end of the message of a failed file call; a refusal of the kernel's own names what is missing. */
 function faultOf(error: unknown): string {
   const payload = (error as { payload?: { readonly message?: unknown } } | null)?.payload;
-  return /\(([a-z-]+)\)$/.exec(String(payload?.message))?.[1] ?? (payload === undefined ? 'io' : 'not-permitted');
+  if (payload === undefined) return 'io';
+  const message = String(payload.message);
+  return /\(([a-z-]+)\)$/.exec(message)?.[1] ?? (message.endsWith('write = true }]') ? 'read-only' : 'not-permitted');
 }
 
 async function asking<T>(context: FilesContext, op: string, args: { readonly [key: string]: unknown }): Promise<T> {
@@ -107,6 +110,13 @@ export class FileSystem {
   ask<T>(op: string, args: { readonly [key: string]: unknown }): Promise<T> {
     return asking<T>(this.context(), op, args);
   }
+
+  /** Fails where `path` may not be written, by the word of who refuses it. */
+  async mustWrite(path: string): Promise<void> {
+    if (grantFor(this.context().fs, path)?.write === true) return;
+    await this.ask('fs.write', { path, mode: 'create', data: '' });
+    throw failed('read-only');
+  }
 }
 
 export class Descriptor {
@@ -151,15 +161,14 @@ export class Descriptor {
   stat(): Promise<object> {
     return this.#stat(this.#path);
   }
-  statAt(_flags: unknown, path: string): Promise<object> {
-    return this.#stat(this.#at(path));
+  async statAt(_flags: unknown, path: string): Promise<object> {
+    return this.#stat(await this.#below(path));
   }
 
   async openAt(_pathFlags: unknown, name: string, open: OpenFlags, flags: DescriptorFlags): Promise<Descriptor> {
-    const path = this.#at(name);
+    const path = await this.#below(name);
     const writes = flags.write === true || flags.mutateDirectory === true;
-    if ((writes || open.create === true || open.truncate === true) && this.#flags.mutateDirectory !== true)
-      throw failed('read-only');
+    if (writes || open.create === true || open.truncate === true) await this.#files.mustWrite(path);
     this.#files.count();
     try {
       const type = await this.#openFile(path, open, flags);
@@ -226,16 +235,16 @@ export class Descriptor {
   }
 
   async createDirectoryAt(path: string): Promise<void> {
-    await this.#mutate('fs.mkdir', { path: this.#at(path) });
+    await this.#files.ask('fs.mkdir', { path: await this.#below(path) });
   }
   async removeDirectoryAt(path: string): Promise<void> {
-    await this.#mutate('fs.remove', { path: this.#at(path), type: 'directory' });
+    await this.#files.ask('fs.remove', { path: await this.#below(path), type: 'directory' });
   }
   async unlinkFileAt(path: string): Promise<void> {
-    await this.#mutate('fs.remove', { path: this.#at(path), type: 'file' });
+    await this.#files.ask('fs.remove', { path: await this.#below(path), type: 'file' });
   }
   async renameAt(path: string, other: Descriptor, newPath: string): Promise<void> {
-    await this.#mutate('fs.rename', { from: this.#at(path), to: other.#at(newPath) });
+    await this.#files.ask('fs.rename', { from: await this.#below(path), to: await other.#below(newPath) });
   }
   setTimes(): never {
     throw failed('unsupported');
@@ -257,13 +266,19 @@ export class Descriptor {
     if (this.#type !== 'directory') throw failed('not-directory');
     return resolveBelow(this.#path, path);
   }
+  /** The same; where it leads out, whoever refuses that is asked, and told it or not, the answer is no. */
+  async #below(path: string): Promise<string> {
+    try {
+      return this.#at(path);
+    } catch (error) {
+      if ((error as { payload?: unknown }).payload === 'not-permitted')
+        await this.#files.ask('fs.stat', { path: posix.resolve(this.#path, path) });
+      throw error;
+    }
+  }
   #needs(access: 'read' | 'write'): void {
     if (this.#type === 'directory') throw failed('is-directory');
     if (this.#flags[access] !== true) throw failed('bad-descriptor');
-  }
-  async #mutate(op: string, args: { readonly [key: string]: unknown }): Promise<void> {
-    if (this.#flags.mutateDirectory !== true) throw failed('read-only');
-    await this.#files.ask(op, args);
   }
   async #stat(path: string): Promise<object> {
     const { type, bytes, mtime_ms: ms } = await this.#files.ask<Stat>('fs.stat', { path });

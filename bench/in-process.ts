@@ -1,0 +1,168 @@
+/**
+ * A daemon's runs over a real ledger, with one agent in this process: what is measured is the engine, the kernel, the driver
+ * and the ledger, not a sandbox.
+ *
+ * The agent makes the calls that the node's `with` counts (`calls: n`, messages that are taken at once), then gives
+ * one small value.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  digestText,
+  ok,
+  resolveConfig,
+  type RunEvent,
+  systemClock,
+  systemRandom,
+  toHex,
+  unwrap,
+} from '../packages/core/src/index.ts';
+import type { AgentSource, HostPerformer } from '../packages/daemon/src/runs/ports.ts';
+import { Scrubber } from '../packages/daemon/src/secrets/scrubber.ts';
+import { type WiredRuns, wireRuns } from '../packages/daemon/src/wire-runs.ts';
+import { type Kb, openKb } from '../packages/kb/src/index.ts';
+import { type Bundle, type Caps, type Cells, noCaps } from '../packages/runtime/src/index.ts';
+
+const caps: Caps = { ...noCaps, mailbox: ['noop'] };
+const ports = { in: { in: ['*'] }, out: { out: ['*'] } };
+const bundle: Bundle = {
+  name: 'noop',
+  version: '1.0.0',
+  dir: '/nowhere',
+  digest: digestText('noop'),
+  kind: 'component',
+  ports,
+  asks: caps,
+  caps,
+  component: { path: '/nowhere', digest: digestText('component') },
+  signer: 'bench',
+  signerKey: '00'.repeat(32),
+  trusted: true,
+};
+
+const agents: AgentSource = {
+  interfaces: () =>
+    Promise.resolve(
+      ok(
+        new Map([
+          [
+            'noop',
+            {
+              name: 'noop',
+              ...ports,
+              withSchema: { type: 'object', properties: { calls: { type: 'integer' } } },
+            },
+          ],
+        ]),
+      ),
+    ),
+  pin: () => Promise.resolve(ok(bundle)),
+  pinned: () => Promise.resolve(ok(bundle)),
+};
+
+const usage = { wall_ms: 0, fuel: 0, memory_bytes: 0, hostcalls: 0, output_bytes: 0, log_bytes_dropped: 0 };
+
+const cells: Cells = {
+  async run({ run, request }, host, signal) {
+    for (let i = 0; i < Number(request.with['calls'] ?? 0); i += 1) {
+      const args = { to: 'noop', type: 'json', value: { from: run.node, nth: i } };
+      const answer = await host.call('mailbox.send', args, signal);
+      if (answer.type !== 'value') throw new Error(`a call was not answered: ${JSON.stringify(answer)}`);
+    }
+    return {
+      type: 'succeeded',
+      outputs: { out: [{ type: 'json', value: { from: run.node, of: run.trace_id } }] },
+      usage,
+    };
+  },
+  warm: () => Promise.resolve(ok(undefined)),
+  confinement: () => Promise.resolve(undefined),
+  stats: () => ({ alive: 0, spare: 0, waiting: 0, started: 0 }),
+  pids: () => [],
+  close: () => Promise.resolve(),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+};
+
+const performer: HostPerformer = {
+  repeats: () => true,
+  leaves: () => Promise.resolve(false),
+  cleared: () => true,
+  perform: () => Promise.resolve({ result: { ok: true, value: { sent: true } } }),
+};
+
+export class InProcess implements AsyncDisposable {
+  readonly kb: Kb;
+  readonly #wired: WiredRuns;
+  readonly #path: string;
+  readonly #heard: ((event: RunEvent) => void)[] = [];
+
+  private constructor(path: string, kb: Kb) {
+    this.#path = path;
+    this.kb = kb;
+    const { config } = unwrap(resolveConfig([]), 'the defaults');
+    this.#wired = wireRuns({
+      clock: systemClock,
+      random: systemRandom,
+      log: { log: () => undefined },
+      config: { ...config, runtime: { ...config.runtime, max_parallel: 64 } },
+      kb,
+      scrubber: new Scrubber(),
+      agents,
+      cells,
+      quarantine: { refusal: () => undefined, note: () => Promise.resolve() },
+      operator: { confirms: true, trusts: () => false, declassifies: () => false },
+      homeDir: '/nonexistent',
+      performer: () => performer,
+      publish: (_, { payload }) => {
+        for (const hear of this.#heard) hear(payload as RunEvent);
+      },
+      agentLine: () => undefined,
+      runRecovered: () => undefined,
+      runEnded: () => undefined,
+    });
+  }
+
+  static async open(): Promise<InProcess> {
+    const path = mkdtempSync(join(tmpdir(), 'bench-runs-'));
+    const deps = { clock: systemClock, random: systemRandom, log: { log: () => undefined } };
+    return new InProcess(path, unwrap(await openKb(deps, { rootDir: path }), 'a ledger'));
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+
+  /** Runs the opening to its end; tells of each event as subscribers are told of it. */
+  async run(text: string, hear: (event: RunEvent) => void = () => undefined): Promise<string> {
+    const traceId = toHex(systemRandom.bytes(16));
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const listen = (event: RunEvent): void => {
+      if (event.trace_id !== traceId) return;
+      hear(event);
+      if (event.kind !== 'run.finished') return;
+      if (event.meta['state'] === 'succeeded') resolve();
+      else reject(new Error(`a run ${String(event.meta['state'])}: ${String(event.meta['reason'])}`));
+    };
+    this.#heard.push(listen);
+    const request = {
+      traceId,
+      file: 'bench.yaml',
+      text,
+      params: {},
+      onConfirm: 'deny' as const,
+      priority: 0,
+      actor: 'bench',
+    };
+    unwrap(await this.#wired.runs.submit(request), 'a run that is accepted');
+    await promise;
+    this.#heard.splice(this.#heard.indexOf(listen), 1);
+    return traceId;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#wired.runs.close();
+    await this.kb.close();
+    rmSync(this.#path, { recursive: true, force: true });
+  }
+}
