@@ -2,11 +2,12 @@
  * Replay: whatever is changed in a tape (a blob, an argument, an answer, a decision, a prompt, an agent) is named at the first
  * node and call, with both values; tapes travel as files; forks, retries, parallel, failed and cancelled runs come out equal.
  */
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JsonValue } from '@runloop/core';
+import { tapeFileBytesMax } from '@runloop/daemon';
 import { type FakeProvider, startFakeProvider } from '@runloop/testkit';
 import { Home } from './home.ts';
 import { agentDir } from './place.ts';
@@ -222,6 +223,13 @@ test('a tape travels as a file: its agents are those that are installed here, or
   expect(changed).not.toBe(whole);
   writeFileSync(tape, changed);
   expect(await replay(tape)).toMatchObject({ code: 1, divergence: { node: 'read', call: 1 } });
+  writeFileSync(tape, whole.replaceAll('"outputs":{', '"outputs":7,"was":{'));
+  expect((await home.rlp('replay', tape)).code).not.toBe(70);
+  writeFileSync(tape, whole.replace('"ts_ms":', '"ts_ms":1e999,"was":'));
+  expect(await home.rlp('replay', tape)).toMatchObject({ code: 65 });
+  truncateSync(tape, tapeFileBytesMax + 1);
+  expect(await home.rlp('replay', tape)).toMatchObject({ code: 75, err: expect.stringContaining('a tape may have') });
+  writeFileSync(tape, whole);
   await using elsewhere = new Home({ bare: true, replays: false });
   const done = await elsewhere.rlp('replay', tape);
   expect(done).toMatchObject({

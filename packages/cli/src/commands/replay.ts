@@ -63,7 +63,7 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
   if (!report.ok)
     return showDiagnostics(report.error, tools) ? errorTable[report.error.code].exit : tools.fail(report.error);
   if (tools.json) tools.screen.json(report.value);
-  else conclude(report.value, tools);
+  else conclude(report.value, report.value.name, tools);
   return report.value.equal ? 0 : 1;
 }
 
@@ -110,7 +110,7 @@ async function replayAll(replayer: Replayer, tools: Tools): Promise<number> {
     const one = report.ok ? report.value : { trace_id: traceId, equal: false as const, error: report.error };
     reports.push(one);
     if (tools.json) continue;
-    if (!('error' in one)) conclude(one, tools);
+    if (!('error' in one)) conclude(one, `${one.name}, ${traceId}`, tools);
     else tools.screen.failure(one.error);
   }
   if (tools.json) tools.screen.json(reports);
@@ -124,16 +124,14 @@ function progress(node: NodeReplay, { json, screen }: Tools): void {
   screen.line(`  ${node.equal ? '✓' : '✗'} ${showLine(node.node)}${attempt}  ${node.calls} host calls, ${node.how}`);
 }
 
-function conclude({ trace_id, name, equal, nodes, divergence }: ReplayReport, { screen }: Tools): void {
+function conclude({ equal, nodes, divergence }: ReplayReport, of: string, { screen }: Tools): void {
   if (equal) {
-    screen.line(screen.paint('green', `replay: equal (${nodes.length} attempts of ${showLine(name)}, ${trace_id})`));
+    screen.line(screen.paint('green', `replay: equal (${nodes.length} attempts of ${showLine(of)})`));
     return;
   }
   const node = divergence?.node ?? '';
   const place = node === '' ? 'the run itself' : `node ${node}`;
-  screen.line(
-    screen.paint('red', showLine(`replay: differs at ${place}, ${divergence?.what ?? ''} (${name}, ${trace_id})`)),
-  );
+  screen.line(screen.paint('red', showLine(`replay: differs at ${place}, ${divergence?.what ?? ''} (${of})`)));
   screen.line(`  recorded: ${showLine(JSON.stringify(divergence?.recorded))}`);
   screen.line(`  replayed: ${showLine(JSON.stringify(divergence?.replayed))}`);
 }

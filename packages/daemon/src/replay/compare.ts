@@ -40,7 +40,8 @@ export async function compare(
   const left = calls.find((call) => call.index >= made);
   if (left !== undefined) {
     const recorded = { op: left.op, args_hash: left.args_hash };
-    return differs({ ...place, call: left.index + 1 }, callWords(left.index), recorded, 'it was not made');
+    const instead = outcome.type === 'failed' ? `: ${shownReason(outcome.reason)}` : '';
+    return differs({ ...place, call: left.index + 1 }, callWords(left.index), recorded, `it was not made${instead}`);
   }
   if (outcome.type === 'failed') {
     const reason = shownReason(outcome.reason);

@@ -80,7 +80,9 @@ export async function openReplayer(
       if (!rows.ok) return rows;
       const agentFor = agentsHere(agents);
       const settings = changed === undefined ? ok(undefined) : await settingsIn(changed, rows.value, agentFor);
-      return settings.ok ? replayRows(source, rows.value, agentFor, cells, progress, settings.value) : settings;
+      if (!settings.ok) return settings;
+      const playing = replayRows(source, rows.value, agentFor, cells, progress, settings.value);
+      return source === own ? playing : playing.catch(foreign);
     },
     async lines(traceId) {
       if (own === undefined) return missing();
@@ -89,6 +91,12 @@ export async function openReplayer(
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   });
+}
+
+/** What comes from elsewhere may hold anything: the engine never wrote it. */
+function foreign(error: unknown): Result<never, Failure> {
+  const why = error instanceof Error ? error.message : String(error);
+  return err(failure('InvalidParams', `the tape holds what no run writes: ${why}`));
 }
 
 async function finishedRows(source: TapeSource, traceId: string): Promise<Result<readonly StoredEvent[], Failure>> {

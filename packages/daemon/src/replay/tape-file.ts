@@ -5,8 +5,10 @@
  */
 import {
   type Digest,
+  canonicalJson,
   digestBytes,
   digestJson,
+  digestText,
   err,
   failure,
   type Failure,
@@ -70,7 +72,9 @@ export function readTapeFile(
     } else if (isJsonObject(event)) {
       if (!isRow(event, traceId)) return bad(i + 1, 'this is no event of the run that the first line names');
       rows.push(event as unknown as StoredEvent);
-      const found = digestJson(event);
+      const canonical = canonicalJson(event);
+      if (!canonical.ok) return bad(i + 1, `${canonical.error.path}: ${canonical.error.why}`);
+      const found = digestText(canonical.value);
       if (hash !== found) changed ??= { id: Number(event['id']), written: String(hash), found };
     } else if (typeof blob === 'string' && typeof base64 === 'string') blobs.set(blob, Buffer.from(base64, 'base64'));
   }
