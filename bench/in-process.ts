@@ -92,21 +92,25 @@ const performer: HostPerformer = {
 };
 
 export class InProcess implements AsyncDisposable {
-  readonly kb: Kb;
-  readonly #wired: WiredRuns;
+  readonly #kb: Kb;
   readonly #path: string;
   readonly #heard: ((event: RunEvent) => void)[] = [];
+  #wired: WiredRuns;
 
   private constructor(path: string, kb: Kb) {
     this.#path = path;
-    this.kb = kb;
+    this.#kb = kb;
+    this.#wired = this.#wire();
+  }
+
+  #wire(): WiredRuns {
     const { config } = unwrap(resolveConfig([]), 'the defaults');
-    this.#wired = wireRuns({
+    return wireRuns({
       clock: systemClock,
       random: systemRandom,
       log: { log: () => undefined },
       config: { ...config, runtime: { ...config.runtime, max_parallel: 64 } },
-      kb,
+      kb: this.#kb,
       scrubber: new Scrubber(),
       agents,
       cells,
@@ -160,9 +164,16 @@ export class InProcess implements AsyncDisposable {
     return traceId;
   }
 
+  /** Puts every run away as a crash does, and takes it up again; answers when all of them go on. */
+  async restart(): Promise<void> {
+    this.#wired.runs.close();
+    this.#wired = this.#wire();
+    unwrap(await this.#wired.runs.recover(), 'a recovery');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#wired.runs.close();
-    await this.kb.close();
+    await this.#kb.close();
     rmSync(this.#path, { recursive: true, force: true });
   }
 }

@@ -97,6 +97,7 @@ test('a changed tape is named at the first node and call that differ', async () 
   expect(report.code).toBe(1);
   expect(JSON.parse(report.out)).toMatchObject({ equal: false, divergence: { node: 'context', call: 1 } });
   const verified = await home.rlp('kb', 'verify', '--json');
+  expect(verified.code).toBe(69);
   expect(verified.out + verified.err).toContain(String(row?.id));
 });
 

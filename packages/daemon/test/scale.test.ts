@@ -4,6 +4,7 @@ import { ledgerBlobBytesMax, openTapeReader, type StoredEvent } from '@runloop/k
 import { testRandom } from '@runloop/testkit';
 import { expect, test } from 'vitest';
 import { EventFeed } from '../src/runs/feed.ts';
+import { openingBytesMax } from '../src/runs/opening-id.ts';
 import { metaOf } from '../src/runs/tape.ts';
 import { endOf, of, Place, traceId } from './runs-fixture.ts';
 
@@ -70,6 +71,21 @@ test('a reader who follows in small pages is told of each event once, in order',
     ({ done } = page);
   }
   expect(seqs).toEqual(Array.from({ length: 3 * (width + 2) + 3 }, (_, i) => i + 1));
+});
+
+test('A10: an opening that its parameters make too large is refused, and says what to do', async () => {
+  await using place = await Place.open();
+  const boot = await place.boot(() => Promise.resolve('done'));
+  const nodes = ids.map((id) => `  - { id: ${id}, use: "agent:plain", with: { text: "{{params.text}}" } }`).join('\n');
+  const text = `version: 0\nname: large\nparams: { text: "" }\nnodes:\n${nodes}\n`;
+  const submit = (bytes: number): ReturnType<typeof boot.submit> =>
+    boot.submit({ text, params: { text: 'x'.repeat(bytes / width) } });
+  expect(await submit(openingBytesMax)).toMatchObject({
+    ok: false,
+    error: { code: 'LimitExceeded', hint: 'Give long texts to agents as files, or make several runs of it.' },
+  });
+  expect(await submit(openingBytesMax - 128 * 1024)).toMatchObject({ ok: true });
+  expect(endOf(await boot.until('run.finished'))).toMatchObject({ state: 'succeeded' });
 });
 
 test('a run of 202 nodes that is put away half-way goes on, and no node that succeeded runs again', async () => {

@@ -1,7 +1,8 @@
 /**
  * The main thread's side of group commit: gathers what is appended while the writer is busy, and sends it as one message.
  *
- * 1. Appends of one turn travel together; at most two messages are under way, so that the writer always has its next one.
+ * 1. Appends of one turn of the event loop travel together, those of many runs too; at most two messages are under way, so
+ *    that the writer always has its next one.
  * 2. What waits is bounded; beyond the limit an append is refused, not queued.
  * 3. A bad append is refused before it is sent: its neighbours are written.
  */
@@ -14,6 +15,8 @@ import { type PreparedEvent, prepare } from './prepare.ts';
 import type { Thread } from './thread.ts';
 
 const messagesMax = 2;
+/** So many are not kept until the end of the turn: the writer begins with them while the others are prepared. */
+const sendAtOnce = 256;
 
 type Waiting = {
   readonly drafts: readonly PreparedEvent[];
@@ -38,6 +41,7 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
   let pendingBytes = 0;
   let underWay = 0;
   let scheduled = false;
+  let gathered = 0;
   const idle: (() => void)[] = [];
 
   const settle = (batch: readonly Waiting[], answers: Result<unknown, Failure>): void => {
@@ -64,6 +68,7 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
 
   const flush = (): void => {
     scheduled = false;
+    gathered = 0;
     for (let free = messagesMax - underWay; waiting.length > 0 && free > 0; free -= 1) {
       let events = 0;
       let count = 0;
@@ -91,9 +96,11 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
       pendingBytes += bytes;
       return new Promise((resolve) => {
         waiting.push({ drafts: prepared.value, blobs, resolve });
+        gathered += count;
+        if (gathered >= sendAtOnce) return flush();
         if (scheduled) return;
         scheduled = true;
-        queueMicrotask(flush);
+        setImmediate(flush);
       });
     },
     pending: () => pending,

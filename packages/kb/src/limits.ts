@@ -8,8 +8,11 @@ export const appendEventsMax = 32_768;
 export const appendsPendingMax = 65_536;
 /** Events of one transaction; the rest waits for the next one. */
 export const transactionEventsMax = 4_096;
-/** Canonical bytes of one payload or provenance; larger things are blobs. Producers are asked to stay under core's `inlineBytesMax`. */
-export const payloadBytesMax: number = 4 * 1024 * 1024;
+/**
+ * Canonical bytes of one payload or provenance; larger things are blobs. Producers are asked to stay under core's
+ * `inlineBytesMax`, but for a run's first event, which holds its opening: all of it still fits a frame.
+ */
+export const payloadBytesMax: number = 7 * 1024 * 1024;
 /** Bytes of a blob that stands in the ledger itself and shares its transactions; a larger one is a file. */
 export const ledgerBlobBytesMax: number = 64 * 1024;
 /** Bytes of such blobs that wait for the writer; beyond it an append is refused with `Busy`. */

@@ -33,6 +33,7 @@ import {
   validateOpening,
 } from '@runloop/openings';
 import type { RunIdentity } from './driver.ts';
+import { openingIdOf } from './opening-id.ts';
 import { effectiveFor } from './effective.ts';
 import { loosenings, notInForce } from './gate.ts';
 import { settleLostCalls } from './lost-calls.ts';
@@ -157,6 +158,8 @@ export class Runs {
     const fork = await planFork(this.#deps, rows.value, request);
     if (!fork.ok) return fork;
     const { opening, pins, seed, prefix } = fork.value;
+    const openingId = openingIdOf(opening);
+    if (!openingId.ok) return openingId;
     const full = this.#full(opening.nodes.length - prefix.length);
     if (full !== undefined) return err(full);
     const { model } = request;
@@ -164,6 +167,7 @@ export class Runs {
     return this.#accept(
       { ...request, seed },
       opening,
+      openingId.value,
       pins,
       { trusted: false, trustedGroups: new Set() },
       more,
@@ -196,9 +200,11 @@ export class Runs {
   async #submit(request: Submission): Promise<Result<Submitted, Failure>> {
     const opening = await this.check(request, request.params, request.nested);
     if (!opening.ok) return opening;
+    const openingId = openingIdOf(opening.value);
+    if (!openingId.ok) return openingId;
     const first = await this.#firstOf(request.traceId);
     if (!first.ok) return first;
-    if (first.value !== undefined) return again(request, opening.value, first.value);
+    if (first.value !== undefined) return again(request, opening.value.name, openingId.value, first.value);
     const pins = Object.create(null) as { [agent: string]: string };
     const used = [...new Set(opening.value.nodes.map(({ use }) => use.name))];
     const bundles = await Promise.all(used.map((name) => this.#deps.agents.pin(name)));
@@ -216,7 +222,7 @@ export class Runs {
     if (full !== undefined) return err(full);
     const trusted = loosenings(opening.value).length > 0 && this.#deps.operator.trusts(digestText(request.text));
     const trustedGroups: ReadonlySet<string> = trusted ? this.#trustedGroups(opening.value) : new Set();
-    return this.#accept(request, opening.value, pins, { trusted, trustedGroups });
+    return this.#accept(request, opening.value, openingId.value, pins, { trusted, trustedGroups });
   }
 
   /** The opening resolved against the agents that are here; a refusal carries the diagnostics. */
@@ -275,6 +281,7 @@ export class Runs {
   async #accept(
     request: Pick<Submission, 'traceId' | 'actor' | 'priority' | 'onConfirm' | 'seed'>,
     opening: Opening,
+    openingId: string,
     pins: AgentPins,
     { trusted, trustedGroups }: Pick<RunOptions, 'trusted' | 'trustedGroups'>,
     more: { readonly forked_from?: JsonObject; readonly model?: string } = {},
@@ -284,7 +291,7 @@ export class Runs {
     const identity: RunIdentity = {
       traceId: request.traceId,
       runId: newRunId(this.#deps.random),
-      openingId: digestJson(opening),
+      openingId,
       actor: request.actor,
       priority: request.priority,
     };
@@ -470,16 +477,16 @@ export class Runs {
 }
 
 /** The answer to a trace id that names a run already: that run, if it was submitted by the same actor with the same. */
-function again(request: Submission, opening: Opening, first: StoredEvent): Result<Submitted, Failure> {
+function again(request: Submission, name: string, openingId: string, first: StoredEvent): Result<Submitted, Failure> {
   const { traceId } = request;
   const meta = metaOf(first);
   const isSame =
-    first.payload?.['opening_id'] === digestJson(opening) &&
+    first.payload?.['opening_id'] === openingId &&
     meta['actor'] === request.actor &&
     meta['on_confirm'] === request.onConfirm &&
     meta['priority'] === request.priority;
   if (!isSame) return err(taken(traceId));
-  return ok(submitted(traceId, String(first.payload['run_id']), opening.name, true));
+  return ok(submitted(traceId, String(first.payload['run_id']), name, true));
 }
 
 function submitted(trace_id: string, run_id: string, name: string, existing: boolean): Submitted {

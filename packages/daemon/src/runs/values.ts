@@ -110,6 +110,7 @@ export class Values {
   async #durable<T>(kept: Result<Kept<T>, Failure>): Promise<Result<T, Failure>> {
     if (!kept.ok) return kept;
     const { value, blobs } = kept.value;
+    if (blobs.length === 0) return ok(value);
     const appended = await this.#ledger.append([], blobs);
     return appended.ok ? ok(value) : appended;
   }
