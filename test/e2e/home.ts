@@ -1,7 +1,7 @@
 /**
  * A state directory of a test's own, and rlp in it: real processes, the real socket, the built code.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,13 +9,20 @@ import { createInterface } from 'node:readline';
 import type { RunEvent } from '@runloop/core';
 import { root, template } from './place.ts';
 
+/** Whether a program can be given a network of its own, with nobody in it. */
+const hasNamespaces = spawnSync('/usr/bin/unshare', ['-rn', 'true']).status === 0;
+
 export type Done = { readonly code: number; readonly out: string; readonly err: string };
 
 export class Home implements AsyncDisposable {
   readonly path: string;
   readonly #env: NodeJS.ProcessEnv;
 
-  constructor(options: { readonly bare?: boolean; readonly env?: NodeJS.ProcessEnv } = {}) {
+  readonly #replays: boolean;
+
+  /** `replays` is false for who has changed the tapes or the agents that they name. */
+  constructor(options: { readonly bare?: boolean; readonly env?: NodeJS.ProcessEnv; readonly replays?: boolean } = {}) {
+    this.#replays = options.replays ?? true;
     this.path = mkdtempSync(join(tmpdir(), 'rl-'));
     if (options.bare !== true) execFileSync('cp', ['-r', `${template}/.`, this.path]);
     this.#env = { ...process.env, ...options.env, RUNLOOP_HOME: this.path, NO_COLOR: '1' };
@@ -46,7 +53,15 @@ export class Home implements AsyncDisposable {
     options: { readonly input?: string; readonly env?: NodeJS.ProcessEnv; readonly cwd?: string },
     ...args: string[]
   ): Promise<Done> {
-    const child = spawn(join(root, 'bin/rlp'), args, {
+    return this.#spawned(join(root, 'bin/rlp'), args, options);
+  }
+
+  async #spawned(
+    command: string,
+    args: readonly string[],
+    options: { readonly input?: string; readonly env?: NodeJS.ProcessEnv; readonly cwd?: string },
+  ): Promise<Done> {
+    const child = spawn(command, args, {
       env: { ...this.#env, ...options.env },
       cwd: options.cwd ?? root,
       stdio: 'pipe',
@@ -157,6 +172,19 @@ export class Home implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (existsSync(join(this.path, 'pog', 'owner.pid'))) await this.rlp('daemon', 'stop');
+    const differing = this.#replays ? await this.#replayed() : [];
     rmSync(this.path, { recursive: true, force: true });
+    if (differing.length > 0) throw new Error(`runs that do not replay equal: ${JSON.stringify(differing, null, 1)}`);
+  }
+
+  /** Every run that has finished here, again over its tape, with no network: those that did not come out equal. */
+  async #replayed(): Promise<unknown[]> {
+    if (!existsSync(join(this.path, 'pog', 'events.sqlite'))) return [];
+    const rlp = [join(root, 'bin/rlp'), 'replay', '--all', '--json'];
+    const [command = '', ...args] = hasNamespaces ? ['/usr/bin/unshare', '-rn', ...rlp] : rlp;
+    const { out, err } = await this.#spawned(command, args, {});
+    const reports = JSON.parse(out || '[]') as { equal: boolean }[] | { error: unknown };
+    if (!Array.isArray(reports)) return [reports, err];
+    return reports.filter(({ equal }) => !equal);
   }
 }

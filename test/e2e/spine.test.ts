@@ -73,7 +73,7 @@ test('what nobody approves is not sent: --on-confirm deny fails the run, exit 77
 });
 
 test('a changed tape is named at the first node and call that differ', async () => {
-  await using home = new Home();
+  await using home = new Home({ replays: false });
   const { events } = await home.run([...compose, '--on-confirm', 'deny']);
   const trace = events[0]?.trace_id ?? '';
   await home.rlp('daemon', 'stop');
@@ -95,7 +95,7 @@ test('a changed tape is named at the first node and call that differ', async () 
   db.close();
   const report = await home.rlp('replay', trace, '--json');
   expect(report.code).toBe(1);
-  expect(JSON.parse(report.out)).toMatchObject({ equal: false, divergence: { node: 'context', what: 'host call 1' } });
+  expect(JSON.parse(report.out)).toMatchObject({ equal: false, divergence: { node: 'context', call: 1 } });
   const verified = await home.rlp('kb', 'verify', '--json');
   expect(verified.code).toBe(69);
   expect(verified.out + verified.err).toContain(String(row?.id));

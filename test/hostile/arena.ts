@@ -59,9 +59,12 @@ export class Arena implements AsyncDisposable {
     this.token = token;
   }
 
-  /** `caps` is the agent's policy.caps, `{shelf}` standing for the directory. */
-  static async open(caps: string, config = '', tools?: JsonObject): Promise<Arena> {
-    const home = new Home({ env: { HOME: '/nonexistent' } });
+  /**
+   * `caps` is the agent's policy.caps, `{shelf}` standing for the directory. `replays` is false where files that a replay
+   * needs are changed.
+   */
+  static async open(caps: string, config = '', tools?: JsonObject, replays = true): Promise<Arena> {
+    const home = new Home({ env: { HOME: '/nonexistent' }, replays });
     const shelf = join(home.path, '..', `${home.path.split('/').pop() ?? ''}-shelf`);
     mkdirSync(shelf);
     const dir = join(home.path, 'agents', 'hostile');

@@ -56,6 +56,7 @@ exec = [{ command = "{shelf}/tool", argv = [] }]
 `,
     JSON.stringify(config),
     { version: 1, tools: [tool] },
+    false,
   );
   for (const args of [
     ['secrets', 'init', '--key-file'],

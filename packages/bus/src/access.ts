@@ -39,6 +39,7 @@ const grantOf: { readonly [op: string]: string } = {
   'run.list': 'run.read',
   'run.show': 'run.read',
   'run.events': 'run.read',
+  'run.tape': 'run.read',
   'run.pause': 'run.control',
   'run.resume': 'run.control',
   'run.step': 'run.control',

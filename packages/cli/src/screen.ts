@@ -115,6 +115,12 @@ export function dollars(nano: number): string {
   return `$${(nano / 1e9).toFixed(4)}`;
 }
 
+/** To the last nano-dollar. */
+export function exactDollars(nano: number): string {
+  const digits = String(Math.abs(nano)).padStart(10, '0');
+  return `${nano < 0 ? '-' : ''}$${digits.slice(0, -9)}.${digits.slice(-9)}`;
+}
+
 export function time(ms: number): string {
   return new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
 }

@@ -42,8 +42,8 @@ export const table: readonly Entry[] = [
     ['resume', 'let a paused run go on'],
     ['step', 'let a paused run start one node'],
     ['cancel', 'end a run'],
-    ['bill', 'what was spent'],
   ]),
+  ...of('look', () => import('./commands/bill.ts'), [['bill', 'what was spent']]),
   ...of('decide', () => import('./commands/approve.ts'), [
     ['approve', 'what waits for your yes'],
     ['approve list', 'what waits for your yes'],
@@ -53,6 +53,9 @@ export const table: readonly Entry[] = [
     ['approve done', 'a call that was cut off has happened'],
     ['approve edit', 'other arguments: it is asked anew'],
   ]),
+  ...of('run', () => import('./commands/fork.ts'), [['fork', 'run a part of a run again, with something changed']]),
+  ...of('look', () => import('./commands/trace.ts'), [['trace', 'who handed what to whom, as a ladder, tree or page']]),
+  ...of('look', () => import('./commands/diff.ts'), [['diff', 'where two runs part']]),
   ...of('look', () => import('./commands/replay.ts'), [
     ['replay', 'run a finished run again over its tape and compare'],
   ]),

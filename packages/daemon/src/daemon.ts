@@ -24,6 +24,7 @@ import { kbOperations } from './control/kb-operations.ts';
 import { modelOperations } from './control/model-operations.ts';
 import { secretOperations } from './control/secret-operations.ts';
 import { runOperations } from './control/run-operations.ts';
+import { tapeOperations } from './control/tape-operations.ts';
 import { createPerformer } from './host/performer.ts';
 import { type Home, makeHome, searchDirs } from './home/home.ts';
 import type { LogFile } from './home/log-file.ts';
@@ -90,14 +91,13 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
 async function bookToday(clock: DaemonDeps['clock'], { kb, models }: Base): Promise<Result<void, Failure>> {
   const nowMs = clock.nowMs();
   const today = new Date(nowMs).toISOString().slice(0, 10);
-  const days = await kb.costs('day', 1000);
+  const days = await kb.costs({ by: 'day', max: 1000 });
   if (!days.ok) return days;
-  const spent = days.value.find(({ key }) => key === today);
-  const count = (name: string): number => Number(spent?.[name] ?? 0);
+  const spent = days.value.rows.find(({ key }) => key === today);
   models.restoreDay(nowMs, {
-    tokens: count('tokens_in') + count('tokens_out'),
-    usd_nano: count('usd_nano'),
-    calls: count('calls'),
+    tokens: (spent?.tokens_in ?? 0) + (spent?.tokens_out ?? 0),
+    usd_nano: spent?.usd_nano ?? 0,
+    calls: spent?.calls ?? 0,
   });
   return ok(undefined);
 }
@@ -229,6 +229,7 @@ function wireSessions(
       feed,
       openingDirs: searchDirs(config.openings.search_dirs, root, options.checkout),
     }),
+    ...tapeOperations({ kb: base.kb, runs }),
     ...actionOperations({ kb: base.kb, runs }),
     ...kbOperations(base.kb),
     ...agentOperations({

@@ -42,5 +42,7 @@ export {
   revoke,
 } from './agents/edit-trust.ts';
 export { type SecretsPlace, inspectSecrets } from './secrets/inspect.ts';
-export { type ReplayReport, replayRun } from './replay/replay.ts';
+export { type Replayer, openReplayer } from './replay/replay.ts';
+export { type NodeReplay, type ReplayDivergence, type ReplayReport } from './replay/report.ts';
+export { readTapeFile, tapeFileBytesMax } from './replay/tape-file.ts';
 export { type CommandLimits, probeCommands, type SandboxLayers, probeSandbox } from '@runloop/runtime';

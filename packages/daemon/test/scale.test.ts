@@ -4,7 +4,7 @@ import { ledgerBlobBytesMax, openTapeReader, type StoredEvent } from '@runloop/k
 import { testRandom } from '@runloop/testkit';
 import { expect, test } from 'vitest';
 import { EventFeed } from '../src/runs/feed.ts';
-import { openingBytesMax } from '../src/runs/runs.ts';
+import { openingBytesMax } from '../src/runs/opening-id.ts';
 import { metaOf } from '../src/runs/tape.ts';
 import { endOf, of, Place, traceId } from './runs-fixture.ts';
 

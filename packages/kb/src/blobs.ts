@@ -15,6 +15,8 @@ import { storageFailure } from './storage-failure.ts';
 export interface Blobs {
   put(bytes: Uint8Array): Promise<Result<Digest, Failure>>;
   get(digest: string): Promise<Result<Uint8Array, Failure>>;
+  /** How many bytes a blob has; undefined where there is none. */
+  size(digest: string): Promise<number | undefined>;
 }
 
 export type DigestOf = (bytes: Uint8Array) => Promise<Result<Digest, Failure>>;
@@ -83,6 +85,13 @@ export function createBlobs(
         return err(storageFailure(error, path));
       }
     },
+    size: (digest) =>
+      isDigest(digest)
+        ? stat(place(digest).path).then(
+            (found) => found.size,
+            () => undefined,
+          )
+        : Promise.resolve(undefined),
   };
 }
 

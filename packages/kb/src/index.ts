@@ -26,6 +26,11 @@ export {
   type SearchQuery,
   type SearchHit,
   type TaintQuery,
+  type CostsBy,
+  type CostsQuery,
+  type CostRow,
+  type Costs,
+  costsBy,
   type RunWithNodes,
 } from './reads.ts';
 export { type MailboxMessage, type MailboxQuery, type MailboxState } from './read-mailbox.ts';
@@ -37,4 +42,4 @@ export { ledgerBlobBytesMax } from './limits.ts';
 export { copyLedger } from './copy-ledger.ts';
 export { redactText } from './redact.ts';
 export { kindSchemas, type KindSchema } from './schemas.ts';
-export { type TapeReader, openTapeReader } from './tape-reader.ts';
+export { type ChangedEvent, type TapeReader, openTapeReader } from './tape-reader.ts';

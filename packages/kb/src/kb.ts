@@ -37,6 +37,8 @@ import type {
   RunsQuery,
   SearchHit,
   SearchQuery,
+  Costs,
+  CostsQuery,
   TaintQuery,
 } from './reads.ts';
 import type { MailboxQuery, MailboxState } from './read-mailbox.ts';
@@ -86,6 +88,7 @@ export interface Kb extends AsyncDisposable {
   propose(delta: StateDelta, by: Proposal): Asked<{ readonly event_id: number; readonly existing: boolean }>;
   putBlob(bytes: Uint8Array): Asked<Digest>;
   getBlob(digest: string): Asked<Uint8Array>;
+  blobBytes(digest: string): Promise<number | undefined>;
   /** A page of one run's events, oldest first, from the ledger itself. */
   runEvents(q: RunEventsQuery): Asked<{ readonly events: readonly StoredEvent[] }>;
   /** Trace ids of the runs that were accepted and have not finished, oldest first. */
@@ -95,7 +98,7 @@ export interface Kb extends AsyncDisposable {
   effects(traceId: string, max: number): Asked<readonly Row[]>;
   artifacts(q: ArtifactsQuery): Asked<readonly Row[]>;
   approvals(q: ApprovalsQuery): Asked<readonly Row[]>;
-  costs(by: 'run' | 'node' | 'model' | 'day', max: number): Asked<readonly Row[]>;
+  costs(q: CostsQuery): Asked<Costs>;
   find(q: FindQuery): Asked<readonly Row[]>;
   search(q: SearchQuery): Asked<readonly SearchHit[]>;
   /** The labels under which what an answer rests on was written. */
@@ -235,7 +238,7 @@ class News implements Disposable {
 }
 
 /** Small ones stand in the ledger, large ones are files. */
-function blobsOf(ask: Ask, appender: Appender, files: Blobs): Pick<Kb, 'putBlob' | 'getBlob'> {
+function blobsOf(ask: Ask, appender: Appender, files: Blobs): Pick<Kb, 'putBlob' | 'getBlob' | 'blobBytes'> {
   return {
     async putBlob(bytes) {
       if (bytes.length > ledgerBlobBytesMax) return files.put(bytes);
@@ -247,6 +250,10 @@ function blobsOf(ask: Ask, appender: Appender, files: Blobs): Pick<Kb, 'putBlob'
       const kept = await ask<Uint8Array | undefined>({ type: 'blob', digest });
       if (!kept.ok) return kept;
       return kept.value === undefined ? files.get(digest) : ok(kept.value);
+    },
+    async blobBytes(digest) {
+      const kept = await ask<Uint8Array | undefined>({ type: 'blob', digest });
+      return kept.ok && kept.value !== undefined ? kept.value.length : files.size(digest);
     },
   };
 }
@@ -261,7 +268,7 @@ function readsOf(ask: Ask): Reads {
     effects: (traceId, max) => ask({ type: 'effects', traceId, max }),
     artifacts: (q) => ask({ type: 'artifacts', q }),
     approvals: (q) => ask({ type: 'approvals', q }),
-    costs: (by, max) => ask({ type: 'costs', by, max }),
+    costs: (q) => ask({ type: 'costs', q }),
     find: (q) => ask({ type: 'find', q }),
     search: (q) => ask({ type: 'search', q }),
     taint: (q) => ask({ type: 'taint', q }),

@@ -225,16 +225,18 @@ export function projectApprovals(db: Database.Database): Projection {
 export function projectRecords(db: Database.Database): Projection {
   const docs = createSearchDocs(db);
   const history = historyOf(db);
-  const cost = db.prepare('INSERT INTO costs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const cost = db.prepare('INSERT INTO costs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const audit = db.prepare('INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const artifact = db.prepare('INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
   // A call that was answered, and one that was not and is booked at its bound.
-  const spent: Projection[string] = ({ id, ts_ms, trace, meta }) => {
+  const spent: Projection[string] = ({ id, ts_ms, trace, kind, meta }) => {
     cost.run(
       id,
       ts_ms,
       trace,
       text(meta, 'node'),
+      text(meta, 'agent'),
+      kind === 'model.called' ? 1 : 0,
       text(meta, 'provider'),
       text(meta, 'model'),
       integer(meta, 'tokens_in'),

@@ -65,6 +65,28 @@ export type TaintQuery = {
   /** Entities that it tells of: all that was ever said of them counts. */
   readonly entities: readonly string[];
 };
+export const costsBy = ['run', 'node', 'agent', 'model', 'day', 'opening'] as const;
+export type CostsBy = (typeof costsBy)[number];
+export type CostsQuery = {
+  readonly by: CostsBy;
+  readonly sinceMs?: number | undefined;
+  /** Only of runs that this one has submitted. */
+  readonly actor?: string | undefined;
+  readonly max: number;
+};
+export type CostRow = {
+  readonly key: string | null;
+  readonly calls: number;
+  readonly tokens_in: number;
+  readonly tokens_out: number;
+  readonly usd_nano: number;
+  /** Calls that nobody answered, or whose answer was lost, and the bound that they are booked at; in the sums as well. */
+  readonly unanswered: number;
+  readonly bound_tokens: number;
+  readonly bound_usd_nano: number;
+};
+/** `total` is of all rows, also of those beyond `max`. */
+export type Costs = { readonly rows: readonly CostRow[]; readonly total: CostRow };
 export type RunWithNodes = { readonly run: Row; readonly nodes: readonly Row[] };
 
 const bounded = (max: number, most: number = readRowsMax): number => Math.max(1, Math.min(Math.trunc(max), most));
@@ -150,19 +172,31 @@ export function readApprovals(db: Database.Database, q: ApprovalsQuery): Row[] {
     );
 }
 
-export function readCosts(db: Database.Database, by: 'run' | 'node' | 'model' | 'day', max: number): Row[] {
-  const key = {
-    run: 'trace_id',
-    node: `trace_id || '/' || node`,
-    model: `provider || ':' || model`,
-    day: `date(ts_ms / 1000, 'unixepoch')`,
-  }[by];
-  return db
-    .prepare<[number], Row>(
-      `SELECT ${key} AS key, count(*) AS calls, sum(tokens_in) AS tokens_in, sum(tokens_out) AS tokens_out, sum(usd_nano) AS usd_nano FROM costs GROUP BY 1 ORDER BY usd_nano DESC, key LIMIT ?`,
-    )
-    .all(bounded(max));
+/** Sums of what model calls were booked at, the dearest first. Sums hold both calls that were answered and those that were not. */
+export function readCosts(db: Database.Database, q: CostsQuery): Costs {
+  const from = 'FROM costs LEFT JOIN runs USING (trace_id) WHERE costs.ts_ms >= ? AND (? IS NULL OR runs.actor = ?)';
+  const given = [q.sinceMs ?? 0, q.actor ?? null, q.actor ?? null] as const;
+  const read = db.prepare<(string | number | null)[], CostRow>(
+    `SELECT ${costKeys[q.by]} AS key, ${costSums} ${from} GROUP BY 1 ORDER BY usd_nano DESC, tokens_in + tokens_out DESC, key LIMIT ?`,
+  );
+  const all = db.prepare<(string | number | null)[], CostRow>(`SELECT NULL AS key, ${costSums} ${from}`);
+  const total = all.get(...given);
+  if (total === undefined) throw new Error('assumed a row of sums');
+  return { rows: read.all(...given, bounded(q.max)), total };
 }
+
+const costKeys: { readonly [by in CostsBy]: string } = {
+  run: 'trace_id',
+  node: `trace_id || '/' || node`,
+  agent: 'agent',
+  model: `provider || ':' || model`,
+  day: `date(costs.ts_ms / 1000, 'unixepoch')`,
+  opening: 'runs.name',
+};
+const costSums = `count(*) AS calls, coalesce(sum(tokens_in), 0) AS tokens_in, coalesce(sum(tokens_out), 0) AS tokens_out,
+  coalesce(sum(costs.usd_nano), 0) AS usd_nano, coalesce(sum(1 - answered), 0) AS unanswered,
+  coalesce(sum(CASE answered WHEN 0 THEN tokens_in + tokens_out END), 0) AS bound_tokens,
+  coalesce(sum(CASE answered WHEN 0 THEN costs.usd_nano END), 0) AS bound_usd_nano`;
 
 const finds: {
   readonly [kind in EntityKind]: {

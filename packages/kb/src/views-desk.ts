@@ -31,7 +31,7 @@ export type ViewsQuestion =
   | { readonly type: 'effects'; readonly traceId: string; readonly max: number }
   | { readonly type: 'artifacts'; readonly q: reads.ArtifactsQuery }
   | { readonly type: 'approvals'; readonly q: reads.ApprovalsQuery }
-  | { readonly type: 'costs'; readonly by: 'run' | 'node' | 'model' | 'day'; readonly max: number }
+  | { readonly type: 'costs'; readonly q: reads.CostsQuery }
   | { readonly type: 'find'; readonly q: reads.FindQuery }
   | { readonly type: 'search'; readonly q: reads.SearchQuery }
   | { readonly type: 'taint'; readonly q: reads.TaintQuery }
@@ -128,7 +128,7 @@ function answerFrom(
     case 'approvals':
       return ok(reads.readApprovals(db, question.q));
     case 'costs':
-      return ok(reads.readCosts(db, question.by, question.max));
+      return ok(reads.readCosts(db, question.q));
     case 'find':
       return ok(reads.find(db, question.q, redactAll));
     case 'search':

@@ -122,7 +122,7 @@ describe('a run', () => {
     expect(unwrap(await kb.effects(trace, 10), 'effects')).toMatchObject([
       { call: 'c1', state: 'done', class: 'idempotent' },
     ]);
-    expect(unwrap(await kb.costs('model', 10), 'costs')).toEqual([
+    expect(unwrap(await kb.costs({ by: 'model', max: 10 }), 'costs').rows).toMatchObject([
       { key: 'p1:m1', calls: 1, tokens_in: 10, tokens_out: 5, usd_nano: 700 },
     ]);
     expect(unwrap(await kb.artifacts({ traceId: trace, max: 5 }), 'artifacts')).toMatchObject([

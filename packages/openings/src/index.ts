@@ -23,6 +23,7 @@ export { openingFiles, openingNameOf, renamedTo } from './file-name.ts';
 export { looksLikeBraces } from './brace.ts';
 export { type Formatted, formatOpening, type Surface } from './format.ts';
 export { type Agents, validateOpening } from './validate.ts';
+export { refitProblems } from './refit.ts';
 export type { Nested } from './nest.ts';
 export { flowAllowedAt, groupIdsOf, groupsOf, saysOfConfirming } from './groups.ts';
 export { type Plan, type PlannedNode, planOf } from './plan.ts';

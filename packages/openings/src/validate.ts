@@ -4,10 +4,9 @@
  * 1. Everything is reported at once, each at its place, in the file where it stands.
  * 2. A valid opening comes back resolved: parameters merged, templates filled in, nested openings flattened (nest.ts).
  */
-import { createRequire } from 'node:module';
-import type * as Ajv from 'ajv/dist/2020.js';
 import { type JsonObject, nearest } from '@runloop/core';
 import type { Diagnostics, Span } from './diagnostic.ts';
+import { typesMeet, withProblems } from './fits.ts';
 import { flowsOf, refuteFlows } from './flow.ts';
 import { findCycle, graphOf } from './graph.ts';
 import {
@@ -172,29 +171,8 @@ class Validation {
   }
 
   #with(agent: AgentInterface, value: JsonObject, at: Span): void {
-    if (agent.withSchema === undefined) return;
-    const validate = compile(agent.withSchema);
-    if (typeof validate === 'string') {
-      this.#diagnostics.error(
-        at,
-        `the manifest of agent "${agent.name}" has a schema that cannot be used: ${validate}`,
-      );
-      return;
-    }
-    if (validate(value)) return;
-    for (const problem of validate.errors ?? []) {
-      const where = problem.instancePath === '' ? 'with' : `with${problem.instancePath.replaceAll('/', '.')}`;
-      const extra = problem.params['additionalProperty'];
-      const message =
-        typeof extra === 'string'
-          ? `has a key that agent "${agent.name}" does not know: "${extra}"`
-          : (problem.message ?? 'does not fit');
-      this.#diagnostics.error(
-        at,
-        `${where} ${message}`,
-        `what agent "${agent.name}" takes: rlp agent show ${agent.name}`,
-      );
-    }
+    const help = `what agent "${agent.name}" takes: rlp agent show ${agent.name}`;
+    for (const problem of withProblems(agent, value)) this.#diagnostics.error(at, problem, help);
   }
 
   #edge(edge: EdgeSpec, index: number): void {
@@ -331,27 +309,4 @@ class Validation {
       }
     });
   }
-}
-
-function typesMeet(given: readonly string[], accepted: readonly string[]): boolean {
-  return given.includes('*') || accepted.includes('*') || given.some((type) => accepted.includes(type));
-}
-
-const compiled = new WeakMap<JsonObject, Ajv.ValidateFunction | string>();
-let ajv2020: typeof Ajv.Ajv2020 | undefined;
-
-/** A bundle's schema may not use `pattern` or a remote `$ref` (docs/security.md); the runtime refused such a bundle before. */
-function compile(schema: JsonObject): Ajv.ValidateFunction | string {
-  let found = compiled.get(schema);
-  if (found === undefined) {
-    try {
-      // Loaded at the first schema: it is 80 files, and most commands and an idle daemon need none.
-      ajv2020 ??= (createRequire(import.meta.url)('ajv/dist/2020.js') as typeof Ajv).Ajv2020;
-      found = new ajv2020({ allErrors: true, strict: false, validateFormats: false }).compile(schema);
-    } catch (error) {
-      found = error instanceof Error ? error.message : String(error);
-    }
-    compiled.set(schema, found);
-  }
-  return found;
 }

@@ -48,7 +48,8 @@ export function openingOf(yaml: string): Opening {
   return parsed.opening;
 }
 
-export function drive(opening: Opening, agent: Agent, maxParallel = 8): Drive {
+/** `taken` are ends of nodes that a fork begins with. */
+export function drive(opening: Opening, agent: Agent, maxParallel = 8, taken: readonly Fact[] = []): Drive {
   const state = newState(opening, new Uint8Array(32), maxParallel);
   const result: Drive = { state, facts: [], starts: [], timers: [], stops: [], parallelMax: 0, send };
   const queue: Effect[] = [];
@@ -103,6 +104,7 @@ export function drive(opening: Opening, agent: Agent, maxParallel = 8): Drive {
     }
   }
   fold({ type: 'fact', kind: 'run.accepted', tsMs: now, meta: {} });
+  for (const fact of taken) fold(fact);
   run();
   return result;
 }

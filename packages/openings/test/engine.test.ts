@@ -1,8 +1,8 @@
-/** The engine's invariants E1–E7, on small openings and on random ones. A4: same events, same result. */
+/** The engine's invariants E1–E8, on small openings and on random ones. A4: same events, same result. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { inputsOf, newState, type Opening, type RunState, step } from '../src/index.ts';
-import { done, drive, failed, openingOf } from './drive.ts';
+import { type Agent, done, drive, failed, openingOf } from './drive.ts';
 
 const phases = (state: RunState): Record<string, string> =>
   Object.fromEntries(state.opening.nodes.map((node, index) => [node.id, state.nodes[index]?.phase ?? '?']));
@@ -154,35 +154,65 @@ const randomOpening = fc.integer({ min: 1, max: 14 }).chain((count) =>
   }),
 );
 
+function dagOf(
+  count: number,
+  pairs: readonly { readonly a: number; readonly b: number; readonly port: string }[],
+): Opening {
+  return {
+    ...openingOf(nodes('a')),
+    nodes: Array.from({ length: count }, (_, i) => ({
+      id: `n${i}`,
+      use: { kind: 'agent' as const, name: 'a' },
+      with: {},
+      tags: [],
+      retry: { max_attempts: 2, backoff_ms: 1, max_ms: 5, multiplier: 1, jitter: 0 },
+    })),
+    edges: pairs
+      .filter(({ a, b }) => a < b)
+      .map(({ a, b, port }) => ({
+        from: { node: `n${a}`, port },
+        ...(port === 'ok' ? { when: { op: '==' as const, value: true } } : {}),
+        to: { node: `n${b}`, port: 'in' },
+      })),
+  };
+}
+
+function fatesAgent(fates: readonly string[]): Agent {
+  return (node, attempt) => {
+    const fate = fates[Number(node.slice(1))];
+    if (fate === 'fail' || (fate === 'flaky' && attempt === 1)) return failed(fate === 'flaky');
+    return done({ out: node, ok: fate !== 'no' });
+  };
+}
+
+test('E8 (A4): a fork of a run that succeeded, at any of its nodes, ends as that run did', () => {
+  fc.assert(
+    fc.property(randomOpening, ({ count, pairs, fates, parallel }) => {
+      const opening = dagOf(count, pairs);
+      const run = drive(opening, fatesAgent(fates), parallel);
+      if (run.state.phase !== 'succeeded') return;
+      for (const { id } of opening.nodes) {
+        const before = new Set([id]);
+        for (const node of before)
+          for (const { from, to } of opening.edges) if (to.node === node) before.add(from.node);
+        before.delete(id);
+        const taken = run.facts.filter(
+          ({ kind, meta }) => kind === 'node.finished' && before.has(String(meta['node'])),
+        );
+        const fork = drive(opening, fatesAgent(fates), parallel, taken);
+        expect([fork.state.phase, phases(fork.state)]).toEqual(['succeeded', phases(run.state)]);
+        expect(fork.starts.filter((start) => before.has(start.split('#')[0] ?? ''))).toEqual([]);
+        expect(fork.facts.filter(({ kind }) => kind === 'run.finished')).toHaveLength(1);
+      }
+    }),
+  );
+});
+
 test('E1, E4, E6 (A4): on random openings the fold of the facts is the state, and every run ends once', () => {
   fc.assert(
     fc.property(randomOpening, ({ count, pairs, fates, parallel }) => {
-      const opening: Opening = {
-        ...openingOf(nodes('a')),
-        nodes: Array.from({ length: count }, (_, i) => ({
-          id: `n${i}`,
-          use: { kind: 'agent' as const, name: 'a' },
-          with: {},
-          tags: [],
-          retry: { max_attempts: 2, backoff_ms: 1, max_ms: 5, multiplier: 1, jitter: 0 },
-        })),
-        edges: pairs
-          .filter(({ a, b }) => a < b)
-          .map(({ a, b, port }) => ({
-            from: { node: `n${a}`, port },
-            ...(port === 'ok' ? { when: { op: '==' as const, value: true } } : {}),
-            to: { node: `n${b}`, port: 'in' },
-          })),
-      };
-      const run = drive(
-        opening,
-        (node, attempt) => {
-          const fate = fates[Number(node.slice(1))];
-          if (fate === 'fail' || (fate === 'flaky' && attempt === 1)) return failed(fate === 'flaky');
-          return done({ out: node, ok: fate !== 'no' });
-        },
-        parallel,
-      );
+      const opening = dagOf(count, pairs);
+      const run = drive(opening, fatesAgent(fates), parallel);
       expect(run.facts.filter((fact) => fact.kind === 'run.finished')).toHaveLength(1);
       expect(run.facts.at(-1)?.kind).toBe('run.finished');
       expect(run.parallelMax).toBeLessThanOrEqual(parallel);

@@ -7,7 +7,7 @@
  * 4. In a shared cell no loss is counted: what computed past its turn, or computed when the cell was lost, is suspended as
  *    `elsewhere`; what waited for its host then as `bystander`, after its call. Both are run again over their calls.
  */
-import { type Clock, type Failure, type JsonValue, isJsonObject, parseJson } from '@runloop/core';
+import { canonicalJson, type Clock, type Failure, type JsonValue, isJsonObject, parseJson } from '@runloop/core';
 import type { Bundle } from './bundle.ts';
 import { type Message, say } from './channel.ts';
 import { type AgentLimits, hostArgsBytesMax, logBytesMax, logLineBytesMax } from './limits.ts';
@@ -165,8 +165,7 @@ class RunningAttempt {
     if (answer.type === 'suspend') return this.#end({ type: 'suspended', reason: answer.reason }, false);
     this.#turn(true);
     const { code, message, retryable, value } = { code: '', message: '', retryable: false, value: null, ...answer };
-    if (answer.type === 'value')
-      this.#seat.send(say.hostanswer, { v: 1, index, ok: true, value: JSON.stringify(value) });
+    if (answer.type === 'value') this.#seat.send(say.hostanswer, { v: 1, index, ok: true, value: guestText(value) });
     else this.#seat.send(say.hostanswer, { v: 1, index, ok: false, code, message, retryable });
   }
 
@@ -213,7 +212,7 @@ function requestPayload(attempt: Attempt, outputBytesMax: number): { readonly [k
   };
   return {
     v: 1,
-    request: JSON.stringify(attempt.request),
+    request: guestText(attempt.request),
     info: JSON.stringify(info),
     seed,
     accepted_ms,
@@ -281,4 +280,10 @@ function readOutputs(
     outputs[port] = read;
   }
   return outputs;
+}
+
+/** What a guest is told is the same text whether it comes from memory or back from the tape: keys in canonical order. */
+function guestText(value: unknown): string {
+  const text = canonicalJson(value);
+  return text.ok ? text.value : JSON.stringify(value);
 }

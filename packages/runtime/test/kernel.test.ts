@@ -349,7 +349,7 @@ describe('the tape', () => {
       code: 'ProviderUnavailable',
     });
     expect(await door.call('kb.search', {}, signal)).toEqual({ type: 'suspend', reason: 'diverged' });
-    expect(door.diverged()).toEqual({ index: 1, actual: { op: 'kb.search', args_hash: digestJson({}) } });
+    expect(door.diverged()).toEqual({ index: 1, actual: { op: 'kb.search', args_hash: digestJson({}), args: {} } });
     expect(trail).toEqual([]);
   });
 });

@@ -30,7 +30,7 @@ import { showDiagnostics } from '../show-diagnostics.ts';
 /** How long a submission may take before somebody is told why. */
 const patienceMs = 1200;
 
-const watching = {
+export const watching = {
   ndjson: { type: 'boolean', about: 'one event a line, as when the output is no terminal' },
   pretty: { type: 'boolean', about: 'the view for people, even into a pipe' },
   'trace-out': { type: 'string', about: 'also write the events to this file' },
@@ -132,7 +132,7 @@ function refuse(problem: Failure, tools: Tools): number {
 }
 
 /** Finds out before anything runs whether the events can be kept where they were asked for. */
-async function traceOut(args: Arguments, tools: Tools): Promise<Result<string | undefined, Failure>> {
+export async function traceOut(args: Arguments, tools: Tools): Promise<Result<string | undefined, Failure>> {
   const file = text(args, 'trace-out');
   if (file === undefined) return ok(undefined);
   const path = resolve(tools.environment.cwd, file);
@@ -149,7 +149,7 @@ async function keepTrace(path: string, events: string): Promise<Result<string, F
   }
 }
 
-async function watch(
+export async function watch(
   client: Client,
   traceId: TraceId,
   trace: string | undefined,
@@ -246,7 +246,7 @@ export function readParams(args: Arguments): Result<JsonObject, Failure> {
 }
 
 /** Numbers, booleans, lists and maps as JSON; anything else is text. */
-function valueOf(textValue: string): JsonValue {
+export function valueOf(textValue: string): JsonValue {
   const parsed = parseJson(textValue);
   return parsed.ok ? parsed.value : textValue;
 }

@@ -1,9 +1,9 @@
 /**
- * rlp runs, show, pause, resume, step, cancel, bill: looking at runs and telling them what to do.
+ * rlp runs, show, pause, resume, step, cancel: looking at runs and telling them what to do.
  */
-import { isJsonObject, type JsonObject, systemClock } from '@runloop/core';
+import { systemClock } from '@runloop/core';
 import { type Arguments, type Command, number, text, type Tools, traceOf } from '../command.ts';
-import { ago, dollars, duration, time } from '../screen.ts';
+import { ago, duration, time } from '../screen.ts';
 
 type RunRow = {
   trace_id: string;
@@ -50,13 +50,6 @@ export const commands: readonly Command[] = [
   order('resume', 'let a paused run go on'),
   order('step', 'let a paused run start one node'),
   order('cancel', 'end a run and what it is doing'),
-  {
-    usage: 'bill',
-    about: 'what model calls have cost',
-    options: { by: { type: 'string', about: 'summed by', choices: ['run', 'node', 'model', 'day'], default: 'run' } },
-    examples: [['rlp bill --by model', 'which model costs what']],
-    run: bill,
-  },
 ];
 
 async function list(args: Arguments, tools: Tools): Promise<number> {
@@ -134,33 +127,4 @@ function order(op: 'pause' | 'resume' | 'step' | 'cancel', about: string): Comma
       return 0;
     },
   };
-}
-
-async function bill(args: Arguments, tools: Tools): Promise<number> {
-  const client = await tools.connect();
-  if (!client.ok) return tools.fail(client.error);
-  const by = text(args, 'by') ?? 'run';
-  const found = await client.value.call('bill.query', { by });
-  if (!found.ok) return tools.fail(found.error);
-  const { rows } = found.value as unknown as { rows: readonly JsonObject[] };
-  if (tools.json) tools.screen.json(rows);
-  else if (rows.length === 0) tools.screen.note('nothing was spent: no model has been called');
-  else
-    tools.screen.table(
-      [by, 'calls', 'tokens in', 'tokens out', 'cost'],
-      rows
-        .filter(isJsonObject)
-        .map((row) => [
-          cell(row['key']),
-          cell(row['calls']),
-          cell(row['tokens_in']),
-          cell(row['tokens_out']),
-          dollars(Number(row['usd_nano'] ?? 0)),
-        ]),
-    );
-  return 0;
-}
-
-function cell(value: unknown): string {
-  return value === null || value === undefined ? '-' : typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -149,24 +149,14 @@ export class AgentRegistry implements AgentSource {
     const bundles = await Promise.all(unique.map((name) => this.#resolve(name, listed)));
     for (const [i, bundle] of bundles.entries()) {
       const name = unique[i] ?? '';
-      if (bundle.ok) found.set(name, this.#interfaceOf(bundle.value));
+      if (bundle.ok)
+        found.set(name, interfaceOf(bundle.value, this.#deps.pins?.has('declassifiers', bundle.value.digest) === true));
       else if (bundle.error.code !== 'NotFound') return bundle;
     }
     // Names of the rest, so that a misspelt one can be answered with what was meant.
     for (const { name } of listed)
       if (!found.has(name) && !names.includes(name)) found.set(name, { name, in: {}, out: {} });
     return ok(found);
-  }
-
-  #interfaceOf({ name, digest, ports, withSchema, caps }: Bundle): AgentInterface {
-    const declassifies = this.#deps.pins?.has('declassifiers', digest) === true;
-    return {
-      name,
-      in: ports.in,
-      out: ports.out,
-      flow: { ...capsFlow(caps), ...(declassifies ? { declassifies } : {}) },
-      ...(withSchema === undefined ? {} : { withSchema }),
-    };
   }
 
   async pin(name: string): Promise<Result<Bundle, Failure>> {
@@ -277,6 +267,17 @@ export class AgentRegistry implements AgentSource {
     }
     return building;
   }
+}
+
+/** What an opening needs to know of a bundle. */
+export function interfaceOf({ name, ports, withSchema, caps }: Bundle, declassifies = false): AgentInterface {
+  return {
+    name,
+    in: ports.in,
+    out: ports.out,
+    flow: { ...capsFlow(caps), ...(declassifies ? { declassifies } : {}) },
+    ...(withSchema === undefined ? {} : { withSchema }),
+  };
 }
 
 /** What a build depends on: the agent's own files and the SDK's. */

@@ -7,7 +7,7 @@
 import { dirname } from 'node:path';
 import { err, failure, type Failure, isJsonObject, isName, type JsonObject, ok, type Result } from '@runloop/core';
 import { nestedFilesMax, parseOpening } from '@runloop/openings';
-import type { OpeningText } from '../runs/runs.ts';
+import type { OpeningText } from '../runs/submission.ts';
 import { findOpening } from './opening-names.ts';
 
 export async function nestedOpenings(

@@ -5,7 +5,8 @@ import { err, failure, type Failure, isName, type JsonObject, nearest, ok, type 
 import type { Kb } from '@runloop/kb';
 import type { Signal } from '@runloop/openings';
 import type { EventFeed } from '../runs/feed.ts';
-import type { NestedTexts, OpeningText, Runs } from '../runs/runs.ts';
+import type { Runs } from '../runs/runs.ts';
+import type { NestedTexts, OpeningText } from '../runs/submission.ts';
 import { metaOf } from '../runs/tape.ts';
 import { type Args, type Caller, mayTouch, noSuchRun, type Operations } from './operation.ts';
 import { nestedOpenings } from './nested-openings.ts';
@@ -131,7 +132,7 @@ async function nodesOf(
   const opening = accepted['opening'] as { nodes?: readonly { id: string; use: { name: string } }[] } | undefined;
   return (opening?.nodes ?? []).map(({ id, use }) => {
     const { node: _, trace_id: __, attempt, ...rest } = (known.get(id) ?? {}) as JsonObject;
-    return { id, agent: use.name, state: 'pending', attempts: attempt ?? 0, ...rest };
+    return { id, state: 'pending', attempts: attempt ?? 0, ...rest, agent: use.name };
   });
 }
 

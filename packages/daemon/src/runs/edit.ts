@@ -4,9 +4,29 @@
 import { failure, type Failure, type JsonObject, type Result } from '@runloop/core';
 import { judge, operation } from '@runloop/runtime';
 import type { Action } from './actions.ts';
-import type { Effective } from './effective.ts';
+import { type Effective, effectiveFor } from './effective.ts';
+import { pinOf } from './pin-of.ts';
+import type { AgentSource } from './ports.ts';
+import type { Run } from './run.ts';
 
-export function editProblem(
+export async function editAction(
+  run: Run,
+  { agents, homeDir }: { readonly agents: AgentSource; readonly homeDir: string },
+  action: Action,
+  hash: string,
+  args: JsonObject,
+  by: string,
+): Promise<Failure | undefined> {
+  const { opening, graph } = run.state;
+  const spec = opening.nodes[graph.indexOf.get(action.node) ?? -1];
+  if (spec === undefined) throw new Error(`no node ${action.node}`);
+  const bundle = await agents.pinned(spec.use.name, pinOf(run.options.pins, spec));
+  if (!bundle.ok) return bundle.error;
+  const problem = editProblem(action, args, effectiveFor(bundle.value, spec, homeDir));
+  return problem ?? run.questions.decide(action.id, hash, 'edited', by, { args });
+}
+
+function editProblem(
   { id, op, meta }: Action,
   args: JsonObject,
   effective: Result<Effective, Failure>,

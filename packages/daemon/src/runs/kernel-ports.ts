@@ -3,8 +3,8 @@
  *
  * A journal entry that cannot be made durable throws: the call is not answered, and the attempt ends with its cell.
  */
-import type { Failure, Result } from '@runloop/core';
-import type { CallContext, CapAudit, KernelPorts } from '@runloop/runtime';
+import { type Failure, isJsonObject, type Result } from '@runloop/core';
+import { type CallContext, type CapAudit, judge, type KernelPorts } from '@runloop/runtime';
 import type { HostPerformer, RunDraft } from './ports.ts';
 import type { Run } from './run.ts';
 import { intentDraft, resultDraft, type TapedCall } from './tape.ts';
@@ -62,14 +62,12 @@ export function kernelPorts({ runOf, values, performer, audits, log }: KernelJoi
     approvals: {
       ask: (request, ctx) => runFor(ctx).ask(ctx, request),
     },
-    missing: (op, args, ctx) => performer.missing?.(op, args, runFor(ctx).scopeOf(ctx)),
-    referents: async (op, args, ctx) => (await performer.referents?.(op, args, runFor(ctx).scopeOf(ctx))) ?? {},
+    ...checksOf(runFor, performer),
     leaves: (op, args, ctx) => performer.leaves(op, args, ctx.caps),
-    cleared: (args) => performer.cleared(args),
     async perform(op, args, ctx, signal) {
       const run = runFor(ctx);
       const scope = run.scopeOf(ctx);
-      const performed = await performer.perform(op, args, scope, signal);
+      const performed = await performer.perform(op, run.performed(op, args), scope, signal);
       if (performed === undefined) return undefined;
       const { result, events, exhausted } = performed;
       if (exhausted !== undefined && !signal.aborted) {
@@ -94,5 +92,30 @@ export function kernelPorts({ runOf, values, performer, audits, log }: KernelJoi
       ]);
     },
     line: (stream, level, text, ctx) => log(ctx, stream, level, text),
+  };
+}
+
+/** What is looked at before a call is made: of a call to a model, the one that is called. */
+function checksOf(
+  runFor: (ctx: CallContext) => Run,
+  performer: HostPerformer,
+): Pick<KernelPorts, 'missing' | 'referents' | 'cleared'> {
+  return {
+    missing(op, args, ctx) {
+      const run = runFor(ctx);
+      const given = run.performed(op, args);
+      const verdict = given === args ? undefined : judge(ctx.caps, 'model', op, given);
+      return verdict?.allowed === false ? verdict : performer.missing?.(op, given, run.scopeOf(ctx));
+    },
+    async referents(op, args, ctx) {
+      const run = runFor(ctx);
+      const given = run.performed(op, args);
+      const other = given === args || run.options.model === undefined ? {} : { 'model of the fork': run.options.model };
+      return { ...other, ...(await performer.referents?.(op, given, run.scopeOf(ctx))) };
+    },
+    cleared(args, ctx) {
+      const op = isJsonObject(args) && args['messages'] === undefined ? 'model.embed' : 'model.complete';
+      return performer.cleared(runFor(ctx).performed(op, args));
+    },
   };
 }

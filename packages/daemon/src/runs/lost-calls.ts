@@ -45,6 +45,8 @@ function draftOf(
   const spent = spender === undefined || !isJsonObject(args) ? undefined : performer.forfeit?.(op, args, spender);
   const tokens = (spent?.tokens_in ?? 0) + (spent?.tokens_out ?? 0);
   const message = `The answer to ${op} of ${node} was lost: booked at its bound (${tokens} tokens).`;
-  const meta = { node, attempt, call, why: 'lost', ...(spent ?? { tokens_in: 0, tokens_out: 0, usd_nano: 0 }) };
+  const agent = spender === undefined ? {} : { agent: spender.bundle.name };
+  const nothing = { tokens_in: 0, tokens_out: 0, usd_nano: 0 };
+  const meta = { node, attempt, ...agent, call, why: 'lost', ...(spent ?? nothing) };
   return { kind: 'budget.settled', level: 'warn', message, meta };
 }

@@ -4,10 +4,10 @@
  *
  * It is read back from the ledger after a restart; nothing here is truth.
  */
-import { cleanLabel, joinLabels, type Label } from '@runloop/core';
+import { cleanLabel, joinLabels, type JsonObject, type Label, readLabel } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import type { RunState } from '@runloop/openings';
-import { addCall, evidenceMax, labelsOf, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
+import { addCall, evidenceMax, labelsOf, metaOf, type TapedCall, tapeKey, tapeOf, type Told, toldOf } from './tape.ts';
 
 export class RunMemory {
   readonly #tape: Map<string, TapedCall[]>;
@@ -24,6 +24,14 @@ export class RunMemory {
     this.#told = toldOf(rows);
     this.#labels = labelsOf(rows);
     for (const calls of this.#tape.values()) for (const call of calls) this.#reads(call);
+    for (const row of rows) if (row.kind === 'node.finished') this.take(metaOf(row));
+  }
+
+  /** Remembers what a fork has taken of a node: its label, and all that it rests on. */
+  take({ from_tape, node, label, evidence }: JsonObject): void {
+    if (from_tape !== true) return;
+    if (label !== undefined) this.#labels.set(String(node), readLabel(label));
+    if (Array.isArray(evidence)) this.#read.set(String(node), new Set(evidence as readonly number[]));
   }
 
   /** Remembers a call, so that an attempt that is suspended can run over it again. */

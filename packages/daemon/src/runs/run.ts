@@ -9,6 +9,7 @@ import {
   digestJson,
   type Failure,
   isClean,
+  isJsonObject,
   type JsonObject,
   type JsonValue,
   type Label,
@@ -18,7 +19,7 @@ import {
   toHex,
 } from '@runloop/core';
 import type { BlobDraft, StoredEvent } from '@runloop/kb';
-import { inputsOf, type Outcome, type RunState, type Usage } from '@runloop/openings';
+import { inputsOf, type NodeSpec, type Outcome, type RunState, type Usage } from '@runloop/openings';
 import {
   type ApprovalAnswer,
   type ApprovalRequest,
@@ -39,10 +40,12 @@ import { CutOff } from './cut-off.ts';
 import { Deadline } from './deadline.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
 import { budgetsOf } from './budgets-of.ts';
-import { editProblem } from './edit.ts';
+import { editAction } from './edit.ts';
 import { stopAt } from './exhausted.ts';
 import { passedBy } from './gate.ts';
+import { loadInputs } from './inputs.ts';
 import { RunMemory } from './memory.ts';
+import { type AgentPins, pinOf } from './pin-of.ts';
 import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
 import { type Given, shownReason } from './outputs.ts';
 import { storeOutputs } from './store-outputs.ts';
@@ -83,8 +86,10 @@ export type RunOptions = {
   /** The nested openings to whose texts the operator has agreed. */
   readonly trustedGroups: ReadonlySet<string>;
   readonly acceptedMs: number;
-  /** Digest of each agent's bundle, pinned when the run was accepted. */
-  readonly pins: { readonly [agent: string]: string };
+  /** Digests of bundles, pinned when the run was accepted. */
+  readonly pins: AgentPins;
+  /** What a fork calls instead of the model that an agent asks for. */
+  readonly model?: string | undefined;
   /** An agent of whose capabilities nothing is left is refused. */
   readonly failOnEmpty: boolean;
   /** Questions of the agent that are open, in all runs. */
@@ -97,6 +102,8 @@ type Attempt = {
   /** The opening has taken from its limits: whatever it runs into there is not the agent's fault. */
   narrowed?: boolean;
   readonly agent: string;
+  /** Digest of its bundle. */
+  readonly pin: string;
   /** Why the agent may not run any more. */
   refused?: Failure;
   /** Of all that it was given and told by now. */
@@ -175,19 +182,29 @@ export class Run implements Performer {
   /** On whose account calls of the node go; undefined where its agent cannot be found any more. */
   async spenderOf(node: string, attempt: number): Promise<Spender | undefined> {
     const { opening, graph } = this.state;
-    const agent = opening.nodes[graph.indexOf.get(node) ?? -1]?.use.name ?? '';
-    const bundle = await this.#deps.agents.pinned(agent, this.options.pins[agent] ?? '');
+    const spec = opening.nodes[graph.indexOf.get(node) ?? -1];
+    if (spec === undefined) return undefined;
+    const bundle = await this.#deps.agents.pinned(spec.use.name, pinOf(this.options.pins, spec));
     const { traceId } = this.driver.identity;
-    const budgets = budgetsOf(opening, opening.nodes[graph.indexOf.get(node) ?? -1]);
+    const budgets = budgetsOf(opening, spec);
     return bundle.ok ? { traceId, node, attempt, bundle: bundle.value, budgets } : undefined;
+  }
+
+  /** The arguments that a call is performed with: a fork may call another model than its agents ask for. */
+  performed(op: string, args: JsonValue): JsonValue {
+    const { model } = this.options;
+    return model === undefined || op !== 'model.complete' || !isJsonObject(args) ? args : { ...args, model };
   }
 
   start(node: string, index: number, attempt: number): void {
     this.#deadline.arm();
-    const agent = this.state.opening.nodes[index]?.use.name ?? '';
-    const entry: Attempt = { node, attempt, agent, abort: new AbortController(), held: [] };
+    const spec = this.state.opening.nodes[index];
+    if (spec === undefined) throw new Error(`no node ${node}`);
+    const agent = spec.use.name;
+    const pin = pinOf(this.options.pins, spec);
+    const entry: Attempt = { node, attempt, agent, pin, abort: new AbortController(), held: [] };
     this.#attempts.set(tapeKey(node, attempt), entry);
-    void this.#attempt(entry, index).catch((error: unknown) => {
+    void this.#attempt(entry, index, spec).catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
       this.#deps.log.log('error', 'an attempt failed inside the daemon', { node, reason });
       return this.#end(entry, { state: 'failed', code: 'Internal', reason, retryable: false, error: '' }, nothingUsed);
@@ -201,7 +218,7 @@ export class Run implements Performer {
   /** Stops what runs of agents that may not run any more: their signer or their bundle was revoked. */
   async recheck(): Promise<void> {
     for (const entry of this.#attempts.values()) {
-      const bundle = await this.#deps.agents.pinned(entry.agent, this.options.pins[entry.agent] ?? '');
+      const bundle = await this.#deps.agents.pinned(entry.agent, entry.pin);
       if (bundle.ok) continue;
       entry.refused = bundle.error;
       entry.abort.abort();
@@ -229,12 +246,10 @@ export class Run implements Performer {
     return this.#attempts.size;
   }
 
-  async #attempt(entry: Attempt, index: number): Promise<void> {
+  async #attempt(entry: Attempt, index: number, spec: NodeSpec): Promise<void> {
     const { node, attempt } = entry;
-    const spec = this.state.opening.nodes[index];
-    if (spec === undefined) throw new Error(`no node ${node}`);
     const refuse = (fault: Failure): Promise<void> => this.#fail(entry, fault.code, fault.message, false, nothingUsed);
-    const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
+    const bundle = await this.#deps.agents.pinned(entry.agent, entry.pin);
     if (!bundle.ok) return this.#refuse(entry, bundle.error, nothingUsed);
     const held = this.#deps.quarantine.refusal(bundle.value);
     if (held !== undefined) return this.#refuse(entry, held, nothingUsed);
@@ -243,14 +258,14 @@ export class Run implements Performer {
     if (allowed.value.empty) {
       const nothing = emptyCaps(bundle.value);
       if (this.options.failOnEmpty) return this.#refuse(entry, nothing, nothingUsed);
-      this.driver.note([startAudit(entry, this.options.pins[entry.agent], 'empty', nothing)]);
+      this.driver.note([startAudit(entry, entry.pin, 'empty', nothing)]);
     }
     const effective = allowed.value.bundle;
     entry.bundle = effective;
     entry.narrowed = digestJson(effective.caps.limits) !== digestJson(bundle.value.caps.limits);
     const left = refusedAnew(entry, this);
     if (left !== undefined) return refuse(left);
-    const inputs = await this.#inputs(index);
+    const inputs = await loadInputs(this.#deps.values, inputsOf(this.state, index));
     if (!inputs.ok) return refuse(inputs.error);
     const settled = await this.cutOff.settle(node, attempt);
     if (!settled.ok) return refuse(settled.error);
@@ -287,7 +302,7 @@ export class Run implements Performer {
   }
 
   #refuse(entry: Attempt, fault: Failure, usage: Usage): Promise<void> {
-    this.driver.note([startAudit(entry, this.options.pins[entry.agent], 'deny', fault)]);
+    this.driver.note([startAudit(entry, entry.pin, 'deny', fault)]);
     return this.#fail(entry, fault.code, fault.message, false, usage);
   }
 
@@ -444,20 +459,6 @@ export class Run implements Performer {
     this.driver.releaseSlot();
   }
 
-  async #inputs(index: number): Promise<Result<{ [port: string]: JsonValue[] }, Failure>> {
-    const inputs = Object.create(null) as { [port: string]: JsonValue[] };
-    for (const [port, refs] of Object.entries(inputsOf(this.state, index))) {
-      const list: JsonValue[] = [];
-      for (const ref of refs) {
-        const value = await this.#deps.values.get(ref.digest);
-        if (!value.ok) return value;
-        list.push(value.value);
-      }
-      inputs[port] = list;
-    }
-    return ok(inputs);
-  }
-
   /** Asks a person; a question that is open makes the attempt give its cell up. */
   async ask(ctx: CallContext, request: ApprovalRequest): Promise<ApprovalAnswer> {
     const { trusted, trustedGroups } = this.options;
@@ -479,14 +480,8 @@ export class Run implements Performer {
   }
 
   /** A person asks for other arguments. */
-  async edit(action: Action, hash: string, args: JsonObject, by: string): Promise<Failure | undefined> {
-    const { opening, graph } = this.state;
-    const spec = opening.nodes[graph.indexOf.get(action.node) ?? -1];
-    if (spec === undefined) throw new Error(`no node ${action.node}`);
-    const bundle = await this.#deps.agents.pinned(spec.use.name, this.options.pins[spec.use.name] ?? '');
-    if (!bundle.ok) return bundle.error;
-    const problem = editProblem(action, args, effectiveFor(bundle.value, spec, this.#deps.homeDir));
-    return problem ?? this.questions.decide(action.id, hash, 'edited', by, { args });
+  edit(action: Action, hash: string, args: JsonObject, by: string): Promise<Failure | undefined> {
+    return editAction(this, this.#deps, action, hash, args, by);
   }
 }
 

@@ -7,7 +7,7 @@
  * 4. A trace id names one run for ever: submitted again, also after a restart, it is answered with that run or refused.
  */
 import {
-  canonicalJson,
+  digestJson,
   digestText,
   type Failure,
   failure,
@@ -19,7 +19,6 @@ import {
   err,
   ok,
   toHex,
-  unwrap,
 } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
 import {
@@ -28,54 +27,36 @@ import {
   newState,
   type Opening,
   parseOpening,
-  type Plan,
   planOf,
   step,
   validateOpening,
 } from '@runloop/openings';
 import type { RunIdentity } from './driver.ts';
+import { openingIdOf } from './opening-id.ts';
 import { effectiveFor } from './effective.ts';
 import { raisedIn } from './exhausted.ts';
 import { loosenings, notInForce } from './gate.ts';
 import { settleLostCalls } from './lost-calls.ts';
-import { type RunDraft } from './ports.ts';
+import { type ForkRequest, planFork } from './fork.ts';
+import { type AgentPins } from './pin-of.ts';
+import type { HostPerformer, RunDraft } from './ports.ts';
 import { Run, type RunDeps, type RunOptions } from './run.ts';
+import {
+  againAs,
+  type NestedTexts,
+  type OpeningText,
+  type Planned,
+  type Submission,
+  type Submitted,
+  submitted,
+  taken,
+} from './submission.ts';
 import { metaOf, readRun, spentOf } from './tape.ts';
 
 /** How long to wait before a run whose ledger refused is recovered again. */
 export const recoveryMs = 5000;
-/** Bytes of an opening with all parameters in their places, as its run's first event holds it. */
-export const openingBytesMax: number = 6 * 1024 * 1024;
 /** Version of the engine's rules, pinned in each run. */
 export const engineVersion = '1';
-
-export type OpeningText = { readonly file: string; readonly text: string };
-export type NestedTexts = ReadonlyMap<string, OpeningText>;
-
-export type Submission = OpeningText & {
-  readonly traceId: string;
-  /** The openings that it nests, by the name that they are used under. */
-  readonly nested?: NestedTexts;
-  readonly params: JsonObject;
-  readonly onConfirm: 'wait' | 'deny';
-  readonly priority: number;
-  readonly actor: string;
-  /** 32 bytes in hex from which all its randomness comes; drawn where left out. */
-  readonly seed?: string;
-};
-export type Submitted = {
-  readonly trace_id: string;
-  readonly run_id: string;
-  readonly name: string;
-  readonly existing: boolean;
-};
-
-export type Planned = Plan & {
-  /** Of the opening's text: what `rlp opening trust` agrees to. */
-  readonly digest: string;
-  readonly trusted: boolean;
-  readonly not_in_force: readonly string[];
-};
 
 export type RunsOptions = {
   readonly runsMax: number;
@@ -123,37 +104,89 @@ export class Runs {
   }
 
   async submit(request: Submission): Promise<Result<Submitted, Failure>> {
+    return this.#alone(request.traceId, () => this.#submit(request));
+  }
+
+  /** A new run that takes everything before one node from the tape of another (fork.ts). */
+  async fork(request: ForkRequest): Promise<Result<Submitted, Failure>> {
+    return this.#alone(request.traceId, () => this.#fork(request));
+  }
+
+  /** One new run for one trace id at a time. */
+  async #alone(traceId: string, begin: () => Promise<Result<Submitted, Failure>>): Promise<Result<Submitted, Failure>> {
     if (this.#draining)
       return err(failure('Busy', 'the daemon is stopping and takes no new runs', { hint: 'try again in a moment' }));
-    if (this.#submitting.has(request.traceId)) return err(taken(request.traceId));
-    this.#submitting.add(request.traceId);
+    if (this.#submitting.has(traceId)) return err(taken(traceId));
+    this.#submitting.add(traceId);
     try {
-      return await this.#submit(request);
+      return await begin();
     } finally {
-      this.#submitting.delete(request.traceId);
+      this.#submitting.delete(traceId);
     }
+  }
+
+  async #fork(request: ForkRequest): Promise<Result<Submitted, Failure>> {
+    const first = await this.#firstOf(request.traceId);
+    if (!first.ok) return first;
+    const forked_from = { trace_id: request.of, at: request.at };
+    if (first.value !== undefined) {
+      const { actor, name, forked_from: before } = metaOf(first.value);
+      if (digestJson(before ?? null) !== digestJson(forked_from) || actor !== request.actor)
+        return err(taken(request.traceId));
+      return ok(submitted(request.traceId, String(first.value.payload?.['run_id']), String(name), true));
+    }
+    const rows = await readRun(this.#deps.ledger, request.of);
+    if (!rows.ok) return rows;
+    const fork = await planFork(this.#deps, rows.value, request);
+    if (!fork.ok) return fork;
+    const { opening, pins, seed, prefix } = fork.value;
+    const openingId = openingIdOf(opening);
+    if (!openingId.ok) return openingId;
+    const full = this.#full(opening.nodes.length - prefix.length);
+    if (full !== undefined) return err(full);
+    const { model } = request;
+    const more = { forked_from, ...(model === undefined ? {} : { model }) };
+    return this.#accept(
+      { ...request, seed },
+      opening,
+      openingId.value,
+      pins,
+      { trusted: false, trustedGroups: new Set() },
+      more,
+      prefix,
+    );
+  }
+
+  async #firstOf(traceId: string): Promise<Result<StoredEvent | undefined, Failure>> {
+    const rows = await this.#deps.ledger.runEvents({ traceId, max: 1 });
+    return rows.ok ? ok(rows.value.events[0]) : rows;
+  }
+
+  /** Why so many more nodes, in one run more, are too many. Asked last: many at once do not slip past together. */
+  #full(nodes: number): Failure | undefined {
+    const { slots } = this.#deps;
+    if (slots.waiting + nodes > slots.waitingMax)
+      return failure(
+        'LimitExceeded',
+        `${slots.waiting} nodes wait for a slot, with this run's it would be more than ${slots.waitingMax}`,
+        { hint: 'wait, or raise daemon.nodes_waiting_max' },
+      );
+    if (this.#live.size < this.#options.runsMax) return undefined;
+    return failure(
+      'LimitExceeded',
+      `${this.#live.size} runs are under way, at most ${this.#options.runsMax} are allowed`,
+      { hint: 'wait, or raise daemon.runs_max' },
+    );
   }
 
   async #submit(request: Submission): Promise<Result<Submitted, Failure>> {
     const opening = await this.check(request, request.params, request.nested);
     if (!opening.ok) return opening;
-    const text = unwrap(canonicalJson(opening.value), 'an opening is JSON');
-    if (text.length > openingBytesMax) return err(tooLarge(text.length));
-    const openingId = digestText(text);
-    const rows = await this.#deps.ledger.runEvents({ traceId: request.traceId, max: 1 });
-    if (!rows.ok) return rows;
-    const [first] = rows.value.events;
-    if (first !== undefined) return again(request, opening.value.name, openingId, first);
-    const { slots } = this.#deps;
-    if (slots.waiting + opening.value.nodes.length > slots.waitingMax) {
-      return err(
-        failure(
-          'LimitExceeded',
-          `${slots.waiting} nodes wait for a slot, with this run's it would be more than ${slots.waitingMax}`,
-          { hint: 'wait, or raise daemon.nodes_waiting_max' },
-        ),
-      );
-    }
+    const openingId = openingIdOf(opening.value);
+    if (!openingId.ok) return openingId;
+    const first = await this.#firstOf(request.traceId);
+    if (!first.ok) return first;
+    if (first.value !== undefined) return againAs(request, opening.value.name, openingId.value, first.value);
     const pins = Object.create(null) as { [agent: string]: string };
     const used = [...new Set(opening.value.nodes.map(({ use }) => use.name))];
     const bundles = await Promise.all(used.map((name) => this.#deps.agents.pin(name)));
@@ -167,17 +200,11 @@ export class Runs {
           this.#deps.log.log('warn', warning, { trace_id: request.traceId, agent: used[i] });
       }
     }
-    // Asked last, with nothing to wait for before the run is counted: many at once do not slip past together.
-    if (this.#live.size >= this.#options.runsMax) {
-      return err(
-        failure(
-          'LimitExceeded',
-          `${this.#live.size} runs are under way, at most ${this.#options.runsMax} are allowed`,
-          { hint: 'wait, or raise daemon.runs_max' },
-        ),
-      );
-    }
-    return this.#accept(request, opening.value, openingId, pins);
+    const full = this.#full(opening.value.nodes.length);
+    if (full !== undefined) return err(full);
+    const trusted = loosenings(opening.value).length > 0 && this.#deps.operator.trusts(digestText(request.text));
+    const trustedGroups: ReadonlySet<string> = trusted ? this.#trustedGroups(opening.value) : new Set();
+    return this.#accept(request, opening.value, openingId.value, pins, { trusted, trustedGroups });
   }
 
   /** The opening resolved against the agents that are here; a refusal carries the diagnostics. */
@@ -234,10 +261,13 @@ export class Runs {
   }
 
   async #accept(
-    request: Submission,
+    request: Pick<Submission, 'traceId' | 'actor' | 'priority' | 'onConfirm' | 'seed'>,
     opening: Opening,
     openingId: string,
-    pins: { [agent: string]: string },
+    pins: AgentPins,
+    { trusted, trustedGroups }: Pick<RunOptions, 'trusted' | 'trustedGroups'>,
+    more: { readonly forked_from?: JsonObject; readonly model?: string } = {},
+    prefix: readonly RunDraft[] = [],
   ): Promise<Result<Submitted, Failure>> {
     const seed = request.seed === undefined ? this.#deps.random.bytes(32) : fromHex(request.seed);
     const identity: RunIdentity = {
@@ -247,9 +277,6 @@ export class Runs {
       actor: request.actor,
       priority: request.priority,
     };
-    const loosens = loosenings(opening).length > 0;
-    const trusted = loosens && this.#deps.operator.trusts(digestText(request.text));
-    const trustedGroups: ReadonlySet<string> = trusted ? this.#trustedGroups(opening) : new Set();
     const missing = notInForce(opening, trusted, trustedGroups);
     const run = this.#make(identity, opening, seed, {
       onConfirm: request.onConfirm,
@@ -257,7 +284,9 @@ export class Runs {
       pins,
       trusted,
       trustedGroups,
+      model: more.model,
     });
+    for (const { meta } of prefix) run.memory.take(meta);
     this.#live.set(request.traceId, run);
     const accepted: RunDraft = {
       kind: 'run.accepted',
@@ -274,18 +303,19 @@ export class Runs {
         on_confirm: request.onConfirm,
         actor: request.actor,
         max_parallel: this.#options.maxParallel,
+        ...more,
         ...(trusted ? { trusted } : {}),
         ...(trustedGroups.size === 0 ? {} : { trusted_groups: [...trustedGroups] }),
         ...(missing.length === 0 ? {} : { not_in_force: missing }),
       },
     };
-    const recorded = await run.driver.record([accepted]);
+    const recorded = await run.driver.record([accepted, ...prefix]);
     if (!recorded.ok) {
       this.#live.delete(request.traceId);
       this.#faults.delete(request.traceId);
       return recorded;
     }
-    return ok({ trace_id: request.traceId, run_id: identity.runId, name: opening.name, existing: false });
+    return ok(submitted(request.traceId, identity.runId, opening.name, false));
   }
 
   #trustedGroups({ groups = [] }: Opening): ReadonlySet<string> {
@@ -361,7 +391,8 @@ export class Runs {
       {
         onConfirm: accepted['on_confirm'] === 'deny' ? 'deny' : 'wait',
         acceptedMs: first.ts_ms,
-        pins: (accepted['agents'] ?? {}) as { [agent: string]: string },
+        pins: (accepted['agents'] ?? {}) as AgentPins,
+        model: typeof accepted['model'] === 'string' ? accepted['model'] : undefined,
         trusted: accepted['trusted'] === true,
         trustedGroups: new Set((accepted['trusted_groups'] ?? []) as readonly string[]),
       },
@@ -383,7 +414,12 @@ export class Runs {
       message: 'The run goes on after a restart of the daemon.',
       meta: { boot: this.#options.bootId },
     };
-    const lost = await settleLostCalls(this.#deps, rows, (node, attempt) => run.spenderOf(node, attempt));
+    const { values, performer } = this.#deps;
+    const forfeit: HostPerformer['forfeit'] = (op, args, spender) =>
+      performer.forfeit?.(op, run.performed(op, args) as JsonObject, spender);
+    const lost = await settleLostCalls({ values, performer: { forfeit } }, rows, (node, attempt) =>
+      run.spenderOf(node, attempt),
+    );
     const recorded = await run.driver.record([...lost, recovered]);
     if (!recorded.ok) return;
     for (const action of run.driver.actions.pending())
@@ -425,32 +461,4 @@ export class Runs {
     for (const run of this.#live.values()) run.close();
     this.#live.clear();
   }
-}
-
-/** The answer to a trace id that names a run already: that run, if it was submitted by the same actor with the same. */
-function again(request: Submission, name: string, openingId: string, first: StoredEvent): Result<Submitted, Failure> {
-  const { traceId } = request;
-  const meta = metaOf(first);
-  const isSame =
-    first.payload?.['opening_id'] === openingId &&
-    meta['actor'] === request.actor &&
-    meta['on_confirm'] === request.onConfirm &&
-    meta['priority'] === request.priority;
-  if (!isSame) return err(taken(traceId));
-  return ok({ trace_id: traceId, run_id: String(first.payload['run_id']), name, existing: true });
-}
-
-function tooLarge(length: number): Failure {
-  const mib = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
-  return failure(
-    'LimitExceeded',
-    `the opening has ${mib(length)} MiB with its parameters filled in, a run may have ${mib(openingBytesMax)} MiB`,
-    { hint: 'Give long texts to agents as files, or make several runs of it.' },
-  );
-}
-
-function taken(traceId: string): Failure {
-  return failure('Conflict', `a run with the trace id ${traceId} exists already`, {
-    hint: 'Use a new trace id for each run.',
-  });
 }

@@ -26,7 +26,7 @@ import { Trust } from '../agents/trust.ts';
 import { nestedOpenings } from '../control/nested-openings.ts';
 import { findOpening } from '../control/opening-names.ts';
 import { homeAt, searchDirs } from '../home/home.ts';
-import type { OpeningText } from '../runs/runs.ts';
+import type { OpeningText } from '../runs/submission.ts';
 import { torture, type TortureReport } from './torture.ts';
 
 export type AtHomeDeps = { readonly clock: Clock; readonly random: Random; readonly log: Log };

@@ -28,7 +28,7 @@ import { createControl } from '../control/control.ts';
 import { createModels, type Models } from '../host/models.ts';
 import { createPerformer } from '../host/performer.ts';
 import type { AgentSource, HostPerformer } from '../runs/ports.ts';
-import type { Submission } from '../runs/runs.ts';
+import type { Submission } from '../runs/submission.ts';
 import { readRun } from '../runs/tape.ts';
 import type { Values } from '../runs/values.ts';
 import { Scrubber } from '../secrets/scrubber.ts';

@@ -10,6 +10,7 @@
  * E6. `run.finished` is the last event, appended once, when nothing runs or can run any more.
  * E7. One step costs the degree of the node it touches, and the logarithm of how many are ready (the end of a run costs its
  *     size, once).
+ * E8. Nodes that a fork has taken from a tape finish before `run.started`; what is left of the graph begins there.
  */
 import { streamedKinds } from '@runloop/core';
 import { groupIdsOf } from '../groups.ts';
@@ -41,7 +42,7 @@ function applyFact(state: RunState, fact: Fact, effects: Effect[]): void {
     case 'run.started':
       state.phase = 'running';
       state.nodes.forEach((node, index) => {
-        if (node.unsettled === 0) announce(state, index, effects);
+        if (node.phase === 'pending' && node.unsettled === 0) announce(state, index, effects);
       });
       return;
     case 'run.recovered':
@@ -148,6 +149,7 @@ function finishNode(state: RunState, index: number, fact: Fact, effects: Effect[
     state.failure !== undefined &&
     (state.opening.success === undefined || (mayDecide && verdict(state) === 'impossible'));
   if (doomed && state.ending === undefined) windUp(state, { state: 'failed', reason: state.failure ?? '' }, effects);
+  if (state.phase === 'new') return;
   if (state.ending === undefined) announceTargets(state, index, effects);
   hand(state, effects);
   maybeFinish(state, effects);

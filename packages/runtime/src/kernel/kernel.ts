@@ -146,7 +146,7 @@ export type KernelPorts = {
 export type Divergence = {
   readonly index: number;
   readonly expected?: { readonly op: string; readonly args_hash: string };
-  readonly actual: { readonly op: string; readonly args_hash: string };
+  readonly actual: { readonly op: string; readonly args_hash: string; readonly args: JsonValue };
 };
 
 export type KernelDoor = HostCalls & {
@@ -347,7 +347,7 @@ class Door implements KernelDoor {
     this.#divergence ??= {
       index: record.index,
       ...(taped === undefined ? {} : { expected: { op: taped.op, args_hash: taped.args_hash } }),
-      actual: { op: record.op, args_hash: record.args_hash },
+      actual: { op: record.op, args_hash: record.args_hash, args: record.args },
     };
     return { type: 'suspend', reason: 'diverged' };
   }

@@ -1,0 +1,103 @@
+/**
+ * rlp bill: what model calls have cost, to the last nano-dollar, in groups that add up to the same total.
+ *
+ * A call that nobody answered, or whose answer a crash lost, may have been charged: it stands apart, at its bound.
+ */
+import { err, failure, type Failure, ok, type Result, systemClock } from '@runloop/core';
+import { type Arguments, type Command, text, type Tools } from '../command.ts';
+import { exactDollars } from '../screen.ts';
+
+type Sums = {
+  readonly key: string | null;
+  readonly calls: number;
+  readonly tokens_in: number;
+  readonly tokens_out: number;
+  readonly usd_nano: number;
+  readonly unanswered: number;
+  readonly bound_tokens: number;
+  readonly bound_usd_nano: number;
+};
+
+export const commands: readonly Command[] = [
+  {
+    usage: 'bill',
+    about: 'what model calls have cost',
+    options: {
+      by: {
+        type: 'string',
+        about: 'summed by',
+        choices: ['run', 'node', 'agent', 'model', 'day', 'opening'],
+        default: 'run',
+      },
+      since: { type: 'string', about: 'only what was called since: 90m, 24h, 7d, 4w, or a date' },
+    },
+    examples: [
+      ['rlp bill --by model', 'which model costs what'],
+      ['rlp bill --by opening --since 7d', 'what the openings of the last week have cost'],
+    ],
+    run: bill,
+  },
+];
+
+async function bill(args: Arguments, tools: Tools): Promise<number> {
+  const since = sinceOf(text(args, 'since'), systemClock.nowMs());
+  if (!since.ok) return tools.fail(since.error);
+  const client = await tools.connect();
+  if (!client.ok) return tools.fail(client.error);
+  const by = text(args, 'by') ?? 'run';
+  const found = await client.value.call('bill.query', { by, since_ms: since.value });
+  if (!found.ok) return tools.fail(found.error);
+  const { rows, total } = found.value as unknown as { readonly rows: readonly Sums[]; readonly total: Sums };
+  const { screen } = tools;
+  if (tools.json) screen.json(found.value);
+  else if (total.calls === 0) screen.note('nothing was spent: no model has been called');
+  else {
+    const left = rest(rows, total);
+    const lines = [...rows, ...(left.calls === 0 ? [] : [left])].map((row) => cells(row.key ?? 'unknown', row));
+    screen.table([by, 'calls', 'tokens', 'cost', 'no answer, at most'], [...lines, cells('total', total)]);
+  }
+  return 0;
+}
+
+/** What the rows that are shown leave of the total. */
+function rest(rows: readonly Sums[], total: Sums): Sums {
+  const less = (name: Exclude<keyof Sums, 'key'>): number => rows.reduce((left, row) => left - row[name], total[name]);
+  return {
+    key: 'all others',
+    calls: less('calls'),
+    tokens_in: less('tokens_in'),
+    tokens_out: less('tokens_out'),
+    usd_nano: less('usd_nano'),
+    unanswered: less('unanswered'),
+    bound_tokens: less('bound_tokens'),
+    bound_usd_nano: less('bound_usd_nano'),
+  };
+}
+
+function cells(name: string, row: Sums): string[] {
+  const tokens = row.tokens_in + row.tokens_out - row.bound_tokens;
+  const lost = `${row.unanswered} calls, ${row.bound_tokens} tokens, ${exactDollars(row.bound_usd_nano)}`;
+  return [
+    name,
+    String(row.calls - row.unanswered),
+    String(tokens),
+    exactDollars(row.usd_nano - row.bound_usd_nano),
+    row.unanswered === 0 ? '' : lost,
+  ];
+}
+
+const units: { readonly [unit: string]: number } = { m: 60, h: 3600, d: 86_400, w: 604_800 };
+
+/** The time that `7d` or a date means. */
+export function sinceOf(given: string | undefined, nowMs: number): Result<number, Failure> {
+  if (given === undefined) return ok(0);
+  const [, count, unit] = /^(\d{1,6})([mhdw])$/.exec(given) ?? [];
+  if (count !== undefined) return ok(Math.max(0, nowMs - Number(count) * (units[unit ?? ''] ?? 0) * 1000));
+  const date = /^\d{4}-\d\d-\d\d/.test(given) ? Date.parse(given) : NaN;
+  if (Number.isFinite(date)) return ok(Math.max(0, date));
+  return err(
+    failure('Usage', `--since ${given}: neither a span of time nor a date`, {
+      hint: 'for example: 24h, 7d, 2026-11-01',
+    }),
+  );
+}
