@@ -29,7 +29,7 @@ export type Played = {
 };
 
 /** Every grant taken away; a case adds what it is about. */
-const nothing: JsonObject = {
+export const nothing: JsonObject = {
   fs: [],
   net: [],
   time: false,

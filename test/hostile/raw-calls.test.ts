@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JsonObject } from '@runloop/core';
-import { Arena, type Played } from './arena.ts';
+import { Arena, nothing, type Played } from './arena.ts';
 import { caller, type RawCall } from './raw-callers.ts';
 import {
   address,
@@ -23,7 +23,7 @@ import {
   writable,
 } from './refusals.ts';
 import { openSite, type Site } from './site.ts';
-import { bare, hasBwrap, installFromStranger } from './stranger.ts';
+import { hasBwrap, installFromStranger } from './stranger.ts';
 
 const name = 'caller';
 const text = new TextEncoder();
@@ -95,7 +95,7 @@ const firstGarbage = firstAsks + asks.length;
 const firstAsksForIt = firstGarbage + garbage.length;
 
 const play = (n: number, caps: JsonObject, more: JsonObject = {}): Promise<Played> =>
-  arena.playAgent(name, { ...bare, ...fill(caps) }, { n, ...more });
+  arena.playAgent(name, { ...nothing, ...fill(caps) }, { n, ...more });
 
 describe.skipIf(!hasBwrap)('refused, with the name of the grant, to the component and on the ledger', () => {
   test.each(numbered(refusals, 0))('%s', async (_, n, row) => {

@@ -6,9 +6,9 @@ import { linkSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JsonObject } from '@runloop/core';
-import { Arena, type Played } from './arena.ts';
+import { Arena, nothing, type Played } from './arena.ts';
 import { wasiCaller, type WasiCase } from './raw-callers.ts';
-import { bare, hasBwrap, installFromStranger } from './stranger.ts';
+import { hasBwrap, installFromStranger } from './stranger.ts';
 
 const name = 'wasi';
 const [create, truncate] = [1, 8];
@@ -208,7 +208,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => arena[Symbol.asyncDispose]());
 
-const play = (n: number, caps: JsonObject = {}): Promise<Played> => arena.playAgent(name, { ...bare, ...caps }, { n });
+const play = (n: number, caps: JsonObject = {}): Promise<Played> => arena.playAgent(name, { ...nothing, ...caps }, { n });
 
 /** And so the faults are no longer in a row. */
 async function theNextOneRuns(): Promise<void> {

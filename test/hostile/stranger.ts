@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JsonObject } from '@runloop/core';
 import { expect } from 'vitest';
 import type { Arena } from './arena.ts';
 import { bundle } from './raw.ts';
@@ -10,20 +9,6 @@ import { bundle } from './raw.ts';
 export const hasBwrap: boolean =
   spawnSync('/usr/bin/bwrap', ['--unshare-all', '--ro-bind', '/', '/', 'true']).status === 0;
 if (!hasBwrap) process.stderr.write('skipped: no bubblewrap here, components of strangers are refused\n');
-
-/** What a node's `caps` take away; a case adds what it is about. */
-export const bare: JsonObject = {
-  fs: [],
-  net: [],
-  time: false,
-  kb_read: false,
-  kb_write: false,
-  secrets: [],
-  model: false,
-  exec: [],
-  tools: [],
-  mailbox: [],
-};
 
 /** The component as a stranger's bundle, where the operator lets that signer have all that it asks for. */
 export async function installFromStranger(arena: Arena, name: string, wasm: Uint8Array, caps: string): Promise<void> {

@@ -121,7 +121,8 @@ async function replayAll(replayer: Replayer, tools: Tools): Promise<number> {
 function progress(node: NodeReplay, { json, screen }: Tools): void {
   if (json) return;
   const attempt = node.attempt > 1 ? ` (attempt ${node.attempt})` : '';
-  screen.line(`  ${node.equal ? '✓' : '✗'} ${showLine(node.node)}${attempt}  ${node.calls} host calls, ${node.how}`);
+  const calls = node.calls === 1 ? '1 host call' : `${node.calls} host calls`;
+  screen.line(`  ${node.equal ? '✓' : '✗'} ${showLine(node.node)}${attempt}  ${calls}, ${node.how}`);
 }
 
 function conclude({ equal, nodes, divergence }: ReplayReport, of: string, { screen }: Tools): void {
