@@ -208,7 +208,8 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => arena[Symbol.asyncDispose]());
 
-const play = (n: number, caps: JsonObject = {}): Promise<Played> => arena.playAgent(name, { ...nothing, ...caps }, { n });
+const play = (n: number, caps: JsonObject = {}): Promise<Played> =>
+  arena.playAgent(name, { ...nothing, ...caps }, { n });
 
 /** And so the faults are no longer in a row. */
 async function theNextOneRuns(): Promise<void> {
