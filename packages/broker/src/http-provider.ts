@@ -13,7 +13,7 @@ import { gemini } from './dialects/gemini.ts';
 import { ollama } from './dialects/ollama.ts';
 import { openai } from './dialects/openai.ts';
 import type { Http, HttpAnswer } from './http.ts';
-import { answerBytesMax } from './limits.ts';
+import { answerBytesMax, quoteCharsMax } from './limits.ts';
 import { createLineDecoder } from './lines.ts';
 import type { Attempt, AttemptFailure, Provider } from './provider.ts';
 import { optionsFor } from './provider-options.ts';
@@ -86,7 +86,8 @@ export function createHttpProvider(
         return err(await refusal(config.id, dialect, answer, (text) => deps.secrets.scrub(text)));
       const value = await read(answer, onFirst);
       if (value.ok) return value;
-      return err({ failure: value.error, verdict: 'next', spent: true });
+      const message = deps.secrets.scrub(value.error.message).slice(0, quoteCharsMax);
+      return err({ failure: { ...value.error, message }, verdict: 'next', spent: true });
     } catch (error) {
       if (attempt.signal.aborted)
         return err({ failure: failure('Cancelled', 'the call was cancelled'), verdict: 'stop', spent: true });
@@ -204,7 +205,7 @@ async function refusal(
   scrub: (text: string) => string,
 ): Promise<AttemptFailure> {
   const body = await readBody(answer);
-  const quote = scrub(body.ok ? body.value : body.error.message).slice(0, 500);
+  const quote = scrub(body.ok ? body.value : body.error.message).slice(0, quoteCharsMax);
   const failed = failure('ProviderFailed', `provider "${id}" answered ${answer.status}: ${quote}`, {
     details: { status: answer.status },
   });

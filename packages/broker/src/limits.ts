@@ -2,8 +2,12 @@
 
 /** Bytes of one answer; a longer one is cut off and is a failure, never half an answer. */
 export const answerBytesMax: number = 4 * 1024 * 1024;
+/** Characters of what a provider said that a failure quotes. */
+export const quoteCharsMax = 500;
 /** Bytes of one request's messages, tools and schema. */
 export const requestBytesMax: number = 4 * 1024 * 1024;
+/** Tokens that a provider may say it used; above it, what was reserved is booked instead. */
+export const usageTokensMax = 1_000_000_000;
 /** Texts of one `embed`. */
 export const embedTextsMax = 2_048;
 /** Calls under way at one provider, unless its configuration says less. */

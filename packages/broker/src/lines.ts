@@ -6,8 +6,13 @@ export function createLineDecoder(): SseDecoder {
   let rest = '';
   return {
     push(chunk) {
-      rest += decoder.decode(chunk, { stream: true });
-      const lines = rest.split('\n');
+      const more = decoder.decode(chunk, { stream: true });
+      // Looked through once, as in sse.ts.
+      if (!more.includes('\n')) {
+        rest += more;
+        return [];
+      }
+      const lines = `${rest}${more}`.split('\n');
       rest = lines.pop() ?? '';
       return lines.map((line) => line.trim()).filter((line) => line !== '');
     },

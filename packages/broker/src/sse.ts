@@ -9,12 +9,20 @@ export interface SseDecoder {
 export function createSseDecoder(): SseDecoder {
   const decoder = new TextDecoder();
   let rest = '';
+  /** Whether `rest` ends in one, which may be half a line's end. */
+  let isReturn = false;
   let data: string[] = [];
   return {
     push(chunk) {
-      rest += decoder.decode(chunk, { stream: true });
-      const lines = rest.split(/\r\n|\n|\r(?!$)/);
+      const more = decoder.decode(chunk, { stream: true });
+      // Looked through once: a long line in small chunks would otherwise be searched again with each of them.
+      if (!isReturn && !/[\r\n]/.test(more)) {
+        rest += more;
+        return [];
+      }
+      const lines = `${rest}${more}`.split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop() ?? '';
+      isReturn = rest.endsWith('\r');
       const whole: string[] = [];
       for (const line of lines) {
         if (line === '') {

@@ -238,6 +238,58 @@ describe.each(kinds)('%s', (kind) => {
     });
   });
 
+  const usageNames = {
+    http: ['prompt_tokens', 'completion_tokens'],
+    http_anthropic: ['input_tokens', 'output_tokens'],
+    http_gemini: ['promptTokenCount', 'candidatesTokenCount'],
+    ollama: ['prompt_eval_count', 'eval_count'],
+  }[kind];
+  const answerWith = (usage: object, end: string): string =>
+    JSON.stringify(
+      {
+        http: { choices: [{ message: { content: 'x' }, finish_reason: end }], usage },
+        http_anthropic: { content: [{ type: 'text', text: 'x' }], stop_reason: end, usage },
+        http_gemini: { candidates: [{ content: { parts: [{ text: 'x' }] }, finishReason: end }], usageMetadata: usage },
+        ollama: { message: { content: 'x' }, done: true, done_reason: end, ...usage },
+      }[kind],
+    );
+  const said = async (body: string): Promise<Result<Completion, Failure>> => {
+    await using fake = await startFakeProvider();
+    await using broker = over(kind, fake.url);
+    fake.script({ type: 'raw', body });
+    return await complete(broker, { ...ask, max_tokens: 77 });
+  };
+
+  test.each([-5, 1e300, 1.5, 9_007_199_254_740_991, 'many', null])(
+    'A10: a usage of %j is none: what was reserved is booked',
+    async (odd) => {
+      const usage = Object.fromEntries(usageNames.map((name) => [name, odd]));
+      const done = unwrap(await said(answerWith(usage, 'stop')), 'an answer');
+      expect(done.usage.tokens_out).toBe(77);
+      expect(done.usage.tokens_in).toBeGreaterThan(0);
+    },
+  );
+
+  test.each(['constructor', '__proto__', 'toString'])('an end that is called %s is a word like others', async (end) => {
+    const done = unwrap(await said(answerWith({}, end)), 'an answer');
+    expect(done.finish_reason).toBe(end.toLowerCase());
+  });
+
+  test.each([
+    ['no JSON', secret],
+    ['at the place where quotes are cut', JSON.stringify({ error: `${'x'.repeat(455)}${secret}` })],
+    ['earlier', JSON.stringify({ error: { message: `bad key ${secret}` } })],
+  ])('no part of a secret that it quotes is told: %s', async (_, body) => {
+    await using fake = await startFakeProvider();
+    await using broker = over(kind, fake.url);
+    for (const isStream of [false, true]) {
+      fake.script({ type: 'raw', body: isStream && kind !== 'ollama' ? `data: ${body}\n\n` : `${body}\n` });
+      const done = await complete(broker, { ...ask, stream: isStream });
+      expect(done.ok).toBe(false);
+      expect(JSON.stringify(done)).not.toContain('sk-');
+    }
+  });
+
   test('embeddings, or a word that it has none', async () => {
     await using fake = await startFakeProvider();
     await using broker = over(kind, fake.url);

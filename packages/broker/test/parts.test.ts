@@ -7,6 +7,7 @@ import { createGate } from '../src/gate.ts';
 import { levelsMax, queueMax } from '../src/limits.ts';
 import { matches } from '../src/pattern.ts';
 import { costNano } from '../src/prices.ts';
+import { createLineDecoder } from '../src/lines.ts';
 import { createSseDecoder } from '../src/sse.ts';
 
 describe('budgets', () => {
@@ -103,6 +104,18 @@ test('a stream is the same however its bytes are cut', () => {
       expect(found).toEqual(events);
     }),
   );
+});
+
+test('a long line in pieces of one byte is looked through once', () => {
+  const piece = Buffer.from('x');
+  for (const [decoder, end] of [
+    [createSseDecoder(), '\n\n'],
+    [createLineDecoder(), '\n'],
+  ] as const) {
+    decoder.push(Buffer.from('data: '));
+    for (let i = 0; i < 1_000_000; i += 1) decoder.push(piece);
+    expect(decoder.push(Buffer.from(end))[0]?.endsWith('xx')).toBe(true);
+  }
 });
 
 describe('the gate', () => {

@@ -4,7 +4,7 @@
  * Tool results are parts of the user's turn, and turns alternate: neighbours of one role are one message.
  */
 import { type JsonObject, type JsonValue, isJsonObject, ok } from '@runloop/core';
-import type { CompletionRequest, Message, ToolCall, Usage } from '../request.ts';
+import type { CompletionRequest, Message, ToolCall } from '../request.ts';
 import {
   argumentsOf,
   brokeOff,
@@ -20,6 +20,9 @@ import {
   systemOf,
   text,
   textOf,
+  type Told,
+  tokens,
+  usageFrom,
 } from './dialect.ts';
 
 const reasons = {
@@ -57,7 +60,7 @@ export const anthropic: Dialect = {
       text: blocks.map((block) => (block['type'] === 'text' ? text(block['text']) : '')).join(''),
       tool_calls: calls,
       finish_reason: finishOf(text(stop_reason), reasons, calls.length > 0),
-      usage: usageOf(usage, undefined) ?? bound,
+      usage: usageFrom(usageOf(usage, undefined), bound),
       model_version: text(model),
     });
   },
@@ -115,21 +118,24 @@ function blocksOf({ role, content, tool_calls: calls = [], tool_call_id }: Messa
 }
 
 /** Tokens that were written to or read from its prompt cache are tokens of the prompt. */
-function usageOf(value: JsonValue | undefined, before: Usage | undefined): Usage | undefined {
+function usageOf(value: JsonValue | undefined, before: Told | undefined): Told | undefined {
   if (!isJsonObject(value)) return before;
   const read = ['input_tokens', 'cache_creation_input_tokens', 'cache_read_input_tokens'].map((key) => value[key]);
-  const tokensIn = read.reduce<number>((sum, one) => sum + count(one), 0);
   return {
-    tokens_in: Math.max(tokensIn, before?.tokens_in ?? 0),
-    tokens_out: Math.max(count(value['output_tokens']), before?.tokens_out ?? 0),
+    tokens_in: most(tokens(...read), before?.tokens_in),
+    tokens_out: most(tokens(value['output_tokens']), before?.tokens_out),
   };
+}
+
+function most(now: number | undefined, before: number | undefined): number | undefined {
+  return now === undefined || before === undefined ? (now ?? before) : Math.max(now, before);
 }
 
 function gather(): StreamGatherer {
   let whole = '';
   let finish = '';
   let version = '';
-  let usage: Usage | undefined;
+  let usage: Told | undefined;
   let done = false;
   const calls = new Map<number, { id: string; name: string; arguments: string }>();
   const start = (index: number, block: JsonObject): void => {
@@ -177,7 +183,13 @@ function gather(): StreamGatherer {
       if (!done) return malformed('the stream ended before it was done');
       const named = [...calls.values()].map((call) => ({ ...call, arguments: call.arguments || '{}' }));
       const finish_reason = finishOf(finish, reasons, named.length > 0);
-      return ok({ text: whole, tool_calls: named, finish_reason, usage: usage ?? bound, model_version: version });
+      return ok({
+        text: whole,
+        tool_calls: named,
+        finish_reason,
+        usage: usageFrom(usage, bound),
+        model_version: version,
+      });
     },
   };
 

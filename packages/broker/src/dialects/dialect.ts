@@ -15,6 +15,7 @@ import {
   ok,
   parseJson,
 } from '@runloop/core';
+import { usageTokensMax } from '../limits.ts';
 import type { Answer, CompletionRequest, Message, Part, Usage } from '../request.ts';
 
 export type Call = { readonly path: string; readonly body: string };
@@ -50,7 +51,7 @@ export type Dialect = {
 export const malformed = (why: string): Result<never, Failure> =>
   err(failure('ProviderFailed', `the provider's answer is malformed: ${why}`));
 export const brokeOff = (error: JsonValue): Result<never, Failure> =>
-  err(failure('ProviderFailed', `the provider broke off: ${JSON.stringify(error).slice(0, 500)}`));
+  err(failure('ProviderFailed', `the provider broke off: ${JSON.stringify(error)}`));
 
 export const object = (value: JsonValue | undefined): JsonObject => (isJsonObject(value) ? value : {});
 export const list = (value: JsonValue | undefined): readonly JsonValue[] => (Array.isArray(value) ? value : []);
@@ -59,9 +60,29 @@ export const text = (value: JsonValue | undefined): string => (typeof value === 
 export const count = (value: JsonValue | undefined): number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
 
+/** What a provider said of its usage; what it left out, or said in no number that it can be, is not there. */
+export type Told = { readonly tokens_in: number | undefined; readonly tokens_out: number | undefined };
+
+/** The sum of those that are there; undefined where none is, or one is no number of tokens. */
+export function tokens(...values: readonly (JsonValue | undefined)[]): number | undefined {
+  let sum: number | undefined;
+  for (const value of values) {
+    if (value === undefined || value === null) continue;
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > usageTokensMax)
+      return undefined;
+    sum = (sum ?? 0) + value;
+  }
+  return sum;
+}
+
+export function usageFrom(told: Told | undefined, bound: Usage): Usage {
+  return { tokens_in: told?.tokens_in ?? bound.tokens_in, tokens_out: told?.tokens_out ?? bound.tokens_out };
+}
+
 export function parseObject(body: string): Result<JsonObject, Failure> {
   const parsed = parseJson(body);
-  if (!parsed.ok) return malformed(parsed.error);
+  // The parser's own sentence quotes a part of the answer.
+  if (!parsed.ok) return malformed('not JSON');
   return isJsonObject(parsed.value) ? ok(parsed.value) : malformed('not an object');
 }
 
@@ -111,7 +132,7 @@ export const callId = (index: number): string => `call_${index}`;
 
 /** Why an answer ended, in one set of words. */
 export function finishOf(reason: string, words: { readonly [reason: string]: string }, hasCalls: boolean): string {
-  const said = words[reason] ?? reason.toLowerCase();
+  const said = (Object.hasOwn(words, reason) ? words[reason] : undefined) ?? reason.toLowerCase();
   return hasCalls && said === 'stop' ? 'tool_calls' : said;
 }
 

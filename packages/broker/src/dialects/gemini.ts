@@ -4,12 +4,11 @@
  * Its calls of tools have no ids, and its newer models want the signature of each call back with it.
  */
 import { type JsonObject, type JsonValue, err, failure, isJsonObject, ok } from '@runloop/core';
-import type { CompletionRequest, Message, ToolCall, Usage } from '../request.ts';
+import type { CompletionRequest, Message, ToolCall } from '../request.ts';
 import {
   argumentsOf,
   brokeOff,
   callId,
-  count,
   decodeOne,
   type Dialect,
   finishOf,
@@ -26,6 +25,9 @@ import {
   textOf,
   toolNames,
   vectorsOf,
+  type Told,
+  tokens,
+  usageFrom,
 } from './dialect.ts';
 
 const reasons = {
@@ -134,11 +136,11 @@ function saidBy({ content, tool_calls: calls = [] }: Message): object[] {
 }
 
 /** What it thought is paid for as what it said. */
-function usageOf(value: JsonValue | undefined): Usage | undefined {
+function usageOf(value: JsonValue | undefined): Told | undefined {
   if (!isJsonObject(value)) return undefined;
   return {
-    tokens_in: count(value['promptTokenCount']),
-    tokens_out: count(value['candidatesTokenCount']) + count(value['thoughtsTokenCount']),
+    tokens_in: tokens(value['promptTokenCount']),
+    tokens_out: tokens(value['candidatesTokenCount'], value['thoughtsTokenCount']),
   };
 }
 
@@ -146,7 +148,7 @@ function gather(): StreamGatherer {
   let whole = '';
   let finish = '';
   let version = '';
-  let usage: Usage | undefined;
+  let usage: Told | undefined;
   const calls: ToolCall[] = [];
   const take = (part: JsonObject): string => {
     const { functionCall: called, thoughtSignature: signature } = part;
@@ -182,7 +184,13 @@ function gather(): StreamGatherer {
     end(bound) {
       if (finish === '') return malformed('it ended before it was done');
       const finish_reason = finishOf(finish, reasons, calls.length > 0);
-      return ok({ text: whole, tool_calls: calls, finish_reason, usage: usage ?? bound, model_version: version });
+      return ok({
+        text: whole,
+        tool_calls: calls,
+        finish_reason,
+        usage: usageFrom(usage, bound),
+        model_version: version,
+      });
     },
   };
 }

@@ -2,12 +2,11 @@
  * Ollama's own dialect: `/api/chat`, a line of JSON for each piece of a stream. Its calls of tools have no ids.
  */
 import { type JsonObject, type JsonValue, ok } from '@runloop/core';
-import type { CompletionRequest, Message, ToolCall, Usage } from '../request.ts';
+import type { CompletionRequest, Message, ToolCall } from '../request.ts';
 import {
   argumentsOf,
   brokeOff,
   callId,
-  count,
   decodeOne,
   type Dialect,
   finishOf,
@@ -22,6 +21,9 @@ import {
   textOf,
   toolNames,
   vectorsOf,
+  type Told,
+  tokens,
+  usageFrom,
 } from './dialect.ts';
 
 export const ollama: Dialect = {
@@ -42,7 +44,7 @@ export const ollama: Dialect = {
     if (!parsed.ok) return parsed;
     const vectors = vectorsOf(list(parsed.value['embeddings']), texts);
     return vectors.ok
-      ? ok({ vectors: vectors.value, tokens_in: count(parsed.value['prompt_eval_count']) || bound })
+      ? ok({ vectors: vectors.value, tokens_in: tokens(parsed.value['prompt_eval_count']) ?? bound })
       : vectors;
   },
   isUsedUp: () => false,
@@ -85,16 +87,16 @@ function callOf(given: JsonValue, index: number): ToolCall {
   return { id: callId(index), name: text(name), arguments: JSON.stringify(args ?? {}) };
 }
 
-function usageOf(piece: JsonObject): Usage | undefined {
+function usageOf(piece: JsonObject): Told | undefined {
   if (piece['prompt_eval_count'] === undefined && piece['eval_count'] === undefined) return undefined;
-  return { tokens_in: count(piece['prompt_eval_count']), tokens_out: count(piece['eval_count']) };
+  return { tokens_in: tokens(piece['prompt_eval_count']), tokens_out: tokens(piece['eval_count']) };
 }
 
 function gather(): StreamGatherer {
   let whole = '';
   let finish = '';
   let version = '';
-  let usage: Usage | undefined;
+  let usage: Told | undefined;
   let done = false;
   const calls: ToolCall[] = [];
   return {
@@ -118,7 +120,13 @@ function gather(): StreamGatherer {
     end(bound) {
       if (!done) return malformed('it ended before it was done');
       const finish_reason = finishOf(finish, {}, calls.length > 0);
-      return ok({ text: whole, tool_calls: calls, finish_reason, usage: usage ?? bound, model_version: version });
+      return ok({
+        text: whole,
+        tool_calls: calls,
+        finish_reason,
+        usage: usageFrom(usage, bound),
+        model_version: version,
+      });
     },
   };
 }

@@ -2,7 +2,7 @@
  * The OpenAI dialect, which vLLM, the server of llama.cpp, OpenRouter and many others speak too: chat completions and embeddings.
  */
 import { type JsonObject, type JsonValue, isJsonObject, ok, parseJson } from '@runloop/core';
-import type { CompletionRequest, Message, ToolCall, Usage } from '../request.ts';
+import type { CompletionRequest, Message, ToolCall } from '../request.ts';
 import {
   argumentsOf,
   brokeOff,
@@ -18,6 +18,9 @@ import {
   type StreamGatherer,
   text,
   vectorsOf,
+  type Told,
+  tokens,
+  usageFrom,
 } from './dialect.ts';
 
 export const openai: Dialect = {
@@ -44,7 +47,7 @@ export const openai: Dialect = {
       text: text(choice['message']['content']),
       tool_calls: calls,
       finish_reason: finishOf(text(choice['finish_reason']), {}, calls.length > 0),
-      usage: usageOf(parsed.value['usage']) ?? bound,
+      usage: usageFrom(usageOf(parsed.value['usage']), bound),
       model_version: text(parsed.value['model']),
     });
   },
@@ -105,16 +108,16 @@ function encodeMessage({ role, content, tool_calls, tool_call_id }: Message): ob
   };
 }
 
-function usageOf(value: JsonValue | undefined): Usage | undefined {
+function usageOf(value: JsonValue | undefined): Told | undefined {
   if (!isJsonObject(value)) return undefined;
-  return { tokens_in: count(value['prompt_tokens']), tokens_out: count(value['completion_tokens']) };
+  return { tokens_in: tokens(value['prompt_tokens']), tokens_out: tokens(value['completion_tokens']) };
 }
 
 function gather(): StreamGatherer {
   let whole = '';
   let finish = '';
   let version = '';
-  let usage: Usage | undefined;
+  let usage: Told | undefined;
   let done = false;
   const calls: { id: string; name: string; arguments: string }[] = [];
   const takeCall = (piece: JsonObject): boolean => {
@@ -150,7 +153,13 @@ function gather(): StreamGatherer {
       if (!done && finish === '') return malformed('the stream ended before it was done');
       const named = calls.map((call, index) => ({ ...call, id: call.id || callId(index) }));
       const finish_reason = finishOf(finish, {}, named.length > 0);
-      return ok({ text: whole, tool_calls: named, finish_reason, usage: usage ?? bound, model_version: version });
+      return ok({
+        text: whole,
+        tool_calls: named,
+        finish_reason,
+        usage: usageFrom(usage, bound),
+        model_version: version,
+      });
     },
   };
 }
