@@ -44,3 +44,13 @@ test('a file nests one beside it and one by name; both forms run; the tape repla
   const listed = await home.json<{ openings: { name: string; valid: boolean }[] }>('opening', 'list');
   expect(listed.openings).toContainEqual(expect.objectContaining({ name: 'named', valid: true }));
 });
+
+test('one beside it may be called as what every object has', async () => {
+  await using home = new Home();
+  const nodes = (use: string): string => `nodes: [{ id: n, use: ${use}, with: { lines: [a] } }]\n`;
+  writeFileSync(join(home.path, 'constructor.yaml'), `version: 0\nname: constructor\n${nodes('agent:log_reader')}`);
+  const outer = 'version: 0\nname: outer\nnodes: [{ id: a, use: opening:constructor }]\n';
+  writeFileSync(join(home.path, 'outer.yaml'), outer);
+  const { events, code } = await home.run([join(home.path, 'outer.yaml')]);
+  expect([code, events.at(-1)?.kind]).toEqual([0, 'run.finished']);
+});

@@ -5,7 +5,7 @@
  * 2. The list is signed last, over exactly the files that lie there; a bundle half built does not load.
  */
 import { type KeyObject, sign } from 'node:crypto';
-import { access, cp, mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { access, cp, lstat, mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { type Clock, type Failure, type Result, digestLarge, type Digest, err, failure, ok } from '@runloop/core';
@@ -37,7 +37,11 @@ export async function buildAgent(
   const source = resolve(sourceDir);
   const refuse = (what: string, hint?: string): Result<never, Failure> =>
     err(failure('BuildFailed', `agent ${source}: ${what}`, hint === undefined ? {} : { hint }));
-  const manifestText = await readFile(join(source, 'manifest.toml'), 'utf8').catch(() => undefined);
+  const manifestPath = join(source, 'manifest.toml');
+  const found = await lstat(manifestPath).catch(() => undefined);
+  // Whoever opens a FIFO waits.
+  if (found?.isFile() === false) return refuse('manifest.toml is not a regular file');
+  const manifestText = await readFile(manifestPath, 'utf8').catch(() => undefined);
   if (manifestText === undefined) return refuse('there is no manifest.toml', 'make one: rlp agent scaffold <name>');
   const manifest = parseManifest(manifestText);
   if (!manifest.ok) return manifest;

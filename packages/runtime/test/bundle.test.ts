@@ -1,4 +1,5 @@
 /** Bundles on disk: what loads, what is refused and why; the host's key. */
+import { execFileSync } from 'node:child_process';
 import { mkdir, appendFile, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -168,6 +169,18 @@ describe('a build that cannot be', () => {
         message: expect.stringMatching(expected),
         hint: expect.stringMatching(/npm run build/),
       },
+    });
+  });
+  test.each([
+    ['FIFO', (path: string) => execFileSync('mkfifo', [path])],
+    ['link', (path: string) => symlink('/dev/zero', path)],
+  ])('A12: a manifest that is a %s is refused, and not waited for', async (what, make) => {
+    const source = join(bench.dir, `manifest-${what}`);
+    await mkdir(source);
+    await make(join(source, 'manifest.toml'));
+    expect(await buildAgent(deps, source, { signWith: bench.key })).toMatchObject({
+      ok: false,
+      error: { code: 'BuildFailed', message: `agent ${source}: manifest.toml is not a regular file` },
     });
   });
   test.each([

@@ -198,7 +198,7 @@ function nestedBeside(opening: string, source: string, cwd: string): JsonObject 
   for (const { file, text } of texts) {
     if (!text.includes('opening:')) continue;
     for (const { use } of parseOpening(file, text).opening?.nodes ?? []) {
-      if (use.kind === 'agent' || found[use.name] !== undefined || texts.length > nestedFilesMax) continue;
+      if (use.kind === 'agent' || Object.hasOwn(found, use.name) || texts.length > nestedFilesMax) continue;
       const files = openingFiles(use.name).map((name) => join(dirname(opening), name));
       const inner = files.find((one) => existsSync(resolve(cwd, one)));
       if (inner === undefined) continue;
