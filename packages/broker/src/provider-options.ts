@@ -16,7 +16,7 @@ export const optionsAllowed: { readonly [kind: string]: readonly string[] } = {
     'top_k',
     'min_p',
   ],
-  http_anthropic: ['top_k', 'cache_control'],
+  http_anthropic: ['top_k'],
   http_gemini: ['topK', 'thinkingConfig'],
   ollama: ['think', 'keep_alive', 'num_ctx', 'top_k', 'min_p', 'repeat_penalty'],
   echo: [],

@@ -1,7 +1,7 @@
 /**
  * What an author of agents does without a daemon: keys, signatures, archives, a look at what is asked for.
  */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { lstat, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { err, type Failure, failure, isJsonObject, ok, parseJson, type Result } from '@runloop/core';
 import {
@@ -78,8 +78,15 @@ async function signerOf(dir: string): Promise<Result<string, Failure>> {
   );
 }
 
+/** Bytes of a policy.caps that is looked at. */
+const lintBytesMax: number = 256 * 1024;
+
 export async function lintFolder(dir: string): Promise<Result<readonly Finding[], Failure>> {
   const path = join(dir, 'policy.caps');
-  const text = await readFile(path, 'utf8').catch(() => undefined);
-  return text === undefined ? err(failure('NotFound', `there is no ${path}`)) : ok(lintCaps(text));
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) return err(failure('NotFound', `there is no ${path}`));
+  // Whoever opens a FIFO waits; a bundle with anything of the kind would be refused.
+  if (!found.isFile() || found.size > lintBytesMax)
+    return err(failure('InvalidBundle', `${path} is no regular file of at most ${lintBytesMax} bytes`));
+  return ok(lintCaps(await readFile(path, 'utf8')));
 }
