@@ -41,6 +41,7 @@ describe.concurrent('a crash before and after every append and every effect', ()
       expect(report.faults.slice(0, 5)).toEqual([]);
       expect(report.ending.state).toBe('succeeded');
       expect(report.crashes).toBeGreaterThan(20);
+      crashes += report.crashes;
     },
   );
 });
