@@ -17,30 +17,20 @@ import {
   failure,
   ok,
 } from '@runloop/core';
-import { type LevelState, type Raise, type Spending, createBudgets } from './budgets.ts';
+import { type Bookkeeping, createBookkeeping } from './bookkeeping.ts';
+import { createBudgets } from './budgets.ts';
 import { type Cache, createCache } from './cache.ts';
 import type { BrokerConfig } from './config.ts';
-import type { Embedded } from './dialects/dialect.ts';
 import { createEchoProvider } from './echo-provider.ts';
-import { promptTokensMax } from './estimate.ts';
 import { type GateState, createGate } from './gate.ts';
 import type { Http } from './http.ts';
 import { createHttpProvider, type ProviderSecrets } from './http-provider.ts';
-import { type BookedCall, dayKey, dayLevel, levelsOf } from './levels.ts';
-import { answerTokensDefault, embedTextsMax, requestBytesMax } from './limits.ts';
-import {
-  type Operation,
-  type Paid,
-  type PaidCall,
-  type Station,
-  createPaidCall,
-  createPriceOf,
-  spentOf,
-} from './paid-call.ts';
+import { embedTextsMax, requestBytesMax } from './limits.ts';
+import { completion, embedding } from './operations.ts';
+import { type Operation, type Paid, type PaidCall, type Station, createPaidCall, createPriceOf } from './paid-call.ts';
 import { type Price, readPriceTable } from './prices.ts';
 import { optionsProblem } from './provider-options.ts';
 import type {
-  Answer,
   CacheState,
   CallContext,
   Completion,
@@ -48,7 +38,6 @@ import type {
   EmbedRequest,
   Embedding,
   ModelCalled,
-  Spent,
 } from './request.ts';
 import { type Target, route } from './route.ts';
 
@@ -71,31 +60,19 @@ export type ModelRow = {
   readonly output_usd_per_million?: number;
 };
 
-export interface Broker extends AsyncDisposable {
+export interface Broker extends Bookkeeping, AsyncDisposable {
   complete(request: CompletionRequest, ctx: CallContext, signal: AbortSignal): Promise<Result<Completion, Failure>>;
   embed(request: EmbedRequest, ctx: CallContext, signal: AbortSignal): Promise<Result<Embedding, Failure>>;
   /** Whether what is private may go where a request for this model goes: to a cleared provider, or nowhere at all. */
   clears(model: string | undefined): boolean;
   models(): { readonly prices_date: string; readonly rows: readonly ModelRow[] };
-  /** What was spent and reserved: of today, and of a run. */
-  spending(run?: string): { readonly day?: LevelState; readonly run?: LevelState };
-  /** Books what the ledger says was spent before a restart. */
-  restore(calls: readonly BookedCall[]): void;
-  /** The same of a whole day. */
-  restoreDay(tsMs: number, spent: Spending): void;
-  /** Adds to the cap of a level, as `details` of `BudgetExceeded` name it. */
-  raise(raise: Raise): void;
-  /** Books the bound of a call whose answer was lost in a crash: it may have been paid for. Undefined where no provider serves it. */
-  forfeit(request: CompletionRequest | EmbedRequest, ctx: CallContext): Spent | undefined;
-  /** Forgets the budgets of a run that has ended. */
-  endRun(run: string): void;
   close(): Promise<void>;
 }
 
 export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
   const { clock } = deps;
   const table = readPriceTable();
-  const budgets = createBudgets();
+  const budgets = createBudgets(clock, config.budgets.agentShare);
   const stations = stationsOf(deps, config);
   const closing = new AbortController();
   const priceOf = createPriceOf(config, table.prices);
@@ -141,31 +118,7 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       return routed.length === 0 || cleared(routed).length > 0;
     },
     models: () => ({ prices_date: table.date, rows: modelRows(config, stations, priceOf) }),
-    spending(run) {
-      const day = budgets.state(dayKey(clock.nowMs()));
-      const ofRun = run === undefined ? undefined : budgets.state(`run:${run}`);
-      return { ...(day === undefined ? {} : { day }), ...(ofRun === undefined ? {} : { run: ofRun }) };
-    },
-    restore(calls) {
-      for (const one of calls) {
-        budgets.book(levelsOf(config, one, one.ts_ms), { tokens: one.tokens, usd_nano: one.usd_nano, calls: 1 });
-      }
-    },
-    restoreDay: (tsMs, spent) => budgets.book([dayLevel(config.budgets.dayUsdNano, tsMs)], spent),
-    forfeit(request, ctx) {
-      const [target] = route(config, request.model ?? config.defaultModel);
-      if (target === undefined) return undefined;
-      const op = 'messages' in request ? completion(config, request, ctx) : embedding(request);
-      const spent = spentOf(target, op, priceOf);
-      const { tokens_in, tokens_out, usd_nano } = spent;
-      budgets.book(levelsOf(config, ctx, clock.nowMs()), { tokens: tokens_in + tokens_out, usd_nano, calls: 1 });
-      return spent;
-    },
-    raise: (raise) => budgets.raise(raise),
-    endRun(run) {
-      for (const prefix of [`group:${run}/`, `node:${run}/`, `agent:${run}/`]) budgets.drop(prefix);
-      budgets.drop(`run:${run}`);
-    },
+    ...createBookkeeping({ clock, budgets, config, priceOf }),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -250,28 +203,6 @@ function noProvider(config: BrokerConfig, name: string): Failure {
   return failure('ProviderUnavailable', why, {
     hint: 'Configure models.broker.providers and models.broker.route; see docs/broker.md.',
   });
-}
-
-function completion(config: BrokerConfig, request: CompletionRequest, ctx: CallContext): Operation<Answer> {
-  const promptTokens = promptTokensMax(request);
-  const cap = Math.min(config.budgets.callTokens ?? Infinity, ctx.budgets?.call?.tokens ?? Infinity);
-  return {
-    promptTokens,
-    maxTokens: request.max_tokens ?? Math.max(1, Math.min(answerTokensDefault, cap - promptTokens)),
-    onDelta: (text) => ctx.onDelta?.(text),
-    perform: (provider, attempt) => provider.complete(request, attempt),
-    usage: ({ usage }) => usage,
-  };
-}
-
-function embedding(request: EmbedRequest): Operation<Embedded> {
-  return {
-    promptTokens: request.texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 2, 0),
-    maxTokens: 0,
-    onDelta: () => undefined,
-    perform: (provider, attempt) => provider.embed(request, attempt),
-    usage: ({ tokens_in }) => ({ tokens_in, tokens_out: 0 }),
-  };
 }
 
 function modelRows(

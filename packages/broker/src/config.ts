@@ -11,6 +11,7 @@ import {
   isJsonObject,
   ok,
 } from '@runloop/core';
+import { type BudgetConfig, parseBudgets } from './budget-config.ts';
 import { cacheEntriesDefault, cacheTtlMsDefault, concurrencyDefault, timeoutMsDefault } from './limits.ts';
 import type { Price } from './prices.ts';
 import { wayOf } from './route.ts';
@@ -39,12 +40,7 @@ export type BrokerConfig = {
   readonly providers: readonly ProviderConfig[];
   readonly routes: readonly RouteConfig[];
   readonly cache: { readonly ttlMs: number; readonly capacity: number };
-  readonly budgets: {
-    readonly runTokens?: number;
-    readonly callTokens?: number;
-    readonly runUsdNano?: number;
-    readonly dayUsdNano?: number;
-  };
+  readonly budgets: BudgetConfig;
   /** Prices that come before those of the package. */
   readonly prices: readonly Price[];
 };
@@ -85,19 +81,8 @@ export function parseBrokerConfig(models: JsonObject): Result<BrokerConfig, Fail
   if (wrong >= 0)
     return invalid(`models.broker.prices[${wrong}]`, 'needs pattern, input and output: dollars for a million tokens');
   const cache = isJsonObject(broker['cache']) ? broker['cache'] : {};
-  const budgets = isJsonObject(broker['budgets']) ? broker['budgets'] : {};
-  const numbers: { [name: string]: number } = {};
-  for (const name of ['default_tokens', 'per_request_tokens_cap', 'hard_cap_usd', 'day_usd']) {
-    const value = budgets[name];
-    if (value === undefined) continue;
-    if (typeof value !== 'number' || !(value >= 0))
-      return invalid(`models.broker.budgets.${name}`, 'is not a number from 0');
-    numbers[name] = value;
-  }
-  const cap = <K extends string>(key: K, name: string, factor = 1): { readonly [k in K]?: number } => {
-    const value = numbers[name];
-    return (value === undefined ? {} : { [key]: Math.floor(value * factor) }) as { readonly [k in K]?: number };
-  };
+  const budgets = parseBudgets(isJsonObject(broker['budgets']) ? broker['budgets'] : {});
+  if (!budgets.ok) return budgets;
   return ok({
     defaultModel: typeof models['default'] === 'string' ? models['default'] : '',
     providers,
@@ -106,12 +91,7 @@ export function parseBrokerConfig(models: JsonObject): Result<BrokerConfig, Fail
       ttlMs: positive(cache['ttl_ms'], cacheTtlMsDefault),
       capacity: positive(cache['capacity'], cacheEntriesDefault),
     },
-    budgets: {
-      ...cap('runTokens', 'default_tokens'),
-      ...cap('callTokens', 'per_request_tokens_cap'),
-      ...cap('runUsdNano', 'hard_cap_usd', 1e9),
-      ...cap('dayUsdNano', 'day_usd', 1e9),
-    },
+    budgets: budgets.value,
     prices: prices as readonly Price[],
   });
 }

@@ -3,8 +3,8 @@
  */
 export { type Broker, type BrokerDeps, type ModelRow, createBroker } from './broker.ts';
 export { type BrokerConfig, type ProviderConfig, type RouteConfig, parseBrokerConfig } from './config.ts';
-export { type LevelState, type Spending } from './budgets.ts';
-export { type BookedCall } from './levels.ts';
+export { type BudgetUnit, type LevelState, type Spending } from './budgets.ts';
+export { type BookedCall, type DayOf } from './levels.ts';
 export { type Http, type HttpAnswer, undiciHttp } from './http.ts';
 export {
   type Amounts,
@@ -15,6 +15,7 @@ export {
   type Embedding,
   type Message,
   type ModelCalled,
+  type Overrun,
   type Part,
   type Spent,
   type Tool,

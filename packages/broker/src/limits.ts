@@ -29,5 +29,9 @@ export const cacheEntriesDefault = 1_024;
 export const cacheTtlMsDefault = 600_000;
 /** Budget levels that are held at once; beyond it calls fail with `Busy` until runs end. */
 export const levelsMax = 100_000;
+/** What one agent may hold of what is left of a budget that others share, by calls under way, unless configured. */
+export const agentShareDefault = 0.5;
+/** How long after a provider's own time a reservation that nobody settled is booked at its bound. */
+export const reservationGraceMs = 10_000;
 /** Tokens that an answer may have when the request does not say. */
 export const answerTokensDefault = 1_024;

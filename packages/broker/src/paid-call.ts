@@ -5,10 +5,11 @@
  */
 import { type Clock, type Failure, type Log, type Random, type Result, err, failure, ok } from '@runloop/core';
 import { attemptAt } from './attempt.ts';
-import type { Budgets, Spending } from './budgets.ts';
+import { type Budgets, type Spending, spendingOf } from './budgets.ts';
 import { type BrokerConfig, isLoopback } from './config.ts';
 import type { Gate } from './gate.ts';
-import { levelsOf } from './levels.ts';
+import { dayKey, levelsOf } from './levels.ts';
+import { reservationGraceMs } from './limits.ts';
 import { type Price, costNano, findPrice, freePrice } from './prices.ts';
 import type { Attempt, AttemptFailure, Provider } from './provider.ts';
 import type { CallContext, Spent, Usage } from './request.ts';
@@ -50,7 +51,7 @@ export type PaidCall = <T>(
   signal: AbortSignal,
 ) => Promise<Result<Paid<T>, Failure>>;
 
-const none: Spending = { tokens: 0, usd_nano: 0, calls: 0 };
+const none: Spending = spendingOf({ tokens_in: 0, tokens_out: 0 }, 0, 0, 0);
 
 /** The operator's price, nothing for this machine's own models, else the package's table. */
 export function createPriceOf(config: BrokerConfig, packaged: readonly Price[]): (target: Target) => Price | undefined {
@@ -75,6 +76,13 @@ function createTargetCall(
   priceOf: (target: Target) => Price | undefined,
 ): TargetCall {
   const { clock, budgets, stations } = deps;
+  let today = '';
+  /** What was spent on a day that is over is the ledger's. */
+  const forgetDays = (nowMs: number): void => {
+    const day = dayKey(nowMs).slice(4);
+    if (day !== today) budgets.dropDaysBut(day);
+    today = day;
+  };
   return async <T>(
     target: Target,
     op: Operation<T>,
@@ -83,7 +91,9 @@ function createTargetCall(
   ): Promise<Result<Paid<T>, AttemptFailure>> => {
     const station = stations.get(target.provider.id);
     if (station === undefined) throw new Error(`assumed a station for ${target.provider.id}`);
-    const levels = levelsOf(config, ctx, clock.nowMs());
+    const nowMs = clock.nowMs();
+    forgetDays(nowMs);
+    const levels = levelsOf(config, ctx, nowMs);
     const price = priceOf(target);
     if (price === undefined && levels.some(({ caps }) => caps.usd_nano !== undefined)) {
       const unknown = failure(
@@ -94,14 +104,13 @@ function createTargetCall(
       return err({ failure: unknown, verdict: 'next', spent: false });
     }
     const bound = boundOf(op);
-    const amount = (usage: Usage): Spending => ({
-      tokens: usage.tokens_in + usage.tokens_out,
-      usd_nano: costNano(price ?? freePrice, usage),
-      calls: 1,
-    });
+    const cost = (usage: Usage): number => costNano(price ?? freePrice, usage);
+    const { timeoutMs } = target.provider;
+    const reserved = spendingOf(bound, cost(bound), timeoutMs);
     let firstMs = 0;
     const attempted = await attemptAt(deps, station.gate, signal, async () => {
-      const reservation = budgets.reserve(levels, amount(bound));
+      const asking = { levels, bound: reserved, agent: ctx.agent, deadlineMs: timeoutMs + reservationGraceMs };
+      const reservation = await budgets.reserve(asking, signal);
       if (!reservation.ok)
         return err({ failure: reservation.error, verdict: 'stop', spent: false } satisfies AttemptFailure);
       const began = clock.monotonicMs();
@@ -117,16 +126,12 @@ function createTargetCall(
         onFirst,
         onDelta: op.onDelta,
       });
-      if (!result.ok && result.error.spent) ctx.onSpent?.(spentOf(target, op, priceOf));
-      const froze = reservation.value.settle(
-        result.ok ? amount(op.usage(result.value)) : result.error.spent ? amount(bound) : none,
-      );
-      if (froze)
-        deps.log.log('error', 'a provider used more than was reserved; the budget is frozen', {
-          provider: target.provider.id,
-          model: target.model,
-          run: ctx.run,
-        });
+      const wallMs = Math.min(Math.ceil(clock.monotonicMs() - began), timeoutMs);
+      const usage = result.ok ? op.usage(result.value) : bound;
+      const isPaid = result.ok || result.error.spent;
+      if (!result.ok && isPaid) ctx.onSpent?.({ ...spentOf(target, op, priceOf), latency_ms: wallMs });
+      const settled = reservation.value.settle(isPaid ? spendingOf(usage, cost(usage), wallMs) : none);
+      if (settled.beyond) overrun(deps.log, ctx, target, { usage, bound, cost, frozen: settled.frozen });
       return result;
     });
     const { result, queueMs } = attempted;
@@ -135,7 +140,7 @@ function createTargetCall(
     return ok({
       value: result.value,
       usage,
-      usd_nano: amount(usage).usd_nano,
+      usd_nano: cost(usage),
       provider: target.provider.id,
       model: target.model,
       fallback_from: [],
@@ -149,6 +154,26 @@ function boundOf({ promptTokens, maxTokens }: Pick<Operation<unknown>, 'promptTo
   return { tokens_in: promptTokens, tokens_out: maxTokens };
 }
 
+/** The provider was paid more than the most that the call could have cost: either it lies, or our bound is wrong. */
+function overrun(
+  log: Log,
+  ctx: CallContext,
+  { provider, model }: Target,
+  told: {
+    readonly usage: Usage;
+    readonly bound: Usage;
+    readonly cost: (usage: Usage) => number;
+    readonly frozen: readonly string[];
+  },
+): void {
+  const { usage, bound, cost, frozen } = told;
+  const used = { ...usage, usd_nano: cost(usage) };
+  const reserved = { ...bound, usd_nano: cost(bound) };
+  const message = 'a provider used more than was reserved; budgets with a cap on it are frozen';
+  log.log('error', message, { provider: provider.id, model, run: ctx.run, used, reserved, frozen });
+  ctx.onOverrun?.({ provider: provider.id, model, used, reserved, frozen });
+}
+
 /** What a call that was made and not answered is booked at. */
 export function spentOf(
   target: Target,
@@ -157,7 +182,13 @@ export function spentOf(
 ): Spent {
   const usage = boundOf(op);
   const usd_nano = costNano(priceOf(target) ?? freePrice, usage);
-  return { provider: target.provider.id, model: target.model, ...usage, usd_nano };
+  return {
+    provider: target.provider.id,
+    model: target.model,
+    ...usage,
+    usd_nano,
+    latency_ms: target.provider.timeoutMs,
+  };
 }
 
 export function createPaidCall(

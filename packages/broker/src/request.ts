@@ -49,14 +49,21 @@ export type EmbedRequest = { readonly model?: string | undefined; readonly texts
 /** An amount of what budgets count; a level without a member has no cap on it, 0 means nothing may be spent. */
 export type Amounts = {
   readonly tokens?: number | undefined;
+  readonly tokens_in?: number | undefined;
+  readonly tokens_out?: number | undefined;
   readonly usd_nano?: number | undefined;
   readonly calls?: number | undefined;
+  /** Time of providers at work, waits in our own queue not counted. */
+  readonly wall_ms?: number | undefined;
 };
 
 export type CallContext = {
   readonly run: string;
   readonly node: string;
   readonly agent: string;
+  /** Who submitted the run, and the opening that it is of: a day's caps of each. */
+  readonly user?: string | undefined;
+  readonly opening?: string | undefined;
   /** Who owns the cache entry, and the secrecy label of what is asked. */
   readonly owner?: string | undefined;
   readonly secrecy?: 'public' | 'private' | undefined;
@@ -76,10 +83,26 @@ export type CallContext = {
   readonly onDelta?: ((text: string) => void) | undefined;
   /** Called for each attempt that was made and not answered: it is booked at its bound. */
   readonly onSpent?: ((spent: Spent) => void) | undefined;
+  /** Called where a provider used more than was reserved: an alarm. */
+  readonly onOverrun?: ((overrun: Overrun) => void) | undefined;
+};
+
+/** `frozen` are the keys of the levels that take no more calls until the operator lifts it. */
+export type Overrun = {
+  readonly provider: string;
+  readonly model: string;
+  readonly used: Usage & { readonly usd_nano: number };
+  readonly reserved: Usage & { readonly usd_nano: number };
+  readonly frozen: readonly string[];
 };
 
 /** A call that nobody answered, at the most that it can have cost. */
-export type Spent = Usage & { readonly provider: string; readonly model: string; readonly usd_nano: number };
+export type Spent = Usage & {
+  readonly provider: string;
+  readonly model: string;
+  readonly usd_nano: number;
+  readonly latency_ms: number;
+};
 
 export type Usage = { readonly tokens_in: number; readonly tokens_out: number };
 export type CacheState = 'hit' | 'miss' | 'shared';

@@ -1,71 +1,13 @@
-/** The parts of the broker as tables and properties: budgets, patterns, streams, estimates, the gate. */
+/** The parts of the broker as tables and properties: patterns, streams, estimates, the gate. */
 import { systemClock, unwrap } from '@runloop/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Reservation, createBudgets } from '../src/budgets.ts';
 import { createGate } from '../src/gate.ts';
-import { levelsMax, queueMax } from '../src/limits.ts';
+import { queueMax } from '../src/limits.ts';
 import { matches } from '../src/pattern.ts';
 import { costNano } from '../src/prices.ts';
 import { createLineDecoder } from '../src/lines.ts';
 import { createSseDecoder } from '../src/sse.ts';
-
-describe('budgets', () => {
-  test('over any order of reserving and settling, spent plus reserved never passes a cap, and nothing is lost', () => {
-    const step = fc.record({
-      keys: fc.subarray(['run:a', 'node:a/x', 'day:1'], { minLength: 1 }),
-      bound: fc.nat(40),
-      used: fc.nat(40),
-      settle: fc.nat(5),
-    });
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), fc.nat(200), (steps, cap) => {
-        const budgets = createBudgets();
-        const open: { reservation: Reservation; used: number; keys: readonly string[] }[] = [];
-        const spent = new Map<string, number>();
-        for (const { keys, bound, used, settle } of steps) {
-          const levels = keys.map((key) => ({ name: 'run' as const, key, caps: { tokens: cap } }));
-          const got = budgets.reserve(levels, { tokens: bound, usd_nano: 0, calls: 1 });
-          if (got.ok) open.push({ reservation: got.value, used: Math.min(used, bound), keys });
-          for (const one of open.splice(0, settle)) {
-            one.reservation.settle({ tokens: one.used, usd_nano: 0, calls: 1 });
-            one.reservation.settle({ tokens: one.used, usd_nano: 0, calls: 1 });
-            for (const key of one.keys) spent.set(key, (spent.get(key) ?? 0) + one.used);
-          }
-          for (const key of ['run:a', 'node:a/x', 'day:1']) {
-            const state = budgets.state(key);
-            expect((state?.spent.tokens ?? 0) + (state?.reserved.tokens ?? 0)).toBeLessThanOrEqual(cap);
-            expect(state?.spent.tokens ?? 0).toBe(spent.get(key) ?? 0);
-            expect(state?.frozen ?? false).toBe(false);
-          }
-        }
-      }),
-    );
-  });
-
-  test('a refusal at one level reserves at none', () => {
-    const budgets = createBudgets();
-    const levels = [
-      { name: 'run' as const, key: 'run:a', caps: {} },
-      { name: 'node' as const, key: 'node:b', caps: { tokens: 1 } },
-    ];
-    expect(budgets.reserve(levels, { tokens: 2, usd_nano: 0, calls: 1 })).toMatchObject({
-      ok: false,
-      error: { code: 'BudgetExceeded', details: { level: 'node', left: 1 } },
-    });
-    expect(budgets.state('run:a')?.reserved.tokens ?? 0).toBe(0);
-  });
-
-  test('A10: levels are bounded until runs end', () => {
-    const budgets = createBudgets();
-    const one = { tokens: 1, usd_nano: 0, calls: 1 };
-    for (let i = 0; i < levelsMax; i += 1) budgets.book([{ name: 'run', key: `run:${i}`, caps: {} }], one);
-    const more = [{ name: 'run' as const, key: 'run:new', caps: {} }];
-    expect(budgets.reserve(more, one)).toMatchObject({ ok: false, error: { code: 'Busy' } });
-    budgets.drop('run:1');
-    expect(budgets.reserve(more, one).ok).toBe(true);
-  });
-});
 
 test.each<[string, string, boolean]>([
   ['*', '', true],

@@ -30,6 +30,7 @@ export const streamedKinds = [
   'budget.settled',
   'budget.exhausted',
   'budget.raised',
+  'budget.overrun',
   'artifact.created',
 ] as const;
 /** On the ledger alone. */

@@ -39,6 +39,10 @@ import { type WiredRuns, wireRuns } from './wire-runs.ts';
 
 export type { DaemonDeps, DaemonOptions } from './wire-base.ts';
 
+const dayMs = 86_400_000;
+/** Users and openings whose spending of today is read back, the dearest first. */
+const costRowsMax = 1000;
+
 export interface Daemon extends AsyncDisposable {
   readonly home: Home;
   readonly kb: Kb;
@@ -87,18 +91,28 @@ export async function openDaemon(deps: DaemonDeps, options: DaemonOptions): Prom
   return ok({ home, kb, log, sessions, ...engine, [Symbol.asyncDispose]: () => opened.disposeAsync() });
 }
 
-/** What the ledger says was spent today counts towards the day's cap. */
+/** What the ledger says was spent today counts towards the day's caps, and what is frozen stays so. */
 async function bookToday(clock: DaemonDeps['clock'], { kb, models }: Base): Promise<Result<void, Failure>> {
   const nowMs = clock.nowMs();
-  const today = new Date(nowMs).toISOString().slice(0, 10);
-  const days = await kb.costs({ by: 'day', max: 1000 });
-  if (!days.ok) return days;
-  const spent = days.value.rows.find(({ key }) => key === today);
-  models.restoreDay(nowMs, {
-    tokens: (spent?.tokens_in ?? 0) + (spent?.tokens_out ?? 0),
-    usd_nano: spent?.usd_nano ?? 0,
-    calls: spent?.calls ?? 0,
-  });
+  const sinceMs = Math.floor(nowMs / dayMs) * dayMs;
+  const levels = [
+    { by: 'day', level: 'day' },
+    { by: 'user', level: 'user' },
+    { by: 'opening', level: 'opening' },
+  ] as const;
+  for (const { by, level } of levels) {
+    const costs = await kb.costs({ by, sinceMs, max: costRowsMax });
+    if (!costs.ok) return costs;
+    for (const { key, tokens_in, tokens_out, usd_nano, calls, cached, wall_ms } of costs.value.rows) {
+      if (key === null) continue;
+      const tokens = tokens_in + tokens_out;
+      const spent = { tokens, tokens_in, tokens_out, usd_nano, calls: calls - cached, wall_ms };
+      models.restoreDay(nowMs, spent, level === 'day' ? { level } : { level, name: key });
+    }
+  }
+  const frozen = await kb.overruns();
+  if (!frozen.ok) return frozen;
+  for (const key of frozen.value) models.restoreFrozen(key);
   return ok(undefined);
 }
 
@@ -211,6 +225,7 @@ function wireSessions(
       rssBytes: deps.rssBytes,
       loopDelayMs: deps.loopDelayMs,
       bus: () => late.sessions?.stats(),
+      frozen: () => base.models.frozen().map(({ key }) => key),
       drain: () => {
         runs.drain();
         late.sessions?.drain();
@@ -242,7 +257,7 @@ function wireSessions(
       verify: (agent, probe, signal) => verifyAgent(verifier, agent, probe, signal),
     }),
     ...secretOperations({ clock, kb: base.kb, secrets: base.secrets, keyFile: join(root, 'keys', 'vault.key') }),
-    ...modelOperations({ models: base.models, kb: base.kb }),
+    ...modelOperations({ clock, models: base.models, kb: base.kb }),
     ...agreementOperations({ clock, kb: base.kb, pins: engine.pins }),
   });
   return createSessionServer({

@@ -99,6 +99,8 @@ export interface Kb extends AsyncDisposable {
   artifacts(q: ArtifactsQuery): Asked<readonly Row[]>;
   approvals(q: ApprovalsQuery): Asked<readonly Row[]>;
   costs(q: CostsQuery): Asked<Costs>;
+  /** Keys of the budgets that are frozen. */
+  overruns(): Asked<readonly string[]>;
   find(q: FindQuery): Asked<readonly Row[]>;
   search(q: SearchQuery): Asked<readonly SearchHit[]>;
   /** The labels under which what an answer rests on was written. */
@@ -206,6 +208,7 @@ type Reads = Pick<
   | 'artifacts'
   | 'approvals'
   | 'costs'
+  | 'overruns'
   | 'find'
   | 'search'
   | 'taint'
@@ -269,6 +272,7 @@ function readsOf(ask: Ask): Reads {
     artifacts: (q) => ask({ type: 'artifacts', q }),
     approvals: (q) => ask({ type: 'approvals', q }),
     costs: (q) => ask({ type: 'costs', q }),
+    overruns: () => ask({ type: 'overruns' }),
     find: (q) => ask({ type: 'find', q }),
     search: (q) => ask({ type: 'search', q }),
     taint: (q) => ask({ type: 'taint', q }),

@@ -26,6 +26,9 @@ export function projectRuns(db: Database.Database): Projection {
   const finish = db.prepare(
     'UPDATE runs SET state = ?, reason = ?, finished_ms = ?, duration_ms = ?, tokens = ?, usd_nano = ?, source_event = ? WHERE trace_id = ?',
   );
+  const forget = db.prepare(
+    `DELETE FROM overruns WHERE trace_id = ? AND (key LIKE 'run:%' OR key LIKE 'group:%' OR key LIKE 'node:%' OR key LIKE 'agent:%')`,
+  );
   const moved = ({ id, ts_ms, kind, trace, meta }: Projected): void => {
     if (trace === null) return;
     move.run(runStates[kind], text(meta, 'reason'), kind, ts_ms, id, trace);
@@ -66,6 +69,7 @@ export function projectRuns(db: Database.Database): Projection {
         id,
         trace,
       );
+      forget.run(trace);
       history(`run:${trace}`, id);
     },
   };
@@ -228,6 +232,9 @@ export function projectRecords(db: Database.Database): Projection {
   const cost = db.prepare('INSERT INTO costs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const audit = db.prepare('INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const artifact = db.prepare('INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const freeze = db.prepare('INSERT OR REPLACE INTO overruns VALUES (?, ?, ?, ?, ?, ?)');
+  const thaw = db.prepare('DELETE FROM overruns WHERE key = ?');
+  const thawed: Projection[string] = ({ meta }) => void thaw.run(text(meta, 'key'));
   // A call that was answered, and one that was not and is booked at its bound.
   const spent: Projection[string] = ({ id, ts_ms, trace, kind, meta }) => {
     cost.run(
@@ -249,6 +256,13 @@ export function projectRecords(db: Database.Database): Projection {
   return {
     'model.called': spent,
     'budget.settled': spent,
+    'budget.overrun': ({ id, ts_ms, trace, meta }) => {
+      const keys = Array.isArray(meta['frozen']) ? meta['frozen'] : [];
+      for (const key of keys.filter((one) => typeof one === 'string'))
+        freeze.run(key, trace, text(meta, 'provider'), text(meta, 'model'), ts_ms, id);
+    },
+    'budget.raised': thawed,
+    'budget.thawed': thawed,
     'cap.audit': ({ id, ts_ms, trace, meta }) => {
       audit.run(
         id,

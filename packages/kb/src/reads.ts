@@ -65,7 +65,7 @@ export type TaintQuery = {
   /** Entities that it tells of: all that was ever said of them counts. */
   readonly entities: readonly string[];
 };
-export const costsBy = ['run', 'node', 'agent', 'model', 'day', 'opening'] as const;
+export const costsBy = ['run', 'node', 'agent', 'model', 'day', 'opening', 'user'] as const;
 export type CostsBy = (typeof costsBy)[number];
 export type CostsQuery = {
   readonly by: CostsBy;
@@ -84,6 +84,9 @@ export type CostRow = {
   readonly unanswered: number;
   readonly bound_tokens: number;
   readonly bound_usd_nano: number;
+  /** Calls that the cache answered, and the time that the others took. */
+  readonly cached: number;
+  readonly wall_ms: number;
 };
 /** `total` is of all rows, also of those beyond `max`. */
 export type Costs = { readonly rows: readonly CostRow[]; readonly total: CostRow };
@@ -172,6 +175,12 @@ export function readApprovals(db: Database.Database, q: ApprovalsQuery): Row[] {
     );
 }
 
+/** Budgets that are frozen, for a call has used more than it had reserved, and that nobody has let go on. */
+export function readOverruns(db: Database.Database): readonly string[] {
+  const rows = db.prepare<[], { readonly key: string }>('SELECT key FROM overruns ORDER BY source_event').all();
+  return rows.map(({ key }) => key);
+}
+
 /** Sums of what model calls were booked at, the dearest first. Sums hold both calls that were answered and those that were not. */
 export function readCosts(db: Database.Database, q: CostsQuery): Costs {
   const from = 'FROM costs LEFT JOIN runs USING (trace_id) WHERE costs.ts_ms >= ? AND (? IS NULL OR runs.actor = ?)';
@@ -192,9 +201,12 @@ const costKeys: { readonly [by in CostsBy]: string } = {
   model: `provider || ':' || model`,
   day: `date(costs.ts_ms / 1000, 'unixepoch')`,
   opening: 'runs.name',
+  user: 'runs.actor',
 };
 const costSums = `count(*) AS calls, coalesce(sum(tokens_in), 0) AS tokens_in, coalesce(sum(tokens_out), 0) AS tokens_out,
   coalesce(sum(costs.usd_nano), 0) AS usd_nano, coalesce(sum(1 - answered), 0) AS unanswered,
+  coalesce(sum(cache IN ('hit', 'shared', 'semantic')), 0) AS cached,
+  coalesce(sum(CASE WHEN cache IN ('hit', 'shared', 'semantic') THEN 0 ELSE ceil(latency_ms) END), 0) AS wall_ms,
   coalesce(sum(CASE answered WHEN 0 THEN tokens_in + tokens_out END), 0) AS bound_tokens,
   coalesce(sum(CASE answered WHEN 0 THEN costs.usd_nano END), 0) AS bound_usd_nano`;
 

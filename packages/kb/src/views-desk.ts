@@ -32,6 +32,7 @@ export type ViewsQuestion =
   | { readonly type: 'artifacts'; readonly q: reads.ArtifactsQuery }
   | { readonly type: 'approvals'; readonly q: reads.ApprovalsQuery }
   | { readonly type: 'costs'; readonly q: reads.CostsQuery }
+  | { readonly type: 'overruns' }
   | { readonly type: 'find'; readonly q: reads.FindQuery }
   | { readonly type: 'search'; readonly q: reads.SearchQuery }
   | { readonly type: 'taint'; readonly q: reads.TaintQuery }
@@ -127,6 +128,8 @@ function answerFrom(
       return ok(reads.readArtifacts(db, question.q));
     case 'approvals':
       return ok(reads.readApprovals(db, question.q));
+    case 'overruns':
+      return ok(reads.readOverruns(db));
     case 'costs':
       return ok(reads.readCosts(db, question.q));
     case 'find':

@@ -3,7 +3,7 @@
  *
  * Times are milliseconds; ids of events are those of the ledger; `source_event` is the event that wrote the row last.
  */
-export const viewsVersion = 5;
+export const viewsVersion = 6;
 
 /** Each view with the columns that order it when it is hashed. */
 export const viewTables: { readonly [table: string]: string } = {
@@ -18,6 +18,7 @@ export const viewTables: { readonly [table: string]: string } = {
   effects: 'trace_id, node, attempt, idx',
   approvals: 'action',
   costs: 'source_event',
+  overruns: 'key',
   audit: 'source_event',
   mailbox: 'id',
   entity_history: 'entity, event_id',
@@ -47,6 +48,7 @@ CREATE TABLE effects(trace_id TEXT, node TEXT, attempt INTEGER, idx INTEGER, cal
 CREATE TABLE approvals(action TEXT PRIMARY KEY, trace_id TEXT, node TEXT, agent TEXT, op TEXT, hash TEXT, what TEXT, args_json TEXT, about_json TEXT, expires_ms INTEGER, state TEXT NOT NULL, decided_by TEXT, requested_ms INTEGER, decided_ms INTEGER, source_event INTEGER NOT NULL);
 CREATE INDEX approvals_of_state ON approvals(state);
 CREATE TABLE costs(source_event INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, trace_id TEXT, node TEXT, agent TEXT, answered INTEGER NOT NULL, provider TEXT, model TEXT, tokens_in INTEGER, tokens_out INTEGER, usd_nano INTEGER, cache TEXT, latency_ms REAL);
+CREATE TABLE overruns(key TEXT PRIMARY KEY, trace_id TEXT, provider TEXT, model TEXT, ts_ms INTEGER NOT NULL, source_event INTEGER NOT NULL);
 CREATE TABLE audit(source_event INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, trace_id TEXT, agent TEXT, cap TEXT, op TEXT, target TEXT, args_hash TEXT, decision TEXT, reason TEXT);
 CREATE TABLE mailbox(id INTEGER PRIMARY KEY, recipient TEXT NOT NULL, sender TEXT, type TEXT, value_json TEXT, label_json TEXT, bytes INTEGER NOT NULL, call TEXT, ts_ms INTEGER NOT NULL, received_by TEXT, source_event INTEGER NOT NULL);
 CREATE INDEX mailbox_of ON mailbox(recipient, received_by);

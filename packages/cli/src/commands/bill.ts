@@ -16,6 +16,7 @@ type Sums = {
   readonly unanswered: number;
   readonly bound_tokens: number;
   readonly bound_usd_nano: number;
+  readonly cached: number;
 };
 
 export const commands: readonly Command[] = [
@@ -26,7 +27,7 @@ export const commands: readonly Command[] = [
       by: {
         type: 'string',
         about: 'summed by',
-        choices: ['run', 'node', 'agent', 'model', 'day', 'opening'],
+        choices: ['run', 'node', 'agent', 'model', 'day', 'opening', 'user'],
         default: 'run',
       },
       since: { type: 'string', about: 'only what was called since: 90m, 24h, 7d, 4w, or a date' },
@@ -47,16 +48,26 @@ async function bill(args: Arguments, tools: Tools): Promise<number> {
   const by = text(args, 'by') ?? 'run';
   const found = await client.value.call('bill.query', { by, since_ms: since.value });
   if (!found.ok) return tools.fail(found.error);
-  const { rows, total } = found.value as unknown as { readonly rows: readonly Sums[]; readonly total: Sums };
+  const { rows, total, frozen } = found.value as unknown as {
+    readonly rows: readonly Sums[];
+    readonly total: Sums;
+    readonly frozen: readonly string[];
+  };
   const { screen } = tools;
   if (tools.json) screen.json(found.value);
   else if (total.calls === 0) screen.note('nothing was spent: no model has been called');
   else {
     const left = rest(rows, total);
     const lines = [...rows, ...(left.calls === 0 ? [] : [left])].map((row) => cells(row.key ?? 'unknown', row));
-    screen.table([by, 'calls', 'tokens', 'cost', 'no answer, at most'], [...lines, cells('total', total)]);
+    screen.table([by, 'calls', 'cached', 'tokens', 'cost', 'no answer, at most'], [...lines, cells('total', total)]);
   }
+  if (!tools.json) for (const key of frozen) screen.line(screen.paint('red', frozenLine(key)));
   return 0;
+}
+
+/** A budget that an alarm has frozen, and what lets it go on. */
+export function frozenLine(key: string): string {
+  return `frozen    ${key}: a call used more than was reserved; let it go on: rlp models thaw ${key}`;
 }
 
 /** What the rows that are shown leave of the total. */
@@ -71,6 +82,7 @@ function rest(rows: readonly Sums[], total: Sums): Sums {
     unanswered: less('unanswered'),
     bound_tokens: less('bound_tokens'),
     bound_usd_nano: less('bound_usd_nano'),
+    cached: less('cached'),
   };
 }
 
@@ -79,7 +91,8 @@ function cells(name: string, row: Sums): string[] {
   const lost = `${row.unanswered} calls, ${row.bound_tokens} tokens, ${exactDollars(row.bound_usd_nano)}`;
   return [
     name,
-    String(row.calls - row.unanswered),
+    String(row.calls - row.unanswered - row.cached),
+    String(row.cached),
     String(tokens),
     exactDollars(row.usd_nano - row.bound_usd_nano),
     row.unanswered === 0 ? '' : lost,

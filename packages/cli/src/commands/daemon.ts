@@ -7,6 +7,7 @@ import { failure, isJsonObject, type JsonObject, sleep, systemClock } from '@run
 import { type Arguments, type Command, number, type Tools } from '../command.ts';
 import { startDaemon } from '../daemon-client.ts';
 import { duration } from '../screen.ts';
+import { frozenLine } from './bill.ts';
 
 /** How long a stopping daemon may take until rlp says that it has not stopped. */
 const stopMsMax = 10_000;
@@ -108,6 +109,7 @@ async function status(_args: Arguments, tools: Tools): Promise<number> {
     nodes: { running: number; waiting: number };
     cells: { alive: number; spare: number };
     storage: readonly { message: string }[];
+    frozen_budgets: readonly string[];
   };
   tools.screen.line(`running   pid ${state.pid}, version ${state.version}, for ${duration(state.uptime_ms)}`);
   tools.screen.line(`socket    ${state.socket}`);
@@ -117,6 +119,7 @@ async function status(_args: Arguments, tools: Tools): Promise<number> {
     `runs      ${state.runs} under way, ${state.nodes.running} nodes running, ${state.nodes.waiting} waiting`,
   );
   tools.screen.line(`cells     ${state.cells.alive} alive, ${state.cells.spare} spare`);
+  for (const key of state.frozen_budgets) tools.screen.line(tools.screen.paint('red', frozenLine(key)));
   for (const { message } of state.storage) tools.screen.line(tools.screen.paint('red', `storage   ${message}`));
   return 0;
 }

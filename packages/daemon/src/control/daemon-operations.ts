@@ -18,6 +18,8 @@ export type DaemonOperationDeps = {
   readonly rssBytes: () => number;
   readonly loopDelayMs: () => number;
   readonly bus: () => unknown;
+  /** Budgets that take no call until somebody lets them. */
+  readonly frozen: () => readonly string[];
   readonly drain: () => void;
   readonly runs: Runs;
   readonly slots: Slots;
@@ -47,6 +49,7 @@ export function daemonOperations(deps: DaemonOperationDeps): Operations {
           nodes: { running: slots.used, waiting: slots.waiting },
           cells: cells.stats(),
           bus: deps.bus(),
+          frozen_budgets: deps.frozen(),
           storage: [...runs.faults()].map(([trace_id, { code, message }]) => ({ trace_id, code, message })),
         }),
       ),

@@ -1,23 +1,43 @@
 /**
- * model.list and bill.query: which models can be called, and what was spent.
+ * model.* and bill.query: which models can be called, what was spent, and the budgets that an alarm has frozen.
  */
-import { ok } from '@runloop/core';
+import { type Clock, err, failure, ok } from '@runloop/core';
 import { type CostsBy, costsBy, type Kb } from '@runloop/kb';
 import type { Models } from '../host/models.ts';
 import type { Operations } from './operation.ts';
 
-export function modelOperations({ models, kb }: { readonly models: Models; readonly kb: Kb }): Operations {
+export type ModelOperationDeps = { readonly clock: Clock; readonly models: Models; readonly kb: Kb };
+
+export function modelOperations({ clock, models, kb }: ModelOperationDeps): Operations {
   return {
     'model.list': (args) => args.check(async () => ok(models.list())),
+    'model.thaw': (args, { principal }) => {
+      const key = args.text('key');
+      return args.check(async () => {
+        if (principal.type !== 'operator') return err(failure('Forbidden', "budgets are the operator's"));
+        const keys = models.frozen().map((one) => one.key);
+        if (!keys.includes(key)) {
+          const hint = keys.length === 0 ? 'none is frozen' : `frozen are: ${keys.join(', ')}`;
+          return err(failure('NotFound', `no budget "${key}" is frozen`, { hint }));
+        }
+        const draft = { ts_ms: clock.nowMs(), actor: principal.id, kind: 'budget.thawed', scope: 'operator' };
+        const told = await kb.append([{ ...draft, payload: { key }, provenance: {} }]);
+        if (!told.ok) return told;
+        models.thaw(key);
+        return ok({ thawed: key });
+      });
+    },
     'bill.query': (args, { principal }) => {
       const by = args.optionalText('by') ?? 'run';
       if (!isCostsBy(by)) args.refuse(`by must be one of ${costsBy.join(', ')}`);
       const sinceMs = args.optionalNumber('since_ms');
       const max = args.number('max', 1000, 1000);
       return args.check(async () => {
-        const actor = principal.type === 'operator' ? undefined : principal.id;
+        const isOperator = principal.type === 'operator';
+        const actor = isOperator ? undefined : principal.id;
         const costs = await kb.costs({ by: isCostsBy(by) ? by : 'run', sinceMs, actor, max });
-        return costs.ok ? ok({ by, ...costs.value }) : costs;
+        if (!costs.ok) return costs;
+        return ok({ by, ...costs.value, frozen: isOperator ? models.frozen().map(({ key }) => key) : [] });
       });
     },
   };

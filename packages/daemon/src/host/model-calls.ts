@@ -3,7 +3,7 @@
  *
  * What was called, for how much and from where is told as `model.called`, beside the call's result.
  */
-import type { Spent } from '@runloop/broker';
+import type { Overrun, Spent } from '@runloop/broker';
 import { type Failure, failure, type JsonObject, type JsonValue, type Result } from '@runloop/core';
 import type { CallScope, Exhausted, Performed, Raised, RunDraft, Spender } from '../runs/ports.ts';
 import { answered, refused } from './kb-calls.ts';
@@ -32,6 +32,8 @@ export interface ModelPort {
 export type ModelAnswer = {
   readonly outcome: Result<{ readonly answer: JsonValue; readonly called: ModelCalled }, Failure>;
   readonly spent: readonly Spent[];
+  /** Alarms: more was used than was reserved. */
+  readonly overruns?: readonly Overrun[];
 };
 
 export async function performModel(
@@ -43,8 +45,12 @@ export async function performModel(
 ): Promise<Performed> {
   if (op !== 'model.complete' && op !== 'model.embed')
     return refused(failure('NotFound', `there is no operation ${op}`));
-  const { outcome, spent } = await models.call(op === 'model.embed' ? 'embed' : 'complete', args, scope, signal);
-  const settled = spent.map((one) => settledDraft(scope, one));
+  const {
+    outcome,
+    spent,
+    overruns = [],
+  } = await models.call(op === 'model.embed' ? 'embed' : 'complete', args, scope, signal);
+  const settled = [...spent.map((one) => settledDraft(scope, one)), ...overruns.map((one) => overrunDraft(scope, one))];
   if (!outcome.ok) return { ...refused(outcome.error), events: settled, ...exhaustedBy(outcome.error) };
   const { answer, called } = outcome.value;
   const tokens = called.tokens_in + called.tokens_out;
@@ -58,7 +64,7 @@ export async function performModel(
 }
 
 /** Budgets that a person can raise; what an agent may spend at most, and a call, is no budget but a grant. */
-const raisable: ReadonlySet<unknown> = new Set(['day', 'run', 'group', 'node']);
+const raisable: ReadonlySet<unknown> = new Set(['day', 'user', 'opening', 'run', 'group', 'node']);
 
 function exhaustedBy({ code, details }: Failure): Pick<Performed, 'exhausted'> {
   const isRaisable = code === 'BudgetExceeded' && raisable.has(details?.['level']) && details?.['unit'] !== undefined;
@@ -71,4 +77,12 @@ function settledDraft({ node, attempt, bundle }: CallScope, spent: Spent): RunDr
   const message = `${node} called ${spent.model} and got no answer: booked at its bound (${tokens} tokens).`;
   const meta = { node, attempt, agent: bundle.name, why: 'no_answer', ...spent };
   return { kind: 'budget.settled', level: 'warn', message, meta };
+}
+
+function overrunDraft({ node, attempt, bundle }: CallScope, overrun: Overrun): RunDraft {
+  const { model, provider, used, frozen } = overrun;
+  const levels = frozen.length === 0 ? 'no budget has a cap on it' : `frozen: ${frozen.join(', ')}`;
+  const message = `${node} called ${model}, and ${provider} used more than was reserved (${used.tokens_in + used.tokens_out} tokens); ${levels}.`;
+  const meta = { node, attempt, agent: bundle.name, ...overrun };
+  return { kind: 'budget.overrun', level: 'error', message, meta };
 }

@@ -5,8 +5,11 @@ import {
   type BookedCall,
   type Broker,
   type CallContext,
+  type DayOf,
   createBroker,
   type Http,
+  type LevelState,
+  type Overrun,
   parseBrokerConfig,
   parseCompletion,
   parseEmbedding,
@@ -41,7 +44,12 @@ export interface Models extends ModelPort {
   list(): JsonValue;
   /** Books what a run had spent before a restart, its day apart. */
   restoreRun(traceId: string, spent: readonly Omit<BookedCall, 'run'>[]): void;
-  restoreDay(tsMs: number, spent: Spending): void;
+  restoreDay(tsMs: number, spent: Spending, of?: DayOf): void;
+  restoreFrozen(key: string): void;
+  /** Budgets that take no call, for one has used more than it had reserved. */
+  frozen(): readonly LevelState[];
+  /** Lets a frozen budget go on; false where none of this key is frozen. */
+  thaw(key: string): boolean;
   /** A run has ended: what its levels held is forgotten. */
   endRun(traceId: string): void;
   close(): Promise<void>;
@@ -73,9 +81,14 @@ export function createModels(
   return ok({
     async call(op, request, scope, signal) {
       const spent: Spent[] = [];
-      const ctx: CallContext = { ...contextOf(scope), onSpent: (one) => spent.push(one) };
+      const overruns: Overrun[] = [];
+      const ctx: CallContext = {
+        ...contextOf(scope),
+        onSpent: (one) => spent.push(one),
+        onOverrun: (one) => overruns.push(one),
+      };
       const outcome = await (op === 'embed' ? embed : complete)(request, ctx, signal);
-      return { outcome, spent };
+      return { outcome, spent, overruns };
     },
     forfeit(op, request, spender) {
       const checked = op === 'embed' ? parseEmbedding(request) : parseCompletion(request);
@@ -83,11 +96,14 @@ export function createModels(
     },
     raise: ({ action, ...raise }) => broker.raise({ ...raise, by: action }),
     restoreRun: (traceId, spent) => broker.restore(spent.map((one) => ({ run: traceId, ...one }))),
-    restoreDay: (tsMs, spent) => broker.restoreDay(tsMs, spent),
+    restoreDay: (tsMs, spent, of) => broker.restoreDay(tsMs, spent, of),
+    restoreFrozen: (key) => broker.restoreFrozen(key),
+    frozen: () => broker.frozen(),
+    thaw: (key) => broker.thaw(key),
     clears: (model) => broker.clears(model),
     list() {
       const { prices_date, rows } = broker.models();
-      return { prices_date, models: rows };
+      return { prices_date, models: rows, frozen: broker.frozen() };
     },
     endRun: (traceId) => broker.endRun(traceId),
     close: () => closeOf(broker),
@@ -100,6 +116,8 @@ async function closeOf(broker: Broker): Promise<void> {
 
 function contextOf({
   traceId,
+  actor,
+  opening,
   node,
   bundle,
   budgets,
@@ -110,6 +128,8 @@ function contextOf({
   const agentUsd = granted?.usd_per_run;
   return {
     run: traceId,
+    user: actor,
+    opening,
     node,
     agent: bundle.name,
     owner: bundle.name,
@@ -118,17 +138,17 @@ function contextOf({
     budgets: {
       run: {
         tokens: budgets.runTokens,
-        usd_nano: budgets.runUsd === undefined ? undefined : Math.floor(budgets.runUsd * 1e9),
+        usd_nano: budgets.runUsd === undefined ? undefined : Math.round(budgets.runUsd * 1e9),
       },
       groups: (budgets.groups ?? []).map(({ id, tokens, usd }) => ({
         id,
         tokens,
-        usd_nano: usd === undefined ? undefined : Math.floor(usd * 1e9),
+        usd_nano: usd === undefined ? undefined : Math.round(usd * 1e9),
       })),
       node: { tokens: budgets.nodeTokens },
       agent: {
         tokens: granted?.tokens_per_run,
-        usd_nano: agentUsd === undefined ? undefined : Math.floor(agentUsd * 1e9),
+        usd_nano: agentUsd === undefined ? undefined : Math.round(agentUsd * 1e9),
       },
     },
   };

@@ -85,5 +85,11 @@ function wordsOf({ level, unit, cap, left, needed }: Exhausted): string {
 }
 
 export function amountOf(amount: number, unit: string): string {
-  return unit === 'usd_nano' ? `$${(amount / 1e9).toFixed(6)}` : `${amount} ${unit}`;
+  return unit === 'usd_nano' ? `$${(amount / 1e9).toFixed(6)}` : `${amount} ${unitWords[unit] ?? unit}`;
 }
+
+const unitWords: { readonly [unit: string]: string } = {
+  tokens_in: 'tokens of prompts',
+  tokens_out: 'tokens of answers',
+  wall_ms: "ms of a provider's time",
+};

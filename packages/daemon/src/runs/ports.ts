@@ -1,7 +1,7 @@
 /**
  * What runs need from their neighbours, in their own words; joined in daemon.ts.
  */
-import type { Spent } from '@runloop/broker';
+import type { BudgetUnit, Spent } from '@runloop/broker';
 import type { Failure, JsonObject, JsonValue, Label, Result, RunEvent, RunEventKind } from '@runloop/core';
 import type { BlobDraft, Kb } from '@runloop/kb';
 import type { AgentInterface } from '@runloop/openings';
@@ -65,7 +65,7 @@ export type CallScope = {
 };
 
 /** On whose account a call goes. */
-export type Spender = Pick<CallScope, 'traceId' | 'node' | 'attempt' | 'bundle' | 'budgets'>;
+export type Spender = Pick<CallScope, 'traceId' | 'opening' | 'actor' | 'node' | 'attempt' | 'bundle' | 'budgets'>;
 
 /** What came of a host call that the kernel had let through, and the events that tell of it. */
 export type Performed = {
@@ -77,7 +77,6 @@ export type Performed = {
   readonly exhausted?: Exhausted;
 };
 
-export type BudgetUnit = 'tokens' | 'usd_nano' | 'calls';
 /** `left` is below 0 where more was used than was reserved. */
 export type Exhausted = {
   readonly level: string;

@@ -185,9 +185,11 @@ export class Run implements Performer {
     const spec = opening.nodes[graph.indexOf.get(node) ?? -1];
     if (spec === undefined) return undefined;
     const bundle = await this.#deps.agents.pinned(spec.use.name, pinOf(this.options.pins, spec));
-    const { traceId } = this.driver.identity;
+    const { traceId, actor } = this.driver.identity;
     const budgets = budgetsOf(opening, spec);
-    return bundle.ok ? { traceId, node, attempt, bundle: bundle.value, budgets } : undefined;
+    return bundle.ok
+      ? { traceId, opening: opening.name, actor, node, attempt, bundle: bundle.value, budgets }
+      : undefined;
   }
 
   /** The arguments that a call is performed with: a fork may call another model than its agents ask for. */

@@ -126,8 +126,11 @@ export function labelsOf(rows: readonly StoredEvent[]): Map<string, Label> {
 export type SpentCall = {
   readonly node: string;
   readonly agent: string;
-  readonly tokens: number;
+  readonly tokens_in: number;
+  readonly tokens_out: number;
   readonly usd_nano: number;
+  readonly latency_ms: number;
+  readonly cached: boolean;
 };
 
 export function spentOf(rows: readonly StoredEvent[]): SpentCall[] {
@@ -135,12 +138,15 @@ export function spentOf(rows: readonly StoredEvent[]): SpentCall[] {
     .filter(({ kind }) => kind === 'model.called' || kind === 'budget.settled')
     .map((row) => {
       const meta = metaOf(row);
-      const tokens = Number(meta['tokens_in'] ?? 0) + Number(meta['tokens_out'] ?? 0);
+      const amount = (name: string): number => Number(meta[name] ?? 0);
       return {
         node: String(meta['node']),
         agent: String(meta['agent']),
-        tokens,
-        usd_nano: Number(meta['usd_nano'] ?? 0),
+        tokens_in: amount('tokens_in'),
+        tokens_out: amount('tokens_out'),
+        usd_nano: amount('usd_nano'),
+        latency_ms: amount('latency_ms'),
+        cached: typeof meta['cache'] === 'string' && meta['cache'] !== 'miss',
       };
     });
 }
