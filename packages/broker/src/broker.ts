@@ -56,8 +56,12 @@ export type ModelRow = {
   readonly kind: string;
   readonly clearance: string;
   readonly state: GateState;
+  readonly concurrency: number;
+  readonly timeout_ms: number;
   readonly input_usd_per_million?: number;
   readonly output_usd_per_million?: number;
+  /** Where the price was read; the operator's own has none. */
+  readonly price_source?: string;
 };
 
 export interface Broker extends Bookkeeping, AsyncDisposable {
@@ -65,6 +69,8 @@ export interface Broker extends Bookkeeping, AsyncDisposable {
   embed(request: EmbedRequest, ctx: CallContext, signal: AbortSignal): Promise<Result<Embedding, Failure>>;
   /** Whether what is private may go where a request for this model goes: to a cleared provider, or nowhere at all. */
   clears(model: string | undefined): boolean;
+  /** Where a request for this model goes, in order. */
+  targets(model: string): readonly { readonly provider: string; readonly model: string; readonly kind: string }[];
   models(): { readonly prices_date: string; readonly rows: readonly ModelRow[] };
   close(): Promise<void>;
 }
@@ -117,6 +123,12 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       const routed = route(config, model ?? config.defaultModel);
       return routed.length === 0 || cleared(routed).length > 0;
     },
+    targets: (model) =>
+      route(config, model).map(({ provider, model: name }) => ({
+        provider: provider.id,
+        model: name,
+        kind: provider.kind,
+      })),
     models: () => ({ prices_date: table.date, rows: modelRows(config, stations, priceOf) }),
     ...createBookkeeping({ clock, budgets, config, priceOf }),
     close,
@@ -159,7 +171,8 @@ function createRoutedCall({ clock, config, cache, paidCall, closing }: RoutedDep
   return async <T>({ kind, model, key, keep, op, ctx, signal }: Asked<T>) => {
     const began = clock.monotonicMs();
     const name = model ?? config.defaultModel;
-    const routed = route(config, name);
+    const { only } = ctx;
+    const routed = route(config, name).filter(({ provider }) => only === undefined || provider.id === only);
     if (routed.length === 0) return err(noProvider(config, name));
     // The fallbacks too: what is private goes only where it may.
     const targets = ctx.secrecy === 'public' || ctx.agreed === true ? routed : cleared(routed);
@@ -222,7 +235,10 @@ function modelRows(
         kind: target.provider.kind,
         clearance: target.provider.clearance,
         state: stations.get(target.provider.id)?.gate.state() ?? 'closed',
+        concurrency: target.provider.concurrency,
+        timeout_ms: target.provider.timeoutMs,
         ...(price === undefined ? {} : { input_usd_per_million: price.input, output_usd_per_million: price.output }),
+        ...(price?.source === undefined ? {} : { price_source: price.source }),
       };
     }),
   );

@@ -134,5 +134,8 @@ const list = (value: JsonValue | undefined): readonly JsonValue[] => (Array.isAr
 const positive = (value: JsonValue | undefined, otherwise: number): number =>
   typeof value === 'number' && value > 0 ? Math.floor(value) : otherwise;
 const isPrice = (value: unknown): value is Price =>
-  isJsonObject(value) && typeof value['pattern'] === 'string' && isRate(value['input']) && isRate(value['output']);
+  isJsonObject(value) && typeof value['pattern'] === 'string' && hasRates(value) && isLong(value['long']);
+const hasRates = (value: JsonObject): boolean => isRate(value['input']) && isRate(value['output']);
+const isLong = (value: JsonValue | undefined): boolean =>
+  value === undefined || (isJsonObject(value) && isRate(value['over']) && hasRates(value));
 const isRate = (value: unknown): value is number => typeof value === 'number' && value >= 0 && Number.isFinite(value);

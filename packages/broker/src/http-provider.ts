@@ -181,6 +181,8 @@ function unavailable(id: string, why: string, hint: string): Result<never, Attem
   });
 }
 
+const tlsHint = 'Check its base_url: a server without TLS is http://, and a certificate must be one that Node trusts.';
+
 /** A connection that failed: never made it is the provider's absence, lost on the way may be tried again. */
 function broken(id: string, error: unknown, sent: boolean): Result<never, AttemptFailure> {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
@@ -189,7 +191,14 @@ function broken(id: string, error: unknown, sent: boolean): Result<never, Attemp
     !sent &&
     /^ECONNREFUSED|^ENOTFOUND|^EAI_AGAIN|^EHOSTUNREACH|^ENETUNREACH|^UND_ERR_CONNECT_TIMEOUT|CERT|TLS|SSL/.test(code)
   ) {
-    return unavailable(id, `${why} (${code})`, 'Start it, or check its base_url.');
+    const isTls = /CERT|TLS|SSL/.test(code);
+    return unavailable(id, `${why.trim()} (${code})`, isTls ? tlsHint : 'Start it, or check its base_url.');
+  }
+  if (error instanceof Error && error.name === 'HTTPParserError') {
+    const none = failure('ProviderFailed', `what listens at the base_url of provider "${id}" speaks no HTTP`, {
+      hint: 'Check the port, and whether it is https.',
+    });
+    return err({ failure: none, verdict: 'next', spent: true });
   }
   return err({
     failure: failure('ProviderFailed', `the connection to provider "${id}" broke: ${why}`),
@@ -206,10 +215,12 @@ async function refusal(
 ): Promise<AttemptFailure> {
   const body = await readBody(answer);
   const quote = scrub(body.ok ? body.value : body.error.message).slice(0, quoteCharsMax);
+  const terminal = dialect.isUsedUp(quote);
+  const hint = terminal ? usedUpHint : refusalHint(answer.status);
   const failed = failure('ProviderFailed', `provider "${id}" answered ${answer.status}: ${quote}`, {
     details: { status: answer.status },
+    ...(hint === undefined ? {} : { hint }),
   });
-  const terminal = dialect.isUsedUp(quote);
   const again = !terminal && ([408, 409, 429].includes(answer.status) || answer.status >= 500);
   const retryAfterMs = retryAfter(answer.headers['retry-after']);
   return {
@@ -219,6 +230,20 @@ async function refusal(
     ...(terminal ? { terminal } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };
+}
+
+const usedUpHint = 'The quota of the account is used up: see to it at the provider, or route the model elsewhere.';
+
+/** What is to be done about it, by the status. */
+function refusalHint(status: number): string | undefined {
+  if (status === 401 || status === 403)
+    return 'The key is refused: put the right one under its secret_id (rlp secrets).';
+  if (status === 404) return 'There is no such model or path: check target_model and base_url.';
+  if (status === 429) return 'Too many requests: lower the concurrency of the provider, or wait.';
+  if (status >= 300 && status < 400)
+    return 'Redirects are not followed: put the address that it leads to into base_url.';
+  if (status >= 500) return 'The provider is in trouble; a fallback in the route would have been asked.';
+  return undefined;
 }
 
 /** Seconds only; a date would need a clock that both sides share. */

@@ -6,7 +6,15 @@ import type { Usage } from './request.ts';
 import { matches } from './pattern.ts';
 
 /** US dollars for a million tokens. */
-export type Price = { readonly pattern: string; readonly input: number; readonly output: number };
+export type Price = {
+  readonly pattern: string;
+  readonly input: number;
+  readonly output: number;
+  /** The rates of the whole request where its prompt has more tokens than `over`. */
+  readonly long?: { readonly over: number; readonly input: number; readonly output: number };
+  /** Where the figures were read. */
+  readonly source?: string;
+};
 export type PriceTable = { readonly date: string; readonly prices: readonly Price[] };
 
 export function readPriceTable(): PriceTable {
@@ -21,5 +29,6 @@ export function findPrice(prices: readonly Price[], model: string): Price | unde
 
 /** One dollar for a million tokens is a thousand nano-dollars a token. */
 export function costNano(price: Price, usage: Usage): number {
-  return Math.ceil(price.input * 1_000 * usage.tokens_in) + Math.ceil(price.output * 1_000 * usage.tokens_out);
+  const { input, output } = price.long !== undefined && usage.tokens_in > price.long.over ? price.long : price;
+  return Math.ceil(input * 1_000 * usage.tokens_in) + Math.ceil(output * 1_000 * usage.tokens_out);
 }

@@ -67,6 +67,8 @@ export type CallContext = {
   /** Who owns the cache entry, and the secrecy label of what is asked. */
   readonly owner?: string | undefined;
   readonly secrecy?: 'public' | 'private' | undefined;
+  /** This provider alone, without fallbacks: for trying it out. */
+  readonly only?: string | undefined;
   /** A person has agreed that what is private goes to whoever serves the request. */
   readonly agreed?: boolean | undefined;
   readonly budgets?:

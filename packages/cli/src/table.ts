@@ -44,6 +44,11 @@ export const table: readonly Entry[] = [
     ['cancel', 'end a run'],
   ]),
   ...of('look', () => import('./commands/bill.ts'), [['bill', 'what was spent']]),
+  ...of('look', () => import('./commands/models.ts'), [
+    ['models', 'which models can be called, for how much'],
+    ['models test', 'try a model at each of its providers'],
+    ['models thaw', 'let a frozen budget go on'],
+  ]),
   ...of('decide', () => import('./commands/approve.ts'), [
     ['approve', 'what waits for your yes'],
     ['approve list', 'what waits for your yes'],

@@ -5,6 +5,7 @@
  * Scripted replies are used up in order; after them every call is answered by `text`. Requests are counted and kept.
  */
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import { systemClock } from '@runloop/core';
 import { type FakeCall, type FakeDialect, fakeDialect, type Json, type Saying } from './fake-dialects.ts';
 
 /** Tokens of its answers where nobody says. */
@@ -20,7 +21,13 @@ export type FakeReply =
       readonly tokensIn?: number;
       readonly tokensOut?: number;
     }
-  | { readonly type: 'status'; readonly status: number; readonly body?: string; readonly retryAfter?: string }
+  | {
+      readonly type: 'status';
+      readonly status: number;
+      readonly body?: string;
+      readonly retryAfter?: string;
+      readonly location?: string;
+    }
   /** Writes the body as it is, with status 200. */
   | { readonly type: 'raw'; readonly body: string }
   /** Streams pieces, then ends as a stream should, or breaks off. */
@@ -37,6 +44,10 @@ export type FakeReply =
   | { readonly type: 'hang' }
   /** Says that an answer comes, and then nothing. */
   | { readonly type: 'stall' }
+  /** Says how long its answer is, and closes the connection in the middle of it. */
+  | { readonly type: 'cut' }
+  /** An answer a byte at a time, without an end. */
+  | { readonly type: 'trickle' }
   /** Closes the connection without a word. */
   | { readonly type: 'drop' };
 
@@ -151,7 +162,10 @@ function answer(
     }
     case 'status':
       response
-        .writeHead(reply.status, reply.retryAfter === undefined ? {} : { 'retry-after': reply.retryAfter })
+        .writeHead(reply.status, {
+          ...(reply.retryAfter === undefined ? {} : { 'retry-after': reply.retryAfter }),
+          ...(reply.location === undefined ? {} : { location: reply.location }),
+        })
         .end(reply.body ?? '{"error":{"message":"no"}}');
       return undefined;
     case 'flood':
@@ -161,6 +175,12 @@ function answer(
       return { tokensIn, tokensOut };
     case 'stall':
       response.writeHead(200, { 'content-type': dialect.streamType }).flushHeaders();
+      return { tokensIn, tokensOut };
+    case 'cut':
+      response.writeHead(200, { 'content-length': '1000' }).write('{"choices":', () => response.destroy());
+      return { tokensIn, tokensOut };
+    case 'trickle':
+      trickle(response.writeHead(200, { 'content-type': dialect.streamType }));
       return { tokensIn, tokensOut };
     case 'drop':
       response.destroy();
@@ -175,6 +195,13 @@ function stream(response: ServerResponse, dialect: FakeDialect, saying: Saying, 
   const pieces = dialect.stream(saying);
   for (const piece of broken ? pieces.slice(0, -1) : pieces) response.write(piece);
   response.end();
+}
+
+function trickle(response: ServerResponse): void {
+  const next = (): void => {
+    if (!response.destroyed) response.write(' ', () => void systemClock.after(10, next));
+  };
+  next();
 }
 
 function flood(response: ServerResponse): void {

@@ -1,9 +1,9 @@
 /**
  * model.* and bill.query: which models can be called, what was spent, and the budgets that an alarm has frozen.
  */
-import { type Clock, err, failure, ok } from '@runloop/core';
-import { type CostsBy, costsBy, type Kb } from '@runloop/kb';
-import type { Models } from '../host/models.ts';
+import { type Clock, err, type Failure, failure, ok } from '@runloop/core';
+import { type CostsBy, costsBy, type EventDraft, type Kb } from '@runloop/kb';
+import type { Meter, Models } from '../host/models.ts';
 import type { Operations } from './operation.ts';
 
 export type ModelOperationDeps = { readonly clock: Clock; readonly models: Models; readonly kb: Kb };
@@ -11,10 +11,30 @@ export type ModelOperationDeps = { readonly clock: Clock; readonly models: Model
 export function modelOperations({ clock, models, kb }: ModelOperationDeps): Operations {
   return {
     'model.list': (args) => args.check(async () => ok(models.list())),
+    'model.test': (args, { principal, signal }) => {
+      const model = args.text('model');
+      return args.check(async () => {
+        if (principal.type !== 'operator') return err(operatorOnly());
+        const drafts: EventDraft[] = [];
+        const meter: Meter = (kind, meta) => {
+          const payload = { agent: 'rlp models test', ...meta };
+          drafts.push({ ts_ms: clock.nowMs(), actor: principal.id, kind, scope: 'operator', payload, provenance: {} });
+        };
+        const tried = await models.try(model, principal.id, meter, signal);
+        const told = drafts.length === 0 ? ok(undefined) : await kb.append(drafts);
+        if (!told.ok) return told;
+        if (tried.length > 0) return ok({ model, tried });
+        return err(
+          failure('ProviderUnavailable', `no route leads from the model "${model}" to a provider`, {
+            hint: 'see: rlp models, and docs/broker.md',
+          }),
+        );
+      });
+    },
     'model.thaw': (args, { principal }) => {
       const key = args.text('key');
       return args.check(async () => {
-        if (principal.type !== 'operator') return err(failure('Forbidden', "budgets are the operator's"));
+        if (principal.type !== 'operator') return err(operatorOnly());
         const keys = models.frozen().map((one) => one.key);
         if (!keys.includes(key)) {
           const hint = keys.length === 0 ? 'none is frozen' : `frozen are: ${keys.join(', ')}`;
@@ -41,6 +61,10 @@ export function modelOperations({ clock, models, kb }: ModelOperationDeps): Oper
       });
     },
   };
+}
+
+function operatorOnly(): Failure {
+  return failure('Forbidden', 'models are tried, and budgets thawed, by the operator alone');
 }
 
 function isCostsBy(by: string): by is CostsBy {

@@ -31,6 +31,7 @@ import {
 import type { SecretsPort } from '@runloop/runtime';
 import type { CallScope, Spender } from '../runs/ports.ts';
 import type { ModelAnswer, ModelPort } from './model-calls.ts';
+import { type TriedProvider, tryModel } from './try-model.ts';
 
 export type ModelsDeps = {
   readonly clock: Clock;
@@ -40,8 +41,11 @@ export type ModelsDeps = {
   /** The network, where left out. */
   readonly http?: Http;
 };
+export type Meter = (kind: 'model.called' | 'budget.settled' | 'budget.overrun', meta: JsonObject) => void;
 export interface Models extends ModelPort {
   list(): JsonValue;
+  /** Tries each provider that a model leads to; what it used is told to `meter`. */
+  try(model: string, user: string, meter: Meter, signal: AbortSignal): Promise<readonly TriedProvider[]>;
   /** Books what a run had spent before a restart, its day apart. */
   restoreRun(traceId: string, spent: readonly Omit<BookedCall, 'run'>[]): void;
   restoreDay(tsMs: number, spent: Spending, of?: DayOf): void;
@@ -93,6 +97,32 @@ export function createModels(
     forfeit(op, request, spender) {
       const checked = op === 'embed' ? parseEmbedding(request) : parseCompletion(request);
       return checked.ok ? broker.forfeit(checked.value, contextOf(spender)) : undefined;
+    },
+    async try(model, user, meter, signal) {
+      const ctx: CallContext = {
+        run: 'models-test',
+        node: 'test',
+        agent: 'rlp models test',
+        user,
+        secrecy: 'public',
+        onSpent: (spent) => meter('budget.settled', { why: 'no_answer', ...spent }),
+        onOverrun: (overrun) => meter('budget.overrun', { ...overrun }),
+      };
+      const tried = await tryModel(broker, model, ctx, signal);
+      broker.endRun(ctx.run);
+      for (const { provider, model: name, steps } of tried)
+        for (const { state, tokens_in, tokens_out, usd_nano, total_ms } of steps)
+          if (state !== 'error')
+            meter('model.called', {
+              provider,
+              model: name,
+              tokens_in,
+              tokens_out,
+              usd_nano,
+              cache: 'miss',
+              latency_ms: total_ms,
+            });
+      return tried;
     },
     raise: ({ action, ...raise }) => broker.raise({ ...raise, by: action }),
     restoreRun: (traceId, spent) => broker.restore(spent.map((one) => ({ run: traceId, ...one }))),
