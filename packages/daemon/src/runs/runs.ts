@@ -344,31 +344,47 @@ export class Runs {
   async recover(): Promise<Result<number, Failure>> {
     const open = await this.#deps.ledger.openRuns();
     if (!open.ok) return open;
-    for (const traceId of open.value) await this.#recoverOne(traceId);
+    // What each of them may have spent is booked before any of them spends more: they share budgets.
+    const ready: (() => Promise<void>)[] = [];
+    for (const traceId of open.value) {
+      const resume = await this.#takeUp(traceId);
+      if (resume !== undefined) ready.push(resume);
+    }
+    for (const resume of ready) await resume();
     return ok(open.value.length);
   }
 
   async #recoverOne(traceId: string): Promise<void> {
-    if (this.#closed || this.#live.has(traceId)) return;
+    await (
+      await this.#takeUp(traceId)
+    )?.();
+  }
+
+  /** Makes the run again from its events and books what it has spent; the answer lets it go on. */
+  async #takeUp(traceId: string): Promise<(() => Promise<void>) | undefined> {
+    if (this.#closed || this.#live.has(traceId)) return undefined;
     const rows = await readRun(this.#deps.ledger, traceId);
-    if (!rows.ok) return this.#again(traceId, rows.error);
+    if (!rows.ok) {
+      this.#again(traceId, rows.error);
+      return undefined;
+    }
     if (rows.value.length === 0) {
       // Its run.accepted was the event that the ledger refused: there never was such a run.
       this.#faults.delete(traceId);
-      return;
+      return undefined;
     }
     const run = this.#fold(traceId, rows.value);
     if (!run.ok) {
       this.#deps.log.log('error', 'a run cannot be recovered', { trace_id: traceId, reason: run.error.message });
       this.#faults.set(traceId, run.error);
-      return;
+      return undefined;
     }
-    if (run.value.driver.finished) return;
+    if (run.value.driver.finished) return undefined;
     this.#live.set(traceId, run.value);
     this.#faults.delete(traceId);
     this.#deps.recovered(traceId, spentOf(rows.value));
     for (const raised of raisedIn(rows.value)) this.#deps.performer.raise?.(raised);
-    await this.#resume(run.value, rows.value);
+    return this.#settled(run.value, rows.value);
   }
 
   #fold(traceId: string, rows: readonly StoredEvent[]): Result<Run, Failure> {
@@ -406,7 +422,24 @@ export class Runs {
     return ok(run);
   }
 
-  async #resume(run: Run, rows: readonly StoredEvent[]): Promise<void> {
+  /** Books the calls whose answer was lost, and answers how the run goes on. */
+  async #settled(run: Run, rows: readonly StoredEvent[]): Promise<() => Promise<void>> {
+    const { values, performer } = this.#deps;
+    const forfeit: HostPerformer['forfeit'] = (op, args, spender) =>
+      performer.forfeit?.(op, run.performed(op, args) as JsonObject, spender);
+    const lost = await settleLostCalls({ values, performer: { forfeit } }, rows, (node, attempt) =>
+      run.spenderOf(node, attempt),
+    );
+    // What each node waited for last: what it waited for before has been answered and acted on.
+    const waits = new Map<string, string>();
+    for (const row of rows) {
+      const meta = metaOf(row);
+      if (row.kind === 'node.waiting') waits.set(String(meta['node']), String(meta['action'] ?? ''));
+    }
+    return () => this.#resume(run, lost, waits);
+  }
+
+  async #resume(run: Run, lost: readonly RunDraft[], waits: ReadonlyMap<string, string>): Promise<void> {
     for (const node of run.state.nodes) if (node.phase === 'running') run.driver.takeSlot();
     const recovered: RunDraft = {
       kind: 'run.recovered',
@@ -414,22 +447,10 @@ export class Runs {
       message: 'The run goes on after a restart of the daemon.',
       meta: { boot: this.#options.bootId },
     };
-    const { values, performer } = this.#deps;
-    const forfeit: HostPerformer['forfeit'] = (op, args, spender) =>
-      performer.forfeit?.(op, run.performed(op, args) as JsonObject, spender);
-    const lost = await settleLostCalls({ values, performer: { forfeit } }, rows, (node, attempt) =>
-      run.spenderOf(node, attempt),
-    );
     const recorded = await run.driver.record([...lost, recovered]);
     if (!recorded.ok) return;
     for (const action of run.driver.actions.pending())
       run.questions.expireLater(action.id, action.hash, action.expiresMs);
-    // What each node waited for last: what it waited for before has been answered and acted on.
-    const waits = new Map<string, string>();
-    for (const row of rows) {
-      const meta = metaOf(row);
-      if (row.kind === 'node.waiting') waits.set(String(meta['node']), String(meta['action'] ?? ''));
-    }
     for (const [node, action] of waits) run.questions.wakeIfDecided(node, action);
   }
 
