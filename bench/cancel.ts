@@ -6,10 +6,13 @@ import { existsSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type Config, ok, systemClock, systemRandom, unwrap } from '../packages/core/src/index.ts';
+import { createModels, type Models } from '../packages/daemon/src/host/models.ts';
 import { bundle, opening, Place, type Script } from '../packages/daemon/test/runs-fixture.ts';
 import { type BenchRow, percentile } from './types.ts';
 
 const rounds = 30;
+const nothingKept = { resolve: () => Promise.resolve(ok('unused')), scrub: (text: string) => text };
 
 /** Milliseconds from the order to `felt`, each time for a run of its own. */
 async function measure(
@@ -18,11 +21,13 @@ async function measure(
   caps: typeof bundle.caps,
   begun: () => Promise<void>,
   felt: (id: string, until: (kind: string, id: string) => Promise<unknown>) => Promise<unknown>,
+  models?: Models,
 ): Promise<number[]> {
-  const boot = await place.boot(script, { caps, operator: { confirms: false } });
+  const own = models === undefined ? {} : { models };
+  const boot = await place.boot(script, { caps, operator: { confirms: false }, ...own });
   const times: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    const id = `${caps.net.length}${round}`.padStart(32, '0');
+    const id = `${caps.net.length}${caps.model === false ? 0 : 1}${round}`.padStart(32, '0');
     const started = begun();
     await boot.submit({ traceId: id, text: opening() });
     await started;
@@ -44,7 +49,7 @@ const row = (name: string, times: readonly number[]): BenchRow => ({
   goal: '<= 50',
 });
 
-async function connection(place: Place): Promise<BenchRow> {
+async function connections(place: Place): Promise<readonly BenchRow[]> {
   let reached = Promise.withResolvers<void>();
   let closed = Promise.withResolvers<void>();
   const server = createServer((_, response) => {
@@ -60,8 +65,40 @@ async function connection(place: Place): Promise<BenchRow> {
     () => (reached = Promise.withResolvers<void>()).promise,
     () => (closed = Promise.withResolvers<void>()).promise,
   );
+  const called = await modelCall(
+    place,
+    site,
+    () => (reached = Promise.withResolvers<void>()).promise,
+    () => (closed = Promise.withResolvers<void>()).promise,
+  );
   server.close();
-  return row('a connection closed', times);
+  return [row('a connection closed', times), row("a model call's connection closed at its provider", called)];
+}
+
+async function modelCall(
+  place: Place,
+  site: string,
+  begun: () => Promise<void>,
+  felt: () => Promise<void>,
+): Promise<number[]> {
+  const provider = { id: 'slow', kind: 'http', base_url: site };
+  const config = { models: { default: 'slow:m', broker: { providers: [provider] } } } as unknown as Pick<
+    Config,
+    'models'
+  >;
+  const deps = { clock: systemClock, random: systemRandom, log: { log: () => undefined }, secrets: nothingKept };
+  const models = unwrap(createModels(deps, config), 'models');
+  const ask = { messages: [{ role: 'user', content: 'hi' }] };
+  const times = await measure(
+    place,
+    async (call) => (await call('model.complete', ask)).type,
+    { ...bundle.caps, model: { allow: ['*'] } },
+    begun,
+    felt,
+    models,
+  );
+  await models.close();
+  return times;
 }
 
 async function command(place: Place): Promise<BenchRow> {
@@ -78,5 +115,5 @@ async function command(place: Place): Promise<BenchRow> {
 
 export async function rows(): Promise<readonly BenchRow[]> {
   await using place = await Place.open();
-  return [await connection(place), ...(existsSync('/usr/bin/bwrap') ? [await command(place)] : [])];
+  return [...(await connections(place)), ...(existsSync('/usr/bin/bwrap') ? [await command(place)] : [])];
 }

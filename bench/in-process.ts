@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   digestText,
+  type JsonObject,
   ok,
   resolveConfig,
   type RunEvent,
@@ -24,7 +25,7 @@ import { type WiredRuns, wireRuns } from '../packages/daemon/src/wire-runs.ts';
 import { type Kb, openKb } from '../packages/kb/src/index.ts';
 import { type Bundle, type Caps, type Cells, noCaps } from '../packages/runtime/src/index.ts';
 
-const caps: Caps = { ...noCaps, mailbox: ['noop'] };
+const caps: Caps = { ...noCaps, mailbox: ['noop'], model: { allow: ['*'] } };
 const ports = { in: { in: ['*'] }, out: { out: ['*'] } };
 const bundle: Bundle = {
   name: 'noop',
@@ -63,13 +64,25 @@ const agents: AgentSource = {
 
 const usage = { wall_ms: 0, fuel: 0, memory_bytes: 0, hostcalls: 0, output_bytes: 0, log_bytes_dropped: 0 };
 
-const cells: Cells = {
+/** What the agent does in a node that is to make so many calls. */
+export type Work = (
+  call: (op: string, args: JsonObject) => Promise<void>,
+  node: string,
+  calls: number,
+) => Promise<void>;
+
+const sendMessages: Work = async (call, node, calls) => {
+  for (let i = 0; i < calls; i += 1)
+    await call('mailbox.send', { to: 'noop', type: 'json', value: { from: node, nth: i } });
+};
+
+const cellsOf = (work: Work): Cells => ({
   async run({ run, request }, host, signal) {
-    for (let i = 0; i < Number(request.with['calls'] ?? 0); i += 1) {
-      const args = { to: 'noop', type: 'json', value: { from: run.node, nth: i } };
-      const answer = await host.call('mailbox.send', args, signal);
+    const call = async (op: string, args: JsonObject): Promise<void> => {
+      const answer = await host.call(op, args, signal);
       if (answer.type !== 'value') throw new Error(`a call was not answered: ${JSON.stringify(answer)}`);
-    }
+    };
+    await work(call, run.node, Number(request.with['calls'] ?? 0));
     return {
       type: 'succeeded',
       outputs: { out: [{ type: 'json', value: { from: run.node, of: run.trace_id } }] },
@@ -82,9 +95,9 @@ const cells: Cells = {
   pids: () => [],
   close: () => Promise.resolve(),
   [Symbol.asyncDispose]: () => Promise.resolve(),
-};
+});
 
-const performer: HostPerformer = {
+const noopPerformer: HostPerformer = {
   repeats: () => true,
   leaves: () => Promise.resolve(false),
   cleared: () => true,
@@ -97,9 +110,12 @@ export class InProcess implements AsyncDisposable {
   readonly #heard: ((event: RunEvent) => void)[] = [];
   #wired: WiredRuns;
 
-  private constructor(path: string, kb: Kb) {
+  readonly #parts: { readonly work: Work; readonly performer: HostPerformer };
+
+  private constructor(path: string, kb: Kb, parts: { readonly work: Work; readonly performer: HostPerformer }) {
     this.#path = path;
     this.#kb = kb;
+    this.#parts = parts;
     this.#wired = this.#wire();
   }
 
@@ -113,11 +129,11 @@ export class InProcess implements AsyncDisposable {
       kb: this.#kb,
       scrubber: new Scrubber(),
       agents,
-      cells,
+      cells: cellsOf(this.#parts.work),
       quarantine: { refusal: () => undefined, note: () => Promise.resolve() },
       operator: { confirms: true, trusts: () => false, declassifies: () => false },
       homeDir: '/nonexistent',
-      performer: () => performer,
+      performer: () => this.#parts.performer,
       publish: (_, { payload }) => {
         for (const hear of this.#heard) hear(payload as RunEvent);
       },
@@ -127,10 +143,10 @@ export class InProcess implements AsyncDisposable {
     });
   }
 
-  static async open(): Promise<InProcess> {
+  static async open(work: Work = sendMessages, performer: HostPerformer = noopPerformer): Promise<InProcess> {
     const path = mkdtempSync(join(tmpdir(), 'bench-runs-'));
     const deps = { clock: systemClock, random: systemRandom, log: { log: () => undefined } };
-    return new InProcess(path, unwrap(await openKb(deps, { rootDir: path }), 'a ledger'));
+    return new InProcess(path, unwrap(await openKb(deps, { rootDir: path }), 'a ledger'), { work, performer });
   }
 
   get path(): string {
