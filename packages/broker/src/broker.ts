@@ -19,7 +19,8 @@ import {
 } from '@runloop/core';
 import { type Bookkeeping, createBookkeeping } from './bookkeeping.ts';
 import { createBudgets } from './budgets.ts';
-import { type Cache, createCache } from './cache.ts';
+import { openAnswerStore } from './answer-store.ts';
+import { type Cache, createCache, type Shelf } from './cache.ts';
 import type { BrokerConfig } from './config.ts';
 import { createEchoProvider } from './echo-provider.ts';
 import { type GateState, createGate } from './gate.ts';
@@ -47,6 +48,8 @@ export type BrokerDeps = {
   readonly log: Log;
   readonly http: Http;
   readonly secrets: ProviderSecrets;
+  /** A file for answers that outlive the process; without it they are kept in memory alone. */
+  readonly cacheFile?: string | undefined;
 };
 
 export type ModelRow = {
@@ -72,6 +75,8 @@ export interface Broker extends Bookkeeping, AsyncDisposable {
   /** Where a request for this model goes, in order. */
   targets(model: string): readonly { readonly provider: string; readonly model: string; readonly kind: string }[];
   models(): { readonly prices_date: string; readonly rows: readonly ModelRow[] };
+  /** Forgets every answer that was kept, in memory and in the file, which is emptied. */
+  purgeCache(): void;
   close(): Promise<void>;
 }
 
@@ -82,15 +87,18 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
   const stations = stationsOf(deps, config);
   const closing = new AbortController();
   const priceOf = createPriceOf(config, table.prices);
+  const answers = deps.cacheFile === undefined ? undefined : openAnswers(deps, deps.cacheFile);
+  const cache = createCache<Paid<unknown>>(clock, config.cache, answers);
   const call = createRoutedCall({
     clock,
     config,
-    cache: createCache<Paid<unknown>>(clock, config.cache),
+    cache,
     paidCall: createPaidCall({ ...deps, budgets, stations }, config, priceOf),
     closing: closing.signal,
   });
   const close = async (): Promise<void> => {
     closing.abort();
+    answers?.[Symbol.dispose]();
     await deps.http[Symbol.asyncDispose]();
   };
   return {
@@ -131,8 +139,23 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       })),
     models: () => ({ prices_date: table.date, rows: modelRows(config, stations, priceOf) }),
     ...createBookkeeping({ clock, budgets, config, priceOf }),
+    purgeCache: () => cache.purge(),
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** What is read back is what was written: the file is ours alone, and of one version. */
+function openAnswers({ clock, log, secrets }: BrokerDeps, path: string): Shelf<Paid<unknown>> & Disposable {
+  const store = openAnswerStore({ clock, log, scrub: (text) => secrets.scrub(text) }, path);
+  return {
+    get(key) {
+      const found = store.get(key);
+      return found === undefined ? undefined : { ...found, value: found.value as unknown as Paid<unknown> };
+    },
+    put: (key, value, untilMs) => store.put(key, value, untilMs),
+    purge: () => store.purge(),
+    [Symbol.dispose]: () => store[Symbol.dispose](),
   };
 }
 

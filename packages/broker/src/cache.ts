@@ -6,7 +6,7 @@
  *    it ended: what it cost is somebody's.
  * 3. Of those who share a flight one pays: whoever launched it, or the first that stayed.
  */
-import { type Clock, type Failure, type Result, err, failure } from '@runloop/core';
+import { type Clock, type Failure, type Result, err, failure, ok } from '@runloop/core';
 import type { CacheState } from './request.ts';
 
 export type Cached<T> = { readonly result: Result<T, Failure>; readonly cache: CacheState };
@@ -20,6 +20,15 @@ export interface Cache<T> {
     signal: AbortSignal,
   ): Promise<Cached<T>>;
   size(): number;
+  /** Forgets every answer, also of calls that are on their way. */
+  purge(): void;
+}
+
+/** Where answers outlive the process; times are those of the wall clock. */
+export interface Shelf<T> {
+  get(key: string): { readonly value: T; readonly untilMs: number } | undefined;
+  put(key: string, value: T, untilMs: number): void;
+  purge(): void;
 }
 
 type Flight<T> = {
@@ -29,12 +38,16 @@ type Flight<T> = {
   paid: boolean;
 };
 
-export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; readonly capacity: number }): Cache<T> {
+export function createCache<T>(
+  clock: Clock,
+  options: { readonly ttlMs: number; readonly capacity: number },
+  shelf?: Shelf<T>,
+): Cache<T> {
   const kept = new Map<string, { readonly result: Result<T, Failure>; readonly untilMs: number }>();
   const flights = new Map<string, Flight<T>>();
-  const store = (key: string, result: Result<T, Failure>): void => {
+  const store = (key: string, result: Result<T, Failure>, leftMs: number): void => {
     kept.delete(key);
-    kept.set(key, { result, untilMs: clock.monotonicMs() + options.ttlMs });
+    kept.set(key, { result, untilMs: clock.monotonicMs() + leftMs });
     if (kept.size <= options.capacity) return;
     const oldest = kept.keys().next();
     if (oldest.done !== true) kept.delete(oldest.value);
@@ -47,7 +60,11 @@ export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; 
     const abort = new AbortController();
     const answer = call(abort.signal)
       .then((result) => {
-        if (keep && result.ok) store(key, result);
+        // Not where it was forgotten meanwhile.
+        if (keep && result.ok && flights.get(key) === flight) {
+          store(key, result, options.ttlMs);
+          shelf?.put(key, result.value, clock.nowMs() + options.ttlMs);
+        }
         return result;
       })
       .finally(() => {
@@ -66,6 +83,11 @@ export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; 
         return { result: hit.result, cache: 'hit' };
       }
       const joined = keep ? flights.get(key) : undefined;
+      const shelved = keep && joined === undefined ? shelf?.get(key) : undefined;
+      if (shelved !== undefined) {
+        store(key, ok(shelved.value), shelved.untilMs - clock.nowMs());
+        return { result: ok(shelved.value), cache: 'hit' };
+      }
       const flight = joined ?? launch(key, keep, call);
       flight.waiting += 1;
       const left = await orAborted(flight.answer, signal).finally(() => (flight.waiting -= 1));
@@ -79,6 +101,11 @@ export function createCache<T>(clock: Clock, options: { readonly ttlMs: number; 
       return { result: await flight.answer, cache: pays(flight) ? 'miss' : 'shared' };
     },
     size: () => kept.size,
+    purge() {
+      kept.clear();
+      flights.clear();
+      shelf?.purge();
+    },
   };
   return cache;
 }

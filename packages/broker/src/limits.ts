@@ -27,6 +27,10 @@ export const breakerOpenMs = 10_000;
 /** Answers in the cache, and how long they live, unless configured. */
 export const cacheEntriesDefault = 1_024;
 export const cacheTtlMsDefault = 600_000;
+/** Answers in the cache's file, and bytes of it; the oldest go first. One that is larger than the second is not kept there. */
+export const storedEntriesMax = 20_000;
+export const storedBytesMax: number = 64 * 1024 * 1024;
+export const storedAnswerBytesMax: number = 1024 * 1024;
 /** Budget levels that are held at once; beyond it calls fail with `Busy` until runs end. */
 export const levelsMax = 100_000;
 /** What one agent may hold of what is left of a budget that others share, by calls under way, unless configured. */

@@ -84,7 +84,7 @@ export async function openBase(
   const secrets = openSecrets({ clock, random, log, scrubber, env: deps.env }, config, root);
   const mail = mailTransport({ secrets }, config.mail);
   if (!mail.ok) return mail;
-  const models = createModels({ clock, random, log, secrets }, config);
+  const models = createModels({ clock, random, log, secrets, cacheFile: join(root, 'broker.sqlite') }, config);
   if (!models.ok) return models;
   opening.defer(() => models.value.close());
   return ok({

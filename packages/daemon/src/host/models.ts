@@ -40,6 +40,8 @@ export type ModelsDeps = {
   readonly secrets: SecretsPort;
   /** The network, where left out. */
   readonly http?: Http;
+  /** Where answers outlive the daemon; in memory alone where left out. */
+  readonly cacheFile?: string;
 };
 export type Meter = (kind: 'model.called' | 'budget.settled' | 'budget.overrun', meta: JsonObject) => void;
 export interface Models extends ModelPort {
@@ -56,16 +58,18 @@ export interface Models extends ModelPort {
   thaw(key: string): boolean;
   /** A run has ended: what its levels held is forgotten. */
   endRun(traceId: string): void;
+  /** Forgets every answer that was kept: `broker.sqlite` is emptied. */
+  purgeCache(): void;
   close(): Promise<void>;
 }
 
 export function createModels(
-  { clock, random, log, secrets, http = undiciHttp() }: ModelsDeps,
+  { clock, random, log, secrets, http = undiciHttp(), cacheFile }: ModelsDeps,
   config: Pick<Config, 'models'>,
 ): Result<Models, Failure> {
   const parsed = parseBrokerConfig(config.models);
   if (!parsed.ok) return parsed;
-  const broker = createBroker({ clock, random, log, http, secrets }, parsed.value);
+  const broker = createBroker({ clock, random, log, http, secrets, cacheFile }, parsed.value);
   const complete = async (request: JsonObject, ctx: CallContext, signal: AbortSignal): Promise<Outcome> => {
     const checked = parseCompletion(request);
     if (!checked.ok) return checked;
@@ -98,32 +102,7 @@ export function createModels(
       const checked = op === 'embed' ? parseEmbedding(request) : parseCompletion(request);
       return checked.ok ? broker.forfeit(checked.value, contextOf(spender)) : undefined;
     },
-    async try(model, user, meter, signal) {
-      const ctx: CallContext = {
-        run: 'models-test',
-        node: 'test',
-        agent: 'rlp models test',
-        user,
-        secrecy: 'public',
-        onSpent: (spent) => meter('budget.settled', { why: 'no_answer', ...spent }),
-        onOverrun: (overrun) => meter('budget.overrun', { ...overrun }),
-      };
-      const tried = await tryModel(broker, model, ctx, signal);
-      broker.endRun(ctx.run);
-      for (const { provider, model: name, steps } of tried)
-        for (const { state, tokens_in, tokens_out, usd_nano, total_ms } of steps)
-          if (state !== 'error')
-            meter('model.called', {
-              provider,
-              model: name,
-              tokens_in,
-              tokens_out,
-              usd_nano,
-              cache: 'miss',
-              latency_ms: total_ms,
-            });
-      return tried;
-    },
+    try: (model, user, meter, signal) => metered(broker, model, user, meter, signal),
     raise: ({ action, ...raise }) => broker.raise({ ...raise, by: action }),
     restoreRun: (traceId, spent) => broker.restore(spent.map((one) => ({ run: traceId, ...one }))),
     restoreDay: (tsMs, spent, of) => broker.restoreDay(tsMs, spent, of),
@@ -136,8 +115,34 @@ export function createModels(
       return { prices_date, models: rows, frozen: broker.frozen() };
     },
     endRun: (traceId) => broker.endRun(traceId),
+    purgeCache: () => broker.purgeCache(),
     close: () => closeOf(broker),
   });
+}
+
+async function metered(
+  broker: Broker,
+  model: string,
+  user: string,
+  meter: Meter,
+  signal: AbortSignal,
+): Promise<readonly TriedProvider[]> {
+  const ctx: CallContext = {
+    run: 'models-test',
+    node: 'test',
+    agent: 'rlp models test',
+    user,
+    secrecy: 'public',
+    onSpent: (spent) => meter('budget.settled', { why: 'no_answer', ...spent }),
+    onOverrun: (overrun) => meter('budget.overrun', { ...overrun }),
+  };
+  const tried = await tryModel(broker, model, ctx, signal);
+  broker.endRun(ctx.run);
+  for (const { provider, model: name, steps } of tried)
+    for (const { state, tokens_in, tokens_out, usd_nano, total_ms: latency_ms } of steps)
+      if (state !== 'error')
+        meter('model.called', { provider, model: name, tokens_in, tokens_out, usd_nano, cache: 'miss', latency_ms });
+  return tried;
 }
 
 async function closeOf(broker: Broker): Promise<void> {
