@@ -26,7 +26,8 @@ export async function attemptAt<T>(
   for (let attempt = 1; ; attempt += 1) {
     const result = await call();
     if (result.ok) gate.succeeded();
-    else if (result.error.verdict !== 'stop') gate.failed(result.error.terminal === true);
+    else if (result.error.verdict !== 'stop' && result.error.isWell !== true)
+      gate.failed(result.error.terminal === true);
     if (result.ok || result.error.verdict !== 'retry' || attempt >= attemptsMax) return { result, queueMs };
     const waitMs = result.error.retryAfterMs ?? 250 * 2 ** (attempt - 1) * (0.5 + fraction(deps.random));
     if (waitMs > retryMsMax) return { result, queueMs };

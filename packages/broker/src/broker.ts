@@ -21,7 +21,7 @@ import { type Bookkeeping, createBookkeeping } from './bookkeeping.ts';
 import { createBudgets } from './budgets.ts';
 import { openAnswerStore } from './answer-store.ts';
 import { type Cache, createCache, type Shelf } from './cache.ts';
-import type { BrokerConfig } from './config.ts';
+import type { BrokerConfig, ProviderConfig } from './config.ts';
 import { createEchoProvider } from './echo-provider.ts';
 import { type GateState, createGate } from './gate.ts';
 import type { Http } from './http.ts';
@@ -30,6 +30,8 @@ import { embedTextsMax, requestBytesMax } from './limits.ts';
 import { completion, embedding } from './operations.ts';
 import { type Operation, type Paid, type PaidCall, type Station, createPaidCall, createPriceOf } from './paid-call.ts';
 import { type Price, readPriceTable } from './prices.ts';
+import type { Provider } from './provider.ts';
+import { createRecordProvider } from './record-provider.ts';
 import { optionsProblem } from './provider-options.ts';
 import type {
   CacheState,
@@ -161,12 +163,17 @@ function openAnswers({ clock, log, secrets }: BrokerDeps, path: string): Shelf<P
 
 function stationsOf(deps: BrokerDeps, { providers }: BrokerConfig): ReadonlyMap<string, Station> {
   return new Map(
-    providers.map((one) => {
-      const provider =
-        one.kind === 'echo' ? createEchoProvider(one.id) : createHttpProvider(deps, { ...one, kind: one.kind });
-      return [one.id, { provider, gate: createGate(deps.clock, one.id, one.concurrency) }];
-    }),
+    providers.map((one) => [
+      one.id,
+      { provider: providerOf(deps, one), gate: createGate(deps.clock, one.id, one.concurrency) },
+    ]),
   );
+}
+
+function providerOf(deps: BrokerDeps, one: ProviderConfig): Provider {
+  if (one.kind === 'echo') return createEchoProvider(one.id);
+  if (one.kind === 'record') return createRecordProvider(one.id, one.file ?? '');
+  return createHttpProvider(deps, { ...one, kind: one.kind });
 }
 
 type Routed<T> = { readonly paid: Paid<T>; readonly called: ModelCalled };

@@ -1,6 +1,7 @@
 /**
  * The broker's part of the configuration (`models.*`), parsed once into types that cannot be wrong.
  */
+import { isAbsolute } from 'node:path';
 import {
   type Failure,
   type JsonObject,
@@ -16,13 +17,15 @@ import { cacheEntriesDefault, cacheTtlMsDefault, concurrencyDefault, timeoutMsDe
 import type { Price } from './prices.ts';
 import { wayOf } from './route.ts';
 
-export const providerKinds = ['http', 'http_anthropic', 'http_gemini', 'ollama', 'echo'] as const;
+export const providerKinds = ['http', 'http_anthropic', 'http_gemini', 'ollama', 'echo', 'record'] as const;
 
 export type ProviderConfig = {
   readonly id: string;
   readonly kind: (typeof providerKinds)[number];
   readonly baseUrl: string;
   readonly secretId?: string;
+  /** What a `record` provider plays. */
+  readonly file?: string;
   readonly clearance: 'public' | 'private';
   readonly timeoutMs: number;
   /** Time to the first piece of an answer. */
@@ -106,9 +109,13 @@ function parseProvider(one: JsonValue, where: string): Result<ProviderConfig, Fa
       `is ${JSON.stringify(one['kind'])}; this version knows ${providerKinds.join(', ')}`,
     );
   const baseUrl = typeof one['base_url'] === 'string' ? one['base_url'].replace(/\/+$/, '') : '';
-  if (kind !== 'echo' && !(URL.canParse(baseUrl) && /^https?:$/.test(new URL(baseUrl).protocol)))
+  const isRemote = kind !== 'echo' && kind !== 'record';
+  const file = one['file'];
+  if (kind === 'record' && (typeof file !== 'string' || !isAbsolute(file)))
+    return invalid(`${where}.file`, 'is not the absolute path of a tape');
+  if (isRemote && !(URL.canParse(baseUrl) && /^https?:$/.test(new URL(baseUrl).protocol)))
     return invalid(`${where}.base_url`, 'is not an http or https address');
-  const local = kind === 'echo' || isLoopback(new URL(baseUrl).hostname);
+  const local = !isRemote || isLoopback(new URL(baseUrl).hostname);
   const clearance = one['clearance'] ?? (local ? 'private' : 'public');
   if (clearance !== 'public' && clearance !== 'private')
     return invalid(`${where}.clearance`, 'is neither "public" nor "private"');
@@ -122,6 +129,7 @@ function parseProvider(one: JsonValue, where: string): Result<ProviderConfig, Fa
     firstTokenMs: Math.min(positive(one['first_token_ms'], timeoutMs), timeoutMs),
     concurrency: positive(one['concurrency'], concurrencyDefault),
     ...(typeof one['secret_id'] === 'string' ? { secretId: one['secret_id'] } : {}),
+    ...(kind === 'record' && typeof file === 'string' ? { file } : {}),
   });
 }
 

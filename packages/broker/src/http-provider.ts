@@ -35,7 +35,7 @@ export type HttpProviderDeps = {
 };
 type Read<T> = (answer: HttpAnswer, onFirst: () => void) => Promise<Result<T, Failure>>;
 
-const dialects: { readonly [kind in Exclude<ProviderConfig['kind'], 'echo'>]: Dialect } = {
+const dialects: { readonly [kind in Exclude<ProviderConfig['kind'], 'echo' | 'record'>]: Dialect } = {
   http: openai,
   http_anthropic: anthropic,
   http_gemini: gemini,

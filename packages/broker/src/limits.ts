@@ -31,6 +31,8 @@ export const cacheTtlMsDefault = 600_000;
 export const storedEntriesMax = 20_000;
 export const storedBytesMax: number = 64 * 1024 * 1024;
 export const storedAnswerBytesMax: number = 1024 * 1024;
+/** Bytes of a file that a `record` provider plays. */
+export const recordBytesMax: number = 256 * 1024 * 1024;
 /** Budget levels that are held at once; beyond it calls fail with `Busy` until runs end. */
 export const levelsMax = 100_000;
 /** What one agent may hold of what is left of a budget that others share, by calls under way, unless configured. */

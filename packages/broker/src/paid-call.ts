@@ -57,7 +57,7 @@ const none: Spending = spendingOf({ tokens_in: 0, tokens_out: 0 }, 0, 0, 0);
 export function createPriceOf(config: BrokerConfig, packaged: readonly Price[]): (target: Target) => Price | undefined {
   return ({ provider, model }) =>
     findPrice(config.prices, model) ??
-    (provider.kind === 'echo' || isLoopback(new URL(provider.baseUrl).hostname)
+    (provider.kind === 'echo' || provider.kind === 'record' || isLoopback(new URL(provider.baseUrl).hostname)
       ? freePrice
       : findPrice(packaged, model));
 }

@@ -20,6 +20,7 @@ export const optionsAllowed: { readonly [kind: string]: readonly string[] } = {
   http_gemini: ['topK', 'thinkingConfig'],
   ollama: ['think', 'keep_alive', 'num_ctx', 'top_k', 'min_p', 'repeat_penalty'],
   echo: [],
+  record: [],
 };
 
 /** What is wrong with them; undefined where nothing is. */

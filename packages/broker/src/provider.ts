@@ -13,6 +13,8 @@ export type AttemptFailure = {
   readonly retryAfterMs?: number;
   /** Opens the breaker at once: a quota that is used up, say. */
   readonly terminal?: boolean;
+  /** The provider is well and has no answer to this one request: its breaker takes no note of it. */
+  readonly isWell?: boolean;
   /** Whether tokens may have been spent: the bound is then booked. */
   readonly spent: boolean;
 };
