@@ -89,6 +89,25 @@ async function straight(url: string, headers: { readonly [name: string]: string 
   });
 }
 
+/** The same calls with the tape alone: nobody is asked. */
+const nobody: HostPerformer = {
+  repeats: () => false,
+  leaves: () => Promise.resolve(false),
+  cleared: () => true,
+  perform: () => Promise.resolve({ result: { ok: true, value: { text: 'x'.repeat(512) } } }),
+};
+
+async function taped(performer: HostPerformer): Promise<Pace> {
+  const pace = new Pace();
+  await using place = await InProcess.open(
+    (call, node) => pace.lane(Number(node.slice(1)), (n) => call('model.complete', request(n))),
+    performer,
+  );
+  const nodes = Array.from({ length: lanes }, (_, i) => `  - { id: n${i}, use: "agent:noop" }`).join('\n');
+  await place.run(`version: 0\nname: bench\nnodes:\n${nodes}\n`);
+  return pace;
+}
+
 async function brokered(url: string): Promise<Pace> {
   const provider = { id: 'fake', kind: 'http', base_url: url, concurrency: lanes };
   const budgets = { day: { tokens: 1e12 }, user_day: { usd: 1e6 }, opening_day: { calls: 1e9 }, run: { tokens: 1e12 } };
@@ -104,19 +123,9 @@ async function brokered(url: string): Promise<Pace> {
     ),
     'models',
   );
-  const performer: HostPerformer = {
-    repeats: () => false,
-    leaves: () => Promise.resolve(false),
-    cleared: () => true,
-    perform: (op, args, scope, signal) => performModel(models, op, args as JsonObject, scope, signal),
-  };
-  const pace = new Pace();
-  await using place = await InProcess.open(
-    (call, node) => pace.lane(Number(node.slice(1)), (n) => call('model.complete', request(n))),
-    performer,
-  );
-  const nodes = Array.from({ length: lanes }, (_, i) => `  - { id: n${i}, use: "agent:noop" }`).join('\n');
-  await place.run(`version: 0\nname: bench\nnodes:\n${nodes}\n`);
+  const perform: HostPerformer['perform'] = (op, args, scope, signal) =>
+    performModel(models, op, args as JsonObject, scope, signal);
+  const pace = await taped({ ...nobody, perform });
   await models.close();
   return pace;
 }
@@ -199,6 +208,7 @@ export async function rows(): Promise<readonly BenchRow[]> {
   try {
     const inserts = bareInserts();
     const direct = await straight(url);
+    const tape = await taped(nobody);
     const through = await brokered(url);
     const peer = await gateway(url);
     const over = (pace: Pace, share: number): number => percentile(pace.times, share) - percentile(direct.times, share);
@@ -215,6 +225,8 @@ export async function rows(): Promise<readonly BenchRow[]> {
       row('a bare fsynced insert, p99', insert),
       row(`a call straight to the provider, ${perSecond}/s, p50`, median(direct.times)),
       row(`a call straight to the provider, ${perSecond}/s, p99`, percentile(direct.times, 0.99)),
+      row('the tape alone, of a call that asks nobody, p50', median(tape.times)),
+      row('the tape alone, of a call that asks nobody, p99', percentile(tape.times, 0.99)),
       row('what the broker and the tape add, p50', over(through, 0.5)),
       row('what the broker and the tape add, p99', over(through, 0.99), {
         floor: limit,

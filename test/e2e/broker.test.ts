@@ -63,7 +63,6 @@ describe('1 000 calls of 50 nodes, a cap that fits 100, and kill -9 in the middl
   test.each<[string, JsonObject]>([
     ['the day, in tokens', { day: { tokens: 8_400 } }],
     ['the opening, in dollars', { opening_day: { usd: 0.0134 } }],
-    ['the run, in calls', { run: { calls: 100 } }],
   ])('%s', { timeout: 60_000 }, async (_, budgets) => {
     await using fake = await startFakeProvider();
     fake.answerBy(() => ({ type: 'text', text: 'ok', ...usage }));
@@ -270,6 +269,11 @@ test(
     const last = openingOf(home, 'hanging', [{ asks: [ask('hang')] }]);
     const { trace_id: run } = await home.json<{ trace_id: string }>('run', last, '--detach');
     await until(() => fake.requests.length > asks.length);
+    // What looks for it finds it, in the form in which a log could have quoted it.
+    const planted = join(home.path, 'logs', 'planted.log');
+    writeFileSync(planted, `{"header":"${Buffer.from(`Bearer ${secret} and more`).toString('base64')}"}`);
+    expect(leaksIn(home.path)).toEqual([planted]);
+    rmSync(planted);
     const during = leaksIn(home.path);
     await home.rlp('cancel', run);
     const trace = (JSON.parse(shown[0] ?? '{}') as { trace_id?: string }).trace_id ?? '';
@@ -299,6 +303,28 @@ test(
     }).toEqual({ during: [], after: [], shown: [] });
   },
 );
+
+test('a tape that was exported is a provider', async () => {
+  await using fake = await startFakeProvider('said once');
+  await using home = homeWith({ default: 'fake:m', broker: { providers: [provider('fake', fake.url)] } });
+  const file = openingOf(home, 'taped', [{ asks: [ask('hi')] }]);
+  const { events } = await home.run([file]);
+  const tape = join(home.path, 'tape.ndjson');
+  expect(await home.rlp('replay', String(events[0]?.trace_id), '--export', tape)).toMatchObject({ code: 0 });
+  await home.rlp('daemon', 'stop');
+  const providers = [{ id: 'fake', kind: 'record', file: tape }];
+  writeFileSync(
+    join(home.path, 'config.yaml'),
+    JSON.stringify({ models: { default: 'fake:m', broker: { providers } } }),
+  );
+  const played = await home.run([file]);
+  expect(played.events.find(({ kind }) => kind === 'model.called')?.meta).toMatchObject({
+    provider: 'fake',
+    tokens_in: 7,
+  });
+  expect(played.code).toBe(0);
+  expect(fake.requests).toHaveLength(1);
+});
 
 describe('rlp models', () => {
   let fake: FakeProvider;
@@ -365,10 +391,9 @@ describe('rlp models', () => {
     for (const args of [['models'], ['bill'], ['daemon', 'status']])
       expect((await home.rlp(...args)).out).toContain(`rlp models thaw ${key}`);
     fake.answerBy(() => ({ type: 'text', text: 'well' }));
-    const refused = await home.run([file, '--on-confirm', 'deny']);
-    expect(refused.events.find(({ kind }) => kind === 'effect.result' || kind === 'node.finished')?.meta).toBeDefined();
-    expect(fake.requests.length).toBe(fake.books.calls);
     const asked = fake.requests.length;
+    await home.run([file]);
+    expect(fake.requests.length).toBe(asked);
     expect(await home.rlp('models', 'thaw', key)).toMatchObject({ code: 0 });
     expect(await home.rlp('models', 'thaw', key)).toMatchObject({ code: 66 });
     expect((await home.run([file])).code).toBe(0);
