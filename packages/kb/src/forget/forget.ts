@@ -33,18 +33,17 @@ type ForgetDeps = {
 
 const markOf = (rootDir: string): string => join(rootDir, 'forgetting');
 
-export async function planForgetting({ views, data }: ForgetDeps, entity: string): Promise<Result<ForgetPlan, Failure>> {
+export async function planForgetting(
+  { views, data }: ForgetDeps,
+  entity: string,
+): Promise<Result<ForgetPlan, Failure>> {
   const caughtUp = await views.ask({ type: 'stats' });
   if (!caughtUp.ok) return caughtUp;
   await using thread = startThread<string>('forget/forget-main', data);
   return (await thread.ask(entity)) as Result<ForgetPlan, Failure>;
 }
 
-export async function forget(
-  deps: ForgetDeps,
-  entity: string,
-  by: ForgottenBy,
-): Promise<Result<Forgotten, Failure>> {
+export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy): Promise<Result<Forgotten, Failure>> {
   const { rootDir } = deps.data;
   for (let tries = 0; tries < forgetPlansMax; tries += 1) {
     const planned = await planForgetting(deps, entity);
@@ -68,7 +67,12 @@ export async function forget(
     } catch (error) {
       return err(storageFailure(error, rootDir));
     }
-    const erased = await deps.ledger.ask({ type: 'erase', plan, drafts: prepared.value, salts: deps.random.bytes(saltBytes) });
+    const erased = await deps.ledger.ask({
+      type: 'erase',
+      plan,
+      drafts: prepared.value,
+      salts: deps.random.bytes(saltBytes),
+    });
     if (!erased.ok) return erased;
     if (erased.value === undefined) continue;
     const cleaned = await finishForgetting(deps, files);
