@@ -8,12 +8,14 @@
  *    rewritten as a whole does not have it.
  */
 import Database from 'better-sqlite3';
-import { type Failure, type Result, err, ok } from '@runloop/core';
+import { type Failure, type JsonObject, type Result, err, ok } from '@runloop/core';
 import { type Blake3, hexOf } from './blake3.ts';
+import { createSchemaCheck, type SchemaCheck } from './check-schema.ts';
 import { createChain, eventHash, genesisChain } from './chain.ts';
 import type { EventRow } from './event.ts';
 import { type SignedHead, badSignature, readHeads } from './heads.ts';
 import { hasBlobs } from './ledger-blobs.ts';
+import { allSchemas } from './own-schemas.ts';
 import { type ProgressCounts, tell } from './progress.ts';
 import { storageFailure } from './storage-failure.ts';
 
@@ -24,6 +26,8 @@ export type Verified = {
   readonly first_bad?: { readonly id: number; readonly why: string };
   /** A blob in the ledger whose bytes are not what its name says. */
   readonly bad_blob?: { readonly digest: string };
+  /** The first event that is whole but has not the shape of its kind: a defect of whoever wrote it. */
+  readonly misfit?: { readonly id: number; readonly why: string };
   /** How many signed heads the ledger still has. */
   readonly heads: number;
   /** The first signed head that it does not have, or that is not signed. */
@@ -93,6 +97,8 @@ function check(
   let head: Uint8Array = genesisChain;
   let last = 0;
   let events = 0;
+  let misfit: Verified['misfit'];
+  const fits = createSchemaCheck(allSchemas);
   tell(counts, 0, db.prepare<[], number>('SELECT max(id) FROM events').pluck().get() ?? 0);
   const bad = (id: number, why: string): ReturnType<typeof check> => ({
     events,
@@ -111,6 +117,7 @@ function check(
     }
     if (!row.chain_blake3.equals(expected))
       return bad(row.id, 'its chain value does not follow from its columns and the row before');
+    misfit ??= misfitOf(row, fits);
     head = row.chain_blake3;
     last = row.id;
     events += 1;
@@ -119,7 +126,17 @@ function check(
   const counted = db.prepare<[], number>(`SELECT seq FROM sqlite_sequence WHERE name = 'events'`).pluck().get() ?? 0;
   if (counted > last) return bad(last + 1, `rows ${last + 1} to ${counted} are missing from the end`);
   const blob = badBlob(db, blake3);
-  return { events, head: hexOf(head), ...(blob === undefined ? {} : { bad_blob: { digest: blob } }) };
+  return {
+    events,
+    head: hexOf(head),
+    ...(misfit === undefined ? {} : { misfit }),
+    ...(blob === undefined ? {} : { bad_blob: { digest: blob } }),
+  };
+}
+
+function misfitOf({ id, kind, payload_json: text }: EventRow, fits: SchemaCheck): Verified['misfit'] {
+  const why = text === null ? undefined : fits(kind, JSON.parse(text) as JsonObject);
+  return why === undefined ? undefined : { id, why };
 }
 
 function badBlob(db: Database.Database, blake3: Blake3): string | undefined {

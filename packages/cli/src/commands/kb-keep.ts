@@ -77,6 +77,7 @@ export const commands: readonly Command[] = [
 type Verified = {
   readonly events: number;
   readonly heads: number;
+  readonly misfit?: { readonly id: number; readonly why: string };
   readonly first_bad?: { readonly id: number; readonly why: string };
   readonly bad_blob?: { readonly digest: string };
   readonly bad_head?: { readonly id: number; readonly why: string };
@@ -101,7 +102,7 @@ async function verify(args: Arguments, tools: Tools): Promise<number> {
   }
   const done = await longCall(tools, 'kb.verify', { head });
   if (!done.ok) return tools.fail(done.error);
-  const { events, heads, first_bad: row, bad_blob: blob, bad_head: bad } = done.value as unknown as Verified;
+  const { events, heads, misfit, first_bad: row, bad_blob: blob, bad_head: bad } = done.value as unknown as Verified;
   const what =
     row !== undefined
       ? `row ${row.id}: ${row.why}`
@@ -116,6 +117,8 @@ async function verify(args: Arguments, tools: Tools): Promise<number> {
         hint: 'put a backup in its place: rlp kb restore <folder>',
       }),
     );
+  if (misfit !== undefined)
+    tools.screen.note(showLine(`row ${misfit.id} has not the shape of its kind: ${misfit.why}`));
   if (tools.json) tools.screen.json(done.value);
   else tools.screen.line(`the ledger holds: ${events} events, chain intact, ${heads} signed heads`);
   return 0;
