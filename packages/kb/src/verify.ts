@@ -9,6 +9,7 @@
  */
 import Database from 'better-sqlite3';
 import { type Failure, type JsonObject, type Result, err, ok } from '@runloop/core';
+import { archivedBlobs } from './archive/archive.ts';
 import { type Blake3, hexOf } from './blake3.ts';
 import { createSchemaCheck, type SchemaCheck } from './check-schema.ts';
 import { createChain, eventHash, genesisChain } from './chain.ts';
@@ -54,7 +55,9 @@ export function verifyLedger(
     using stack = new DisposableStack();
     const db = stack.adopt(new Database(path, { readonly: true, fileMustExist: true }), (opened) => opened.close());
     const known = readHeads(rootDir);
-    return ok(db.transaction(() => ({ ...check(db, blake3, counts), ...checkHeads(db, known, options) }))());
+    const archived = badArchived(rootDir, blake3);
+    const found = db.transaction(() => ({ ...check(db, blake3, counts), ...checkHeads(db, known, options) }))();
+    return ok(archived === undefined ? found : { bad_blob: { digest: archived }, ...found });
   } catch (error) {
     return err(storageFailure(error, path));
   }
@@ -132,6 +135,11 @@ function check(
     ...(misfit === undefined ? {} : { misfit }),
     ...(blob === undefined ? {} : { bad_blob: { digest: blob } }),
   };
+}
+
+function badArchived(rootDir: string, blake3: Blake3): string | undefined {
+  for (const { digest, bytes } of archivedBlobs(rootDir)) if (hexOf(blake3.digest(bytes)) !== digest) return digest;
+  return undefined;
 }
 
 function misfitOf({ id, kind, payload_json: text }: EventRow, fits: SchemaCheck): Verified['misfit'] {
