@@ -18,7 +18,7 @@ export function projectRuns(db: Database.Database): Projection {
   const docs = createSearchDocs(db);
   const history = historyOf(db);
   const accept = db.prepare(
-    `INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, 'accepted', ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL, NULL, NULL, NULL, ?, ?)`,
+    `INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, 'accepted', ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL, NULL, NULL, NULL, ?, ?, NULL)`,
   );
   const move =
     db.prepare(`UPDATE runs SET state = ?, reason = ?, started_ms = CASE WHEN ? = 'run.started' THEN coalesce(started_ms, ?) ELSE started_ms END, source_event = ?
@@ -235,6 +235,11 @@ export function projectRecords(db: Database.Database): Projection {
   const freeze = db.prepare('INSERT OR REPLACE INTO overruns VALUES (?, ?, ?, ?, ?, ?)');
   const thaw = db.prepare('DELETE FROM overruns WHERE key = ?');
   const thawed: Projection[string] = ({ meta }) => void thaw.run(text(meta, 'key'));
+  const overrun: Projection[string] = ({ id, ts_ms, trace, meta }) => {
+    const keys = Array.isArray(meta['frozen']) ? meta['frozen'] : [];
+    for (const key of keys.filter((one) => typeof one === 'string'))
+      freeze.run(key, trace, text(meta, 'provider'), text(meta, 'model'), ts_ms, id);
+  };
   // A call that was answered, and one that was not and is booked at its bound.
   const spent: Projection[string] = ({ id, ts_ms, trace, kind, meta }) => {
     cost.run(
@@ -243,7 +248,7 @@ export function projectRecords(db: Database.Database): Projection {
       trace,
       text(meta, 'node'),
       text(meta, 'agent'),
-      kind === 'model.called' ? 1 : 0,
+      kind === 'model.called' || kind === 'model.tested' ? 1 : 0,
       text(meta, 'provider'),
       text(meta, 'model'),
       integer(meta, 'tokens_in'),
@@ -256,11 +261,10 @@ export function projectRecords(db: Database.Database): Projection {
   return {
     'model.called': spent,
     'budget.settled': spent,
-    'budget.overrun': ({ id, ts_ms, trace, meta }) => {
-      const keys = Array.isArray(meta['frozen']) ? meta['frozen'] : [];
-      for (const key of keys.filter((one) => typeof one === 'string'))
-        freeze.run(key, trace, text(meta, 'provider'), text(meta, 'model'), ts_ms, id);
-    },
+    'model.tested': spent,
+    'model.test_unanswered': spent,
+    'budget.overrun': overrun,
+    'model.test_overrun': overrun,
     'budget.raised': thawed,
     'budget.thawed': thawed,
     'cap.audit': ({ id, ts_ms, trace, meta }) => {

@@ -43,7 +43,7 @@ export type ModelsDeps = {
   /** Where answers outlive the daemon; in memory alone where left out. */
   readonly cacheFile?: string;
 };
-export type Meter = (kind: 'model.called' | 'budget.settled' | 'budget.overrun', meta: JsonObject) => void;
+export type Meter = (kind: 'model.tested' | 'model.test_unanswered' | 'model.test_overrun', meta: JsonObject) => void;
 export interface Models extends ModelPort {
   list(): JsonValue;
   /** Tries each provider that a model leads to; what it used is told to `meter`. */
@@ -133,15 +133,15 @@ async function metered(
     agent: 'rlp models test',
     user,
     secrecy: 'public',
-    onSpent: (spent) => meter('budget.settled', { why: 'no_answer', ...spent }),
-    onOverrun: (overrun) => meter('budget.overrun', { ...overrun }),
+    onSpent: (spent) => meter('model.test_unanswered', { ...spent }),
+    onOverrun: (overrun) => meter('model.test_overrun', { ...overrun }),
   };
   const tried = await tryModel(broker, model, ctx, signal);
   broker.endRun(ctx.run);
   for (const { provider, model: name, steps } of tried)
     for (const { state, tokens_in, tokens_out, usd_nano, total_ms: latency_ms } of steps)
       if (state !== 'error')
-        meter('model.called', { provider, model: name, tokens_in, tokens_out, usd_nano, cache: 'miss', latency_ms });
+        meter('model.tested', { provider, model: name, tokens_in, tokens_out, usd_nano, cache: 'miss', latency_ms });
   return tried;
 }
 

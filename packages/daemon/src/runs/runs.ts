@@ -51,7 +51,17 @@ import {
   submitted,
   taken,
 } from './submission.ts';
-import { metaOf, readRun, spentOf } from './tape.ts';
+import { metaOf, readRun, spentOf, waitsOf } from './tape.ts';
+
+/** Ends a run that a restored backup knows as unfinished. */
+const restoredEnding: RunDraft = {
+  kind: 'run.trace',
+  level: 'warn',
+  message: 'The run is being ended: the ledger was restored from a backup.',
+  meta: {
+    ending: { state: 'cancelled', reason: 'the ledger was restored from a backup; what it did since is not known' },
+  },
+};
 
 /** How long to wait before a run whose ledger refused is recovered again. */
 export const recoveryMs = 5000;
@@ -74,6 +84,7 @@ export class Runs {
   /** Trace ids whose submission is being looked at. */
   readonly #submitting = new Set<string>();
   #closed = false;
+  #restoredAt = 0;
   #draining = false;
 
   constructor(deps: RunDeps, options: RunsOptions) {
@@ -344,6 +355,9 @@ export class Runs {
   async recover(): Promise<Result<number, Failure>> {
     const open = await this.#deps.ledger.openRuns();
     if (!open.ok) return open;
+    const restored = await this.#deps.ledger.restoredAt();
+    if (!restored.ok) return restored;
+    this.#restoredAt = restored.value;
     // What each of them may have spent is booked before any of them spends more: they share budgets.
     const ready: (() => Promise<void>)[] = [];
     for (const traceId of open.value) {
@@ -430,16 +444,13 @@ export class Runs {
     const lost = await settleLostCalls({ values, performer: { forfeit } }, rows, (node, attempt) =>
       run.spenderOf(node, attempt),
     );
-    // What each node waited for last: what it waited for before has been answered and acted on.
-    const waits = new Map<string, string>();
-    for (const row of rows) {
-      const meta = metaOf(row);
-      if (row.kind === 'node.waiting') waits.set(String(meta['node']), String(meta['action'] ?? ''));
-    }
-    return () => this.#resume(run, lost, waits);
+    const waits = waitsOf(rows);
+    // It may have gone on after the backup was made, and what it did then would be done again.
+    const isPast = (rows[0]?.id ?? 0) < this.#restoredAt;
+    return () => this.#resume(run, [...(isPast ? [restoredEnding] : []), ...lost], waits);
   }
 
-  async #resume(run: Run, lost: readonly RunDraft[], waits: ReadonlyMap<string, string>): Promise<void> {
+  async #resume(run: Run, before: readonly RunDraft[], waits: ReadonlyMap<string, string>): Promise<void> {
     for (const node of run.state.nodes) if (node.phase === 'running') run.driver.takeSlot();
     const recovered: RunDraft = {
       kind: 'run.recovered',
@@ -447,7 +458,7 @@ export class Runs {
       message: 'The run goes on after a restart of the daemon.',
       meta: { boot: this.#options.bootId },
     };
-    const recorded = await run.driver.record([...lost, recovered]);
+    const recorded = await run.driver.record([...before, recovered]);
     if (!recorded.ok) return;
     for (const action of run.driver.actions.pending())
       run.questions.expireLater(action.id, action.hash, action.expiresMs);

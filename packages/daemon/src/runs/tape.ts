@@ -122,6 +122,16 @@ export function labelsOf(rows: readonly StoredEvent[]): Map<string, Label> {
   return labels;
 }
 
+/** What each node waited for last: what it waited for before has been answered and acted on. */
+export function waitsOf(rows: readonly StoredEvent[]): Map<string, string> {
+  const waits = new Map<string, string>();
+  for (const row of rows) {
+    const meta = metaOf(row);
+    if (row.kind === 'node.waiting') waits.set(String(meta['node']), String(meta['action'] ?? ''));
+  }
+  return waits;
+}
+
 /** What one call to a model was booked at. */
 export type SpentCall = {
   readonly node: string;
