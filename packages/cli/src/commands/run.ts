@@ -25,6 +25,7 @@ import { nestedFilesMax, openingBytesMax, openingFiles, parseOpening } from '@ru
 import type { Client } from '@runloop/sdk';
 import { type Arguments, type Command, flag, text, texts, type Tools, traceOf } from '../command.ts';
 import { follow } from '../follow.ts';
+import { readFolder } from '../read-folder.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
 
 /** How long a submission may take before somebody is told why. */
@@ -50,6 +51,7 @@ export const commands: readonly Command[] = [
         default: 'wait',
       },
       detach: { type: 'boolean', about: 'print the trace id and leave' },
+      folder: { type: 'string', about: 'the folder that agents which ask for one may use' },
       local: { type: 'boolean', about: 'a daemon of its own for this one command' },
       priority: { type: 'number', about: '0 to 9, higher goes first', default: 0 },
       ...watching,
@@ -83,7 +85,7 @@ export const commands: readonly Command[] = [
 async function run(args: Arguments, tools: Tools): Promise<number> {
   const params = readParams(args);
   if (!params.ok) return tools.fail(params.error);
-  const source = readSource(text(args, 'opening') ?? '', tools.environment.cwd);
+  const source = sourceWith(args, tools);
   if (!source.ok) return tools.fail(source.error);
   if (flag(args, 'local')) {
     const { runLocal } = await import('../local.ts');
@@ -92,6 +94,15 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
   return submit(client.value, source.value, params.value, args, tools);
+}
+
+/** The opening, with the folder that is given along. */
+function sourceWith(args: Arguments, { environment }: Tools): Result<JsonObject, Failure> {
+  const source = readSource(text(args, 'opening') ?? '', environment.cwd);
+  const given = text(args, 'folder');
+  if (!source.ok || given === undefined) return source;
+  const folder = readFolder(given, environment);
+  return folder.ok ? ok({ ...source.value, folder: folder.value }) : folder;
 }
 
 async function submit(

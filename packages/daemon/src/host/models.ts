@@ -73,7 +73,8 @@ export function createModels(
   return ok({
     async call(op, request, scope, signal) {
       const spent: Spent[] = [];
-      const ctx: CallContext = { ...contextOf(scope), onSpent: (one) => spent.push(one) };
+      const { onDelta } = scope;
+      const ctx: CallContext = { ...contextOf(scope), onSpent: (one) => spent.push(one), onDelta };
       const outcome = await (op === 'embed' ? embed : complete)(request, ctx, signal);
       return { outcome, spent };
     },

@@ -15,13 +15,16 @@ export type Effective = {
   readonly empty: boolean;
 };
 
-/** `homeDir` is what `~` in grants of files means; a replay, which opens none, has no use for it. */
+/** What `~` and `.` in grants of files mean; a replay, which opens none, has no use for it. */
+export type GrantPlaces = { readonly homeDir: string; readonly folder?: string | undefined };
+
 export function effectiveFor(
   given: Bundle,
   { id, caps: more }: Pick<NodeSpec, 'id' | 'caps'>,
-  homeDir?: string,
+  places?: GrantPlaces,
 ): Result<Effective, Failure> {
-  const expanded = (caps: Caps): Caps => (homeDir === undefined ? caps : expandHome(caps, homeDir));
+  const expanded = (caps: Caps): Caps =>
+    places === undefined ? caps : expandHome(caps, places.homeDir, places.folder);
   const bundle = { ...given, caps: expanded(given.caps) };
   if (more === undefined) return ok({ bundle, warnings: [], empty: isEmpty(bundle, bundle) });
   const layer = parseLayer(`node "${id}": caps`, more);

@@ -29,6 +29,7 @@ import {
   type Caps,
   type Cells,
   type Divergence,
+  isWithin,
   type Kernel,
   type KernelDoor,
   type PerformContext,
@@ -46,7 +47,7 @@ import { passedBy } from './gate.ts';
 import { loadInputs } from './inputs.ts';
 import { RunMemory } from './memory.ts';
 import { type AgentPins, pinOf } from './pin-of.ts';
-import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
+import { effectiveFor, emptyCaps, type GrantPlaces, startAudit } from './effective.ts';
 import { type Given, shownReason } from './outputs.ts';
 import { storeOutputs } from './store-outputs.ts';
 import type {
@@ -90,6 +91,8 @@ export type RunOptions = {
   readonly pins: AgentPins;
   /** What a fork calls instead of the model that an agent asks for. */
   readonly model?: string | undefined;
+  /** What `.` means in a grant of files. */
+  readonly folder?: string | undefined;
   /** An agent of whose capabilities nothing is left is refused. */
   readonly failOnEmpty: boolean;
   /** Questions of the agent that are open, in all runs. */
@@ -242,6 +245,10 @@ export class Run implements Performer {
     for (const entry of this.#attempts.values()) entry.abort.abort();
   }
 
+  get places(): GrantPlaces {
+    return { homeDir: this.#deps.homeDir, folder: this.options.folder };
+  }
+
   get underWay(): number {
     return this.#attempts.size;
   }
@@ -253,7 +260,7 @@ export class Run implements Performer {
     if (!bundle.ok) return this.#refuse(entry, bundle.error, nothingUsed);
     const held = this.#deps.quarantine.refusal(bundle.value);
     if (held !== undefined) return this.#refuse(entry, held, nothingUsed);
-    const allowed = effectiveFor(bundle.value, spec, this.#deps.homeDir);
+    const allowed = effectiveFor(bundle.value, spec, this.places);
     if (!allowed.ok) return refuse(allowed.error);
     if (allowed.value.empty) {
       const nothing = emptyCaps(bundle.value);
@@ -373,7 +380,9 @@ export class Run implements Performer {
       const { budget_tokens: tokens } = this.state.opening.policy;
       const left = tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) };
       const granted = { ...(fs.length === 0 ? {} : { fs }), ...(time ? { time } : {}) };
-      const told: Told = { deadline_ms: deadlineMs, ...left, ...granted };
+      const { folder } = this.options;
+      const isGranted = folder !== undefined && fs.some(({ path }) => isWithin(path, folder));
+      const told: Told = { deadline_ms: deadlineMs, ...left, ...granted, ...(isGranted ? { folder } : {}) };
       const message = `${node} may take ${deadlineMs} ms.`;
       this.driver.note([{ kind: 'run.trace', level: 'debug', message, meta: { node, attempt, told } }]);
       return told;
