@@ -185,7 +185,7 @@ function replyOf(given: JsonValue): Reply {
   const { text, tool_calls: calls, finish_reason: why } = given as JsonObject;
   return {
     text: typeof text === 'string' ? text : '',
-    calls: Array.isArray(calls) ? (calls as unknown as readonly Call[]) : [],
+    calls: Array.isArray(calls) ? (calls as readonly Call[]) : [],
     cut: why === 'length',
   };
 }

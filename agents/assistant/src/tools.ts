@@ -120,7 +120,7 @@ function readFile(args: JsonObject, host: Host, folder: string): Result {
     offset += Number(page['bytes']);
     end = page['end'] === true || page['bytes'] === 0;
   }
-  const all = data.split('\n');
+  const all = (end && data.endsWith('\n') ? data.slice(0, -1) : data).split('\n');
   const lines = all.slice(from - 1, from - 1 + most);
   const last = from + lines.length - 1;
   const more = end && last >= all.length ? '' : `\n(there is more: read on from line ${last + 1})`;

@@ -90,7 +90,7 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
   if (view.reason.startsWith('ProviderUnavailable: ')) {
     const why = view.reason.slice('ProviderUnavailable: '.length);
     const { providers } = config.value.config.models.broker;
-    showNoProvider(screen, `${why}${whereOf(why, providers as unknown as JsonValue)}`, configFile);
+    showNoProvider(screen, `${why}${whereOf(why, providers)}`, configFile);
     return errorTable.ProviderUnavailable.exit;
   }
   screen.note(`rlp: ${showLine(view.reason === '' ? `the run was ${view.state}` : view.reason)}`);

@@ -5,7 +5,7 @@
  */
 import { type Failure, ok, type Result } from '@runloop/core';
 import type { NodeSpec } from '@runloop/openings';
-import { applyLayer, type Bundle, type Caps, expandHome, grantsNothing, parseLayer } from '@runloop/runtime';
+import { applyLayer, type Bundle, type Caps, expandHome, grantsNothing, isWithin, parseLayer } from '@runloop/runtime';
 import type { RunDraft } from './ports.ts';
 
 export type Effective = {
@@ -32,6 +32,11 @@ export function effectiveFor(
   const { caps: layered, given: named } = layer.value;
   const { caps, warnings } = applyLayer(bundle.caps, { caps: expanded(layered), given: named }, `node "${id}"`);
   return ok({ bundle: { ...bundle, caps }, warnings, empty: isEmpty(bundle, { caps }) });
+}
+
+/** An agent is told of the folder where it is granted any of it. */
+export function folderTold({ folder }: GrantPlaces, fs: Caps['fs']): { readonly folder?: string } {
+  return folder !== undefined && fs.some(({ path }) => isWithin(path, folder)) ? { folder } : {};
 }
 
 function isEmpty({ asks }: Bundle, { caps }: Pick<Bundle, 'caps'>): boolean {

@@ -29,7 +29,6 @@ import {
   type Caps,
   type Cells,
   type Divergence,
-  isWithin,
   type Kernel,
   type KernelDoor,
   type PerformContext,
@@ -47,7 +46,7 @@ import { passedBy } from './gate.ts';
 import { loadInputs } from './inputs.ts';
 import { RunMemory } from './memory.ts';
 import { type AgentPins, pinOf } from './pin-of.ts';
-import { effectiveFor, emptyCaps, type GrantPlaces, startAudit } from './effective.ts';
+import { effectiveFor, emptyCaps, folderTold, type GrantPlaces, startAudit } from './effective.ts';
 import { type Given, shownReason } from './outputs.ts';
 import { storeOutputs } from './store-outputs.ts';
 import type {
@@ -128,6 +127,7 @@ export class Run implements Performer {
   readonly memory: RunMemory;
   readonly questions: Questions;
   readonly cutOff: CutOff;
+  readonly places: GrantPlaces;
   readonly #deps: RunDeps;
   readonly #attempts = new Map<string, Attempt>();
   readonly #deadline: Deadline;
@@ -141,6 +141,7 @@ export class Run implements Performer {
   ) {
     this.#deps = deps;
     this.options = options;
+    this.places = { homeDir: deps.homeDir, folder: options.folder };
     this.memory = new RunMemory(rows);
     this.driver = new RunDriver(deps, identity, state, this);
     this.#deadline = new Deadline(deps.clock, this.driver);
@@ -243,10 +244,6 @@ export class Run implements Performer {
     this.#deadline[Symbol.dispose]();
     this.driver.stop();
     for (const entry of this.#attempts.values()) entry.abort.abort();
-  }
-
-  get places(): GrantPlaces {
-    return { homeDir: this.#deps.homeDir, folder: this.options.folder };
   }
 
   get underWay(): number {
@@ -380,9 +377,7 @@ export class Run implements Performer {
       const { budget_tokens: tokens } = this.state.opening.policy;
       const left = tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) };
       const granted = { ...(fs.length === 0 ? {} : { fs }), ...(time ? { time } : {}) };
-      const { folder } = this.options;
-      const isGranted = folder !== undefined && fs.some(({ path }) => isWithin(path, folder));
-      const told: Told = { deadline_ms: deadlineMs, ...left, ...granted, ...(isGranted ? { folder } : {}) };
+      const told: Told = { deadline_ms: deadlineMs, ...left, ...granted, ...folderTold(this.places, fs) };
       const message = `${node} may take ${deadlineMs} ms.`;
       this.driver.note([{ kind: 'run.trace', level: 'debug', message, meta: { node, attempt, told } }]);
       return told;
