@@ -15,6 +15,7 @@ import {
   contextBytesMin,
   emptyAnswersMax,
   repeatsMax,
+  resultBytesMax,
   stepsDefault,
   stepsMax,
 } from './limits.ts';
@@ -147,7 +148,10 @@ class Loop {
     const cited = number === undefined ? '' : ` [${number}]`;
     const size = failed ? (text.split(':')[0] ?? '') : `${text.length} characters`;
     this.#host.log(failed ? 'warn' : 'info', `${call.name} ${tool.target(args)} · ${size}${cited}`);
-    talk.result(call.id, key, failed ? 'It was not done.' : `${what ?? call.name}${cited}`, text);
+    if (!tool.reads && !failed) talk.stale();
+    // However small the context is, the newest result has room in it.
+    const most = Math.min(resultBytesMax, this.#contextBytes >> 2);
+    talk.result(call.id, key, failed ? 'It was not done.' : `${what ?? call.name}${cited}`, text, most);
   }
 
   #number(what: string): number {

@@ -5,7 +5,6 @@
  * 2. Where it grows over its budget, the oldest results give way first, and say that they did; calls and results stay paired.
  */
 import type { JsonObject, JsonValue } from '@runloop/agent';
-import { resultBytesMax } from './limits.ts';
 
 export type Call = {
   readonly id: string;
@@ -25,9 +24,9 @@ const trimmed = '(left out to save room; make the call again if you need it)';
 export class Conversation {
   readonly #messages: Message[];
   readonly #mark: string;
-  /** Results that were left out, by the key of their call. */
-  readonly #dropped = new Set<string>();
-  readonly #results = new Map<string, Message>();
+  /** Results that are there whole, oldest first, and the keys of those that the same call would give again. */
+  readonly #results = new Map<Message, string>();
+  readonly #fresh = new Set<string>();
 
   constructor(system: string, prompt: string, mark: string) {
     this.#mark = mark;
@@ -47,18 +46,14 @@ export class Conversation {
     this.#messages.push({ role: 'assistant', content: text, ...(calls.length === 0 ? {} : { tool_calls }) });
   }
 
-  /** `key` names the call, so that it can be told whether its result is still there. */
-  result(id: string, key: string, head: string, text: string): void {
-    const bytes = text.length;
-    const kept =
-      bytes > resultBytesMax
-        ? `${text.slice(0, resultBytesMax)}\n(cut: ${bytes - resultBytesMax} more characters)`
-        : text;
+  /** `key` names the call, so that it can be told whether its result is still there; of it at most `most` is kept. */
+  result(id: string, key: string, head: string, text: string, most: number): void {
+    const kept = text.length > most ? `${text.slice(0, most)}\n(cut: ${text.length - most} more characters)` : text;
     const content = `${head}\n<${this.#mark}>\n${kept.replaceAll(this.#mark, '…')}\n</${this.#mark}>`;
     const message = { role: 'tool', tool_call_id: id, content };
     this.#messages.push(message);
-    this.#results.set(key, message);
-    this.#dropped.delete(key);
+    this.#results.set(message, key);
+    this.#fresh.add(key);
   }
 
   /** A word of the loop's own about a call. */
@@ -66,9 +61,14 @@ export class Conversation {
     this.#messages.push({ role: 'tool', tool_call_id: id, content: text });
   }
 
-  /** Whether the model can still see what this call gave. */
+  /** Whether the model can still see what this call gave, and would give again. */
   holds(key: string): boolean {
-    return this.#results.has(key) && !this.#dropped.has(key);
+    return this.#fresh.has(key);
+  }
+
+  /** Something was changed: what was read may read otherwise now. */
+  stale(): void {
+    this.#fresh.clear();
   }
 
   /** As it is sent, in at most so many bytes where leaving out results can do that. */
@@ -78,12 +78,13 @@ export class Conversation {
         sum + content.length + (calls === undefined ? 0 : JSON.stringify(calls).length),
       0,
     );
-    for (const [key, message] of this.#results) {
+    for (const [message, key] of this.#results) {
       if (size <= bytes) break;
-      if (this.#dropped.has(key) || message.content.length <= trimmed.length) continue;
+      if (message.content.length <= trimmed.length) continue;
       size -= message.content.length - trimmed.length;
       message.content = trimmed;
-      this.#dropped.add(key);
+      this.#results.delete(message);
+      this.#fresh.delete(key);
     }
     return this.#messages.map((message) => ({ ...message }));
   }

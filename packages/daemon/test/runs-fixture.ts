@@ -240,7 +240,8 @@ export class Place implements AsyncDisposable {
         values,
         performer,
         audits: { deny: true, allow: false, ...options.audits },
-        scrub: (text) => text, log: () => undefined,
+        scrub: (text) => text,
+        log: () => undefined,
       }),
     );
     const runs: Runs = new Runs(
