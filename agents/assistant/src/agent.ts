@@ -10,6 +10,7 @@ import { AgentFailure, type Host, HostError, type JsonObject, type JsonValue, de
 import { type Call, Conversation } from './conversation.ts';
 import {
   answerTokensMax,
+  answerTokensMin,
   callsPerStepMax,
   contextBytesDefault,
   contextBytesMin,
@@ -43,6 +44,7 @@ class Loop {
   readonly #sources: string[] = [];
   readonly #numbers = new Map<string, number>();
   #contextBytes: number;
+  #answerTokens = answerTokensMax;
   #repeats = 0;
 
   constructor(host: Host, given: JsonObject, plan: boolean) {
@@ -110,7 +112,7 @@ class Loop {
           this.#host.model.complete({
             messages: talk.within(this.#contextBytes),
             tools: this.#offered.map(([name, { description, parameters }]) => ({ name, description, parameters })),
-            max_tokens: answerTokensMax,
+            max_tokens: this.#answerTokens,
             stream: true,
             ...(typeof this.#model === 'string' && this.#model !== '' ? { model: this.#model } : {}),
           }),
@@ -119,6 +121,7 @@ class Loop {
         if (!(error instanceof HostError) || error.code !== 'BudgetExceeded') throw error;
         if (this.#contextBytes > contextBytesMin)
           this.#contextBytes = Math.max(contextBytesMin, this.#contextBytes >> 1);
+        else if (this.#answerTokens > answerTokensMin) this.#answerTokens >>= 1;
         else if (this.#sources.length === 0) throw error;
         else return undefined;
       }

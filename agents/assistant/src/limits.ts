@@ -14,6 +14,7 @@ export const callsPerStepMax = 8;
 export const repeatsMax = 3;
 /** Answers without a word before it is given up. */
 export const emptyAnswersMax = 2;
-/** Tokens of one answer. */
+/** Tokens of one answer, and no less when a budget forces it down. */
 export const answerTokensMax = 2_048;
+export const answerTokensMin = 512;
 export const linesDefault = 400;

@@ -14,6 +14,8 @@ import {
   parseJson,
   type RunEvent,
   showLine,
+  sleep,
+  systemClock,
   systemRandom,
   type TraceId,
 } from '@runloop/core';
@@ -27,6 +29,8 @@ import { showNoProvider, whereOf } from '../no-provider.ts';
 import { readFolder } from '../read-folder.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
 
+/** How long the last that comes in passing is waited for. */
+const lateMs = 500;
 /** The opening of the plan mode: what it leaves of the assistant can only read. */
 const planOpening = 'ask_plan';
 
@@ -102,7 +106,7 @@ function isEmpty(listed: JsonValue): boolean {
   return isJsonObject(listed) && Array.isArray(listed['models']) && listed['models'].length === 0;
 }
 
-type Watched = AsyncDisposable & { readonly drained: () => Promise<void> };
+type Watched = AsyncDisposable & { readonly drained: () => Promise<unknown> };
 
 /** What comes in passing: none of it has to. */
 async function watch(client: Client, traceId: TraceId, view: AskView): Promise<Watched> {
@@ -118,7 +122,8 @@ async function watch(client: Client, traceId: TraceId, view: AskView): Promise<W
     }
     finished.resolve();
   })();
-  return { drained: () => finished.promise, [Symbol.asyncDispose]: () => messages[Symbol.asyncDispose]() };
+  const late = (): Promise<unknown> => Promise.race([finished.promise, sleep(systemClock, lateMs)]);
+  return { drained: late, [Symbol.asyncDispose]: () => messages[Symbol.asyncDispose]() };
 }
 
 async function show(client: Client, traceId: TraceId, view: AskView, tools: Tools): Promise<number> {

@@ -87,7 +87,7 @@ export function capsFlow(caps: Caps): {
       ...(caps.exec.length > 0
         ? [
             {
-              what: `exec:${caps.exec.map(({ command }) => command).join(',')}`,
+              what: `exec:${[...new Set(caps.exec.map(({ command }) => command))].join(',')}`,
               ...outside,
               private: caps.fs.length > 0,
             },
