@@ -149,7 +149,7 @@ class Loop {
     const { text, what, failed = false } = perform(this.#host, this.#folder, tool, args);
     const number = what === undefined ? undefined : this.#number(what);
     const cited = number === undefined ? '' : ` [${number}]`;
-    const size = failed ? (text.split(':')[0] ?? '') : `${text.length} characters`;
+    const size = failed || what === undefined ? (text.split(/[:;]/)[0] ?? '') : `${text.length} characters`;
     this.#host.log(failed ? 'warn' : 'info', `${call.name} ${tool.target(args)} · ${size}${cited}`);
     if (!tool.reads && !failed) talk.stale();
     // However small the context is, the newest result has room in it.

@@ -2,6 +2,7 @@
  * The view of a question: what the model says as it says it, one dim line for each call, and what it came to.
  *
  * Pieces and lines come in passing and may be missing; the answer itself is taken from the ledger in the end.
+ * An attempt that waited for a person runs over its calls again: what it said of them before is not said twice.
  */
 import { type RunEvent, showLine } from '@runloop/core';
 import type { Environment } from './environment.ts';
@@ -13,8 +14,12 @@ export class AskView implements View {
   readonly #screen: Screen;
   readonly #isLive: boolean;
   readonly #fill: Fill;
+  /** Lines of calls, and how far the attempt that runs has come in them. */
+  readonly #calls: string[] = [];
+  #at = 0;
   #said = '';
   #isPaused = false;
+  #held: RunEvent[] = [];
   #tokens = 0;
   #usdNano = 0;
   #tookMs = 0;
@@ -47,9 +52,12 @@ export class AskView implements View {
   }
 
   /** What comes in passing. */
-  passing({ kind, message }: RunEvent): void {
-    if (!this.#isLive || this.#isPaused) return;
-    if (kind === 'node.stderr') return this.#line(`· ${message}`, 'dim');
+  passing(event: RunEvent): void {
+    const { kind, message } = event;
+    if (!this.#isLive) return;
+    if (this.#isPaused) return void this.#held.push(event);
+    if (kind === 'node.waiting' || kind === 'node.started') this.#at = 0;
+    if (kind === 'node.stderr') return this.#call(message);
     if (kind !== 'model.delta') return;
     this.#said += message;
     this.#fill.push(message);
@@ -62,6 +70,7 @@ export class AskView implements View {
 
   resume(): void {
     this.#isPaused = false;
+    for (const event of this.#held.splice(0)) this.passing(event);
   }
 
   end(): void {
@@ -70,6 +79,14 @@ export class AskView implements View {
 
   get cost(): string {
     return `${this.#tokens} tokens, ${dollars(this.#usdNano)}, ${duration(this.#tookMs)}`;
+  }
+
+  #call(text: string): void {
+    this.#at += 1;
+    if (text === this.#calls[this.#at - 1]) return;
+    this.#calls.length = this.#at - 1;
+    this.#calls.push(text);
+    this.#line(`· ${text}`, 'dim');
   }
 
   #line(text: string, colour: 'dim' | 'yellow'): void {
