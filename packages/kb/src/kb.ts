@@ -24,13 +24,17 @@ import {
 import { type Appender, createAppender } from './appender.ts';
 import { type Blobs, createBlobs } from './blobs.ts';
 import type { AppendedEvent, BlobDraft, EventDraft, StoredEvent } from './event.ts';
+import { endRestoring, restoringHere } from './backup/restore.ts';
+import { finishForgetting, isForgetting } from './forget/forget.ts';
 import type { LedgerData, LedgerQuestion } from './ledger-desk.ts';
+import type { Contradiction } from './project-claims.ts';
 import type { Proposer, StateDelta } from './propose.ts';
 import { type QueryRows, querySql } from './query.ts';
 import type {
   ApprovalsQuery,
   ArtifactsQuery,
   FindQuery,
+  KnowledgeQuery,
   Row,
   RunEventsQuery,
   RunWithNodes,
@@ -46,8 +50,8 @@ import { storageFailure } from './storage-failure.ts';
 import { ledgerBlobBytesMax, newsMs, viewsIdleMs } from './limits.ts';
 import { restingThread } from './resting-thread.ts';
 import { startThread, type Thread } from './thread.ts';
-import type { Verified } from './verify.ts';
-import type { ViewHashes } from './views.ts';
+import { createProgress, type Progress } from './progress.ts';
+import { type Upkeep, upkeepOf } from './upkeep.ts';
 import type { ViewsData, ViewsQuestion } from './views-desk.ts';
 import type { Blame, Why } from './why.ts';
 
@@ -71,17 +75,9 @@ export type KbOptions = {
 };
 
 export type Asked<T> = Promise<Result<T, Failure>>;
-export type Rebuilt = {
-  readonly events: number;
-  readonly duration_ms: number;
-  readonly before: ViewHashes;
-  readonly after: ViewHashes;
-  readonly equal: boolean;
-};
-export type KbStats = { readonly events: number; readonly watermark: number; readonly pending: number };
 export type Proposal = Omit<Proposer, 'ts_ms' | 'provenance'> & { readonly provenance?: JsonObject | undefined };
 
-export interface Kb extends AsyncDisposable {
+export interface Kb extends Upkeep, AsyncDisposable {
   /** Blobs become durable together with the events that name them; the answer tells of the events. */
   append(drafts: readonly EventDraft[], blobs?: readonly BlobDraft[]): Asked<readonly AppendedEvent[]>;
   /** Checks a delta and appends it; a refusal's `details.rule` names the rule. */
@@ -89,10 +85,14 @@ export interface Kb extends AsyncDisposable {
   putBlob(bytes: Uint8Array): Asked<Digest>;
   getBlob(digest: string): Asked<Uint8Array>;
   blobBytes(digest: string): Promise<number | undefined>;
+  /** The event with which the ledger was last restored from a backup, 0 where it never was. */
+  restoredAt(): Asked<number>;
   /** A page of one run's events, oldest first, from the ledger itself. */
   runEvents(q: RunEventsQuery): Asked<{ readonly events: readonly StoredEvent[] }>;
   /** Trace ids of the runs that were accepted and have not finished, oldest first. */
   openRuns(): Asked<readonly string[]>;
+  /** What was proposed and not forgotten, page by page. */
+  knowledge(q: KnowledgeQuery): Asked<{ readonly events: readonly StoredEvent[]; readonly next: number | null }>;
   runs(q: RunsQuery): Asked<readonly Row[]>;
   run(traceId: string): Asked<RunWithNodes>;
   effects(traceId: string, max: number): Asked<readonly Row[]>;
@@ -104,14 +104,13 @@ export interface Kb extends AsyncDisposable {
   /** The labels under which what an answer rests on was written. */
   taint(q: TaintQuery): Asked<Label>;
   mailbox(q: MailboxQuery): Asked<MailboxState>;
-  /** Without `raw`, addresses are redacted. */
-  why(entity: string, raw?: boolean): Asked<Why>;
+  /** Without `raw`, addresses are redacted. `asOfMs`: by what was on the ledger at that time. */
+  why(entity: string, raw?: boolean, asOfMs?: number): Asked<Why>;
+  /** Fields on which sources differ, for the operator: values are as they were said. */
+  contradictions(max: number): Asked<readonly Contradiction[]>;
   blame(entity: string, field: string, raw?: boolean): Asked<Blame>;
   /** For the operator alone. */
   query(sql: string): Asked<QueryRows>;
-  verify(): Asked<Verified>;
-  rebuild(): Asked<Rebuilt>;
-  stats(): Asked<KbStats>;
   close(): Promise<void>;
 }
 
@@ -147,6 +146,9 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     rootDir,
     options.simulated !== true,
   );
+  const paths = { rootDir, eventsDb, viewDb };
+  const settled = await settle(deps, appender, { ledger, views, data: paths });
+  if (!settled.ok) return settled;
   const held = opening.move();
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= appender.drained().then(() => held.disposeAsync()));
@@ -167,39 +169,54 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     },
     ...blobsOf(ask, appender, blobs),
     ...readsOf(ask),
+    ...upkeepOf({ ...deps, ledger, views, appender, progress: threads.progress, paths }),
     async query(sql) {
       const caughtUp = await ask({ type: 'stats' });
       return caughtUp.ok ? querySql(deps.clock, viewDb, sql) : caughtUp;
-    },
-    async verify() {
-      await using thread = startThread<'verify'>('verify-main', eventsDb);
-      return (await thread.ask('verify')) as Result<Verified, Failure>;
-    },
-    async rebuild() {
-      const began = deps.clock.monotonicMs();
-      const rebuilt = await ask<Omit<Rebuilt, 'equal' | 'duration_ms'>>({ type: 'rebuild' });
-      if (!rebuilt.ok) return rebuilt;
-      const { before, after } = rebuilt.value;
-      const equal = Object.keys(after).every((table) => after[table] === before[table]);
-      deps.log.log(equal ? 'info' : 'error', equal ? 'views rebuilt' : 'views differ after a rebuild', {
-        events: rebuilt.value.events,
-      });
-      return ok({ ...rebuilt.value, duration_ms: deps.clock.monotonicMs() - began, equal });
-    },
-    async stats() {
-      const stats = await ask<Omit<KbStats, 'pending'>>({ type: 'stats' });
-      return stats.ok ? ok({ ...stats.value, pending: appender.pending() }) : stats;
     },
     close,
     [Symbol.asyncDispose]: close,
   });
 }
 
+/** Finishes what was cut off: a forgetting, a restored backup that has not yet said so. */
+async function settle(
+  { clock, log }: KbDeps,
+  appender: Appender,
+  forgetting: Parameters<typeof finishForgetting>[0],
+): Promise<Result<void, Failure>> {
+  const { rootDir } = forgetting.data;
+  const restoring = restoringHere(rootDir);
+  if (restoring !== undefined) {
+    const { before, from, events } = restoring;
+    const told = await appender.append([
+      {
+        ts_ms: clock.nowMs(),
+        actor: 'daemon',
+        kind: 'ledger.restored',
+        scope: 'operator',
+        payload: { from, events, before },
+        provenance: {},
+        dedupe_key: `restored/${before}`,
+      },
+    ]);
+    if (!told.ok) return told;
+    const ended = endRestoring(rootDir, restoring);
+    if (!ended.ok) return ended;
+    log.log('warn', 'the ledger was restored from a backup', { from, events, before });
+  }
+  if (!isForgetting(rootDir)) return ok(undefined);
+  log.log('warn', 'a forgetting that was cut off is finished');
+  return finishForgetting(forgetting);
+}
+
 type Ask = <T>(question: ViewsQuestion) => Asked<T>;
 type Reads = Pick<
   Kb,
   | 'runEvents'
+  | 'knowledge'
   | 'openRuns'
+  | 'restoredAt'
   | 'runs'
   | 'run'
   | 'effects'
@@ -211,6 +228,7 @@ type Reads = Pick<
   | 'taint'
   | 'mailbox'
   | 'why'
+  | 'contradictions'
   | 'blame'
 >;
 
@@ -262,7 +280,9 @@ function blobsOf(ask: Ask, appender: Appender, files: Blobs): Pick<Kb, 'putBlob'
 function readsOf(ask: Ask): Reads {
   return {
     runEvents: (q) => ask({ type: 'runEvents', q }),
+    knowledge: (q) => ask({ type: 'knowledge', q }),
     openRuns: () => ask({ type: 'openRuns' }),
+    restoredAt: () => ask({ type: 'restoredAt' }),
     runs: (q) => ask({ type: 'runs', q }),
     run: (traceId) => ask({ type: 'run', traceId }),
     effects: (traceId, max) => ask({ type: 'effects', traceId, max }),
@@ -273,12 +293,17 @@ function readsOf(ask: Ask): Reads {
     search: (q) => ask({ type: 'search', q }),
     taint: (q) => ask({ type: 'taint', q }),
     mailbox: (q) => ask({ type: 'mailbox', q }),
-    why: (entity, raw = false) => ask({ type: 'why', entity, raw }),
+    why: (entity, raw = false, asOfMs) => ask({ type: 'why', entity, raw, asOfMs }),
+    contradictions: (max) => ask({ type: 'contradictions', max }),
     blame: (entity, field, raw = false) => ask({ type: 'blame', entity, field, raw }),
   };
 }
 
-type Threads = { readonly ledger: Thread<LedgerQuestion>; readonly views: () => Thread<ViewsQuestion> };
+type Threads = {
+  readonly progress: Progress;
+  readonly ledger: Thread<LedgerQuestion>;
+  readonly views: () => Thread<ViewsQuestion>;
+};
 
 /** The views thread ends when nobody asks: what it knows stands on disk. It is started once the ledger is there. */
 async function startThreads(
@@ -286,14 +311,17 @@ async function startThreads(
   { ledgerPagesMax: pagesMax, simulated, viewsIdleMs: idleMs = viewsIdleMs, onRest }: KbOptions,
   { rootDir, eventsDb, viewDb }: { readonly rootDir: string; readonly eventsDb: string; readonly viewDb: string },
 ): Promise<Threads> {
-  const viewsData: ViewsData = { eventsDb, viewDb };
+  const progress = createProgress();
+  const viewsData: ViewsData = { eventsDb, viewDb, counts: progress.counts };
+  const nowMs = clock.nowMs();
   if (simulated === true) {
     const { inlineThreads } = await import('./inline.ts');
-    const { ledger, views } = await inlineThreads({ rootDir, eventsDb, pagesMax, durable: false }, viewsData);
-    return { ledger, views: () => views };
+    const { ledger, views } = await inlineThreads({ rootDir, eventsDb, pagesMax, durable: false, nowMs }, viewsData);
+    return { progress, ledger, views: () => views };
   }
   return {
-    ledger: startThread<LedgerQuestion>('ledger-main', { rootDir, eventsDb, pagesMax } satisfies LedgerData),
+    progress,
+    ledger: startThread<LedgerQuestion>('ledger-main', { rootDir, eventsDb, pagesMax, nowMs } satisfies LedgerData),
     views: () => restingThread(clock, () => startThread<ViewsQuestion>('views-main', viewsData), idleMs, onRest),
   };
 }
