@@ -338,6 +338,22 @@ test('where nobody answers, the screen says who and where', async () => {
   expect(done.err).toContain('ollama pull');
 });
 
+test('a model that may not see files does not get to see them where nobody can say yes', async () => {
+  await using open = new Home();
+  const dir = folder();
+  writeFileSync(join(dir, 'secret.txt'), 'hunter2hunter2');
+  const providers = [{ id: 'far', kind: 'http', base_url: model.url, clearance: 'public' }];
+  const text = JSON.stringify({ version: 1, models: { default: 'far:m', broker: { providers } } });
+  writeFileSync(join(open.path, 'config.yaml'), text, { mode: 0o600 });
+  script(calls(call('read_file', { path: 'secret.txt' })), says('hunter2'));
+  const before = model.requests.length;
+  const done = await open.rlpWith({ cwd: dir }, 'what is in the file?');
+  expect(done).toMatchObject({ code: 77, out: '' });
+  expect(done.err).toContain('was not let see what was read');
+  expect(model.requests.length).toBe(before + 1);
+  expect(told()).not.toContain('hunter2');
+});
+
 test('it ends with its steps, and says so', async () => {
   script(calls(call('list_files', {})));
   const done = await home.rlpWith({ cwd: repo }, 'ask', '--steps', '3', 'go on and on');

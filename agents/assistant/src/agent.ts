@@ -118,7 +118,9 @@ class Loop {
           }),
         );
       } catch (error) {
-        if (!(error instanceof HostError) || error.code !== 'BudgetExceeded') throw error;
+        if (!(error instanceof HostError)) throw error;
+        if (error.code === 'ApprovalDenied') throw new AgentFailure(notCleared, { retryable: false });
+        if (error.code !== 'BudgetExceeded') throw error;
         if (this.#contextBytes > contextBytesMin)
           this.#contextBytes = Math.max(contextBytesMin, this.#contextBytes >> 1);
         else if (this.#answerTokens > answerTokensMin) this.#answerTokens >>= 1;
@@ -181,6 +183,9 @@ class Loop {
     };
   }
 }
+
+const notCleared =
+  'ApprovalDenied: the model was not let see what was read; one that always may has clearance: private (docs/broker.md)';
 
 const endings: { readonly [stop in Stop]: string } = {
   steps: 'the number of steps is used up',

@@ -258,5 +258,10 @@ test('without a provider it fails with the provider’s own words', () => {
   expect(run([], { host }).reason).toBe('ProviderUnavailable: no model provider is configured');
 });
 
+test('a no to what the model would see says what else can be done', () => {
+  const host = { 'model.complete': (): never => refuse('ApprovalDenied', 'model.complete was not approved') };
+  expect(run([], { host }).reason).toMatch(/was not let see what was read; .* clearance: private/);
+});
+
 test('an answer that was cut says so', () =>
   expect(run([{ text: 'half', why: 'length' }]).answer).toMatchObject({ text: 'half …' }));

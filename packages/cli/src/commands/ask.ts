@@ -98,9 +98,17 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
     return errorTable.ProviderUnavailable.exit;
   }
   screen.note(`rlp: ${showLine(view.reason === '' ? `the run was ${view.state}` : view.reason)}`);
+  const hint = hints[view.reason.split(':')[0] ?? ''];
+  if (hint !== undefined) screen.note(`     ${hint}`);
   screen.note(`     what happened: rlp trace ${traceId}`);
   return code;
 }
+
+/** What can be done about an end, by its code. */
+const hints: { readonly [code: string]: string | undefined } = {
+  UnknownPrice: 'say what it costs: models.broker.prices in config.yaml (docs/broker.md)',
+  BudgetExceeded: 'what may be spent: models.broker.budgets in config.yaml (docs/broker.md)',
+};
 
 function isEmpty(listed: JsonValue): boolean {
   return isJsonObject(listed) && Array.isArray(listed['models']) && listed['models'].length === 0;
