@@ -252,6 +252,7 @@ function booby(dir: string): void {
   evil = !${canary}
 [diff]
   external = ${canary}
+  submodule = diff
 [diff "boo"]
   textconv = ${canary}
   command = ${canary}
@@ -268,9 +269,15 @@ function booby(dir: string): void {
   promisor = true
 [protocol "ext"]
   allow = always
+[submodule "sub"]
+  ignore = none
+[submodule]
+  recurse = true
 [interactive]
   diffFilter = ${canary}
 `;
+  inRepo(dir, '-c', 'protocol.file.allow=always', 'submodule', 'add', '-q', repository(), 'sub');
+  writeFileSync(join(dir, 'sub', 'parser.ts'), 'changed in it\n');
   writeFileSync(join(dir, '.gitattributes'), '* diff=boo\n');
   inRepo(dir, 'add', '.');
   inRepo(dir, 'commit', '-qm', 'bait');
@@ -280,7 +287,10 @@ function booby(dir: string): void {
     chmodSync(join(dir, 'hooks', hook), 0o755);
   }
   writeFileSync(join(dir, 'parser.ts'), 'changed since\n');
-  writeFileSync(join(dir, '.git', 'config'), readFileSync(join(dir, '.git', 'config'), 'utf8') + config);
+  for (const path of ['config', 'modules/sub/config']) {
+    const at = join(dir, '.git', path);
+    writeFileSync(at, readFileSync(at, 'utf8') + config);
+  }
 }
 
 test.skipIf(!hasSandbox)('a hostile repository starts nothing, whatever its configuration names', async () => {

@@ -56,7 +56,8 @@ const said = (value: JsonValue | undefined): string =>
 const gitOptions: { readonly [command: string]: readonly string[] } = {
   log: ['--no-ext-diff', '--no-textconv'],
   show: ['--no-ext-diff', '--no-textconv'],
-  diff: ['--no-ext-diff', '--no-textconv'],
+  diff: ['--no-ext-diff', '--no-textconv', '--ignore-submodules=all'],
+  status: ['--ignore-submodules=all'],
   blame: ['--no-textconv'],
   grep: ['--no-textconv'],
   branch: ['--list', '--no-color'],

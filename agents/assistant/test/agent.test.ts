@@ -105,8 +105,16 @@ test.each<[string, Call, JsonValue]>([
     ['run', { command: 'git', args: 'log --author="A B"' }],
     ['-C', '/p', 'log', '--no-ext-diff', '--no-textconv', '--author=A B'].slice(0, 5).concat(['--author="A', 'B"']),
   ],
-  ['the command twice', ['run', { command: 'git', args: ['git', 'status'] }], ['-C', '/p', 'status']],
-  ['all in one', ['run', { command: 'git status -s', args: [] }], ['-C', '/p', 'status', '-s']],
+  [
+    'the command twice',
+    ['run', { command: 'git', args: ['git', 'status'] }],
+    ['-C', '/p', 'status', '--ignore-submodules=all'],
+  ],
+  [
+    'all in one',
+    ['run', { command: 'git status -s', args: [] }],
+    ['-C', '/p', 'status', '--ignore-submodules=all', '-s'],
+  ],
   ['options of its own', ['run', { command: 'git', args: ['-c', 'a=b', 'log'] }], ['-C', '/p', '-c', 'a=b', 'log']],
   ['another program', ['run', { command: 'curl', args: ['x'] }], ['x']],
   [

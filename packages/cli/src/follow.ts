@@ -11,6 +11,7 @@ import { errorTable, type RunEvent, showJson, showLine, type TraceId } from '@ru
 import { type Client, FollowError, type FollowOptions } from '@runloop/sdk';
 import { askApproval, canAsk, isCutOff } from './ask-approval.ts';
 import type { Tools } from './command.ts';
+import { watchPassing } from './passing.ts';
 import { RunView } from './run-view.ts';
 
 /** Shows events to a person as they come; what stands on the ledger of the run in the end is shown by whoever asked for it. */
@@ -42,7 +43,9 @@ export async function follow(following: Following): Promise<number> {
   const { client, traceId, tools, ndjson, owns, keep } = following;
   const { environment, screen } = tools;
   const session: Session = { client };
-  const view = following.view ?? (ndjson ? undefined : new RunView(environment, screen));
+  const nodes = ndjson || following.view !== undefined ? undefined : new RunView(environment, screen);
+  const view = following.view ?? nodes;
+  await using _passing = nodes && (await watchPassing(client, traceId, (event) => nodes.passing(event)));
   const left = new AbortController();
   const cancel = (): void => {
     if (!owns) {

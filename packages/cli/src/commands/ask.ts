@@ -12,10 +12,7 @@ import {
   type JsonValue,
   newTraceId,
   parseJson,
-  type RunEvent,
   showLine,
-  sleep,
-  systemClock,
   systemRandom,
   type TraceId,
 } from '@runloop/core';
@@ -26,11 +23,10 @@ import { type Arguments, type Command, flag, number, text, type Tools } from '..
 import { Fill } from '../fill.ts';
 import { follow } from '../follow.ts';
 import { showNoProvider, whereOf } from '../no-provider.ts';
+import { watchPassing } from '../passing.ts';
 import { readFolder } from '../read-folder.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
 
-/** How long the last that comes in passing is waited for. */
-const lateMs = 500;
 /** The opening of the plan mode: what it leaves of the assistant can only read. */
 const planOpening = 'ask_plan';
 
@@ -73,7 +69,7 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
   const traceId = newTraceId(systemRandom);
   const steps = number(args, 'steps');
   const view = new AskView(environment, screen);
-  await using watched = await watch(client.value, traceId, view);
+  await using watched = await watchPassing(client.value, traceId, (event) => view.passing(event));
   const submitted = await client.value.call(
     'run.submit',
     {
@@ -112,26 +108,6 @@ const hints: { readonly [code: string]: string | undefined } = {
 
 function isEmpty(listed: JsonValue): boolean {
   return isJsonObject(listed) && Array.isArray(listed['models']) && listed['models'].length === 0;
-}
-
-type Watched = AsyncDisposable & { readonly drained: () => Promise<unknown> };
-
-/** What comes in passing: none of it has to. */
-async function watch(client: Client, traceId: TraceId, view: AskView): Promise<Watched> {
-  const subscribed = await client.subscribe(`rlp/runs/${traceId}/events`);
-  if (!subscribed.ok) return { drained: () => Promise.resolve(), [Symbol.asyncDispose]: () => Promise.resolve() };
-  const messages = subscribed.value;
-  const finished = Promise.withResolvers<void>();
-  void (async () => {
-    for await (const { payload } of messages) {
-      const event = payload as unknown as RunEvent;
-      if (event.kind === 'run.finished') finished.resolve();
-      else view.passing(event);
-    }
-    finished.resolve();
-  })();
-  const late = (): Promise<unknown> => Promise.race([finished.promise, sleep(systemClock, lateMs)]);
-  return { drained: late, [Symbol.asyncDispose]: () => messages[Symbol.asyncDispose]() };
 }
 
 async function show(client: Client, traceId: TraceId, view: AskView, tools: Tools): Promise<number> {

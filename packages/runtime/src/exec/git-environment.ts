@@ -16,6 +16,7 @@ const settings: readonly (readonly [name: string, value: string])[] = [
   ['core.alternateRefsCommand', 'false'],
   ['diff.external', ''],
   ['diff.ignoreSubmodules', 'all'],
+  ['diff.submodule', 'short'],
   ['status.submoduleSummary', 'false'],
   ['log.showSignature', 'false'],
   ['gpg.program', 'false'],
