@@ -51,5 +51,7 @@ export const newsMs = 20;
 export const threadYoungMib = 6;
 /** How long the views thread stays when nobody asks: it costs about 18 MB and is back in some 50 ms. */
 export const viewsIdleMs = 20_000;
+/** Blobs that move to the archive in one transaction. */
+export const archiveBatch = 256;
 /** How often a forgetting is planned anew because something new names its subject, before it is given up. */
 export const forgetPlansMax = 5;

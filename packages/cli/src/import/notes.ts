@@ -5,8 +5,8 @@ import { load } from 'js-yaml';
 import { isJsonObject } from '@runloop/core';
 import { deltaOf, type Read } from './delta.ts';
 
-/** What one note may hold; longer ones become several. */
-const noteChars = 16_000;
+/** What one note may hold as JSON, in bytes; longer ones become several. */
+const noteBytes = 15_000;
 export const noteFilesMax = 100_000;
 
 export function* readNotes(path: string): Generator<Read> {
@@ -38,7 +38,7 @@ function* readNote(place: string, path: string): Generator<Read> {
     return;
   }
   for (let at = 0; at < body.length;) {
-    const end = at + noteChars >= body.length ? body.length : breakBefore(body, at + noteChars, at);
+    const end = endOfPart(body, at);
     yield { place, delta: deltaOf('note.created', { text: body.slice(at, end).trim(), ...about }) };
     at = end;
   }
@@ -59,8 +59,11 @@ function front(above: string): { entity?: string; written_ms?: number } | undefi
   }
 }
 
-/** The last end of a line before `at`, or `at`. */
-function breakBefore(text: string, at: number, from: number): number {
-  const line = text.lastIndexOf('\n', at);
-  return line > from ? line + 1 : at;
+/** Where a part that begins at `from` ends: all of it that fits, up to the end of a line where there is one. */
+function endOfPart(text: string, from: number): number {
+  let chars = noteBytes;
+  while (Buffer.byteLength(JSON.stringify(text.slice(from, from + chars))) > noteBytes) chars = Math.floor(chars * 0.9);
+  if (from + chars >= text.length) return text.length;
+  const line = text.lastIndexOf('\n', from + chars);
+  return line > from ? line + 1 : from + chars;
 }
