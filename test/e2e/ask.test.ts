@@ -428,6 +428,28 @@ test('Ctrl-C cancels the run, and the provider is hung up on', async () => {
   expect(model.aborted).toBe(before + 1);
 });
 
+test('killed in the middle: it goes on where it was, in the same folder', async () => {
+  const dir = folder();
+  writeFileSync(join(dir, 'a.txt'), 'one\n');
+  script(
+    calls(call('list_files', {})),
+    { type: 'hang' },
+    calls(call('read_file', { path: 'a.txt' })),
+    says('One line [2].'),
+  );
+  const before = model.requests.length;
+  const answered = ask(dir, 'what is in the file, please?');
+  while (model.requests.length < before + 2)
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  await home.kill();
+  expect(await answered).toMatchObject({ code: 0, out: 'One line [2].\n\n[2] a.txt:1-1\n' });
+  const { events } = await lastRun();
+  expect(metas(events, 'run.recovered')).toHaveLength(1);
+  expect(model.requests.length).toBe(before + 4);
+});
+
 test('a token gives no run a folder', async () => {
   const { token } = await home.json<{ token: string }>(
     'token',

@@ -86,7 +86,11 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
       : tools.fail(submitted.error);
   const code = await follow({ client: client.value, traceId, tools, ndjson: false, owns: true, keep: undefined, view });
   await watched.drained();
-  if (code === 0) return show(client.value, traceId, view, tools);
+  if (code === 0) {
+    // The daemon may have been another one when the run ended.
+    const now = (await client.value.ping()).ok ? client : await tools.connect();
+    return now.ok ? show(now.value, traceId, view, tools) : tools.fail(now.error);
+  }
   if (view.reason.startsWith('ProviderUnavailable: ')) {
     const why = view.reason.slice('ProviderUnavailable: '.length);
     const { providers } = config.value.config.models.broker;
