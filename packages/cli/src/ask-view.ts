@@ -26,9 +26,9 @@ export class AskView implements View {
   state = '';
   reason = '';
 
-  constructor({ streams }: Environment, screen: Screen) {
+  constructor({ streams }: Environment, screen: Screen, json: boolean) {
     this.#screen = screen;
-    this.#isLive = streams.out.isTTY === true;
+    this.#isLive = streams.out.isTTY === true && !json;
     this.#fill = new Fill(screen.width, (text) => void streams.out.write(text));
   }
 

@@ -24,6 +24,7 @@ import { Fill } from '../fill.ts';
 import { follow } from '../follow.ts';
 import { showNoProvider, whereOf } from '../no-provider.ts';
 import { watchPassing } from '../passing.ts';
+import { patiently } from '../patience.ts';
 import { readFolder } from '../read-folder.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
 
@@ -55,7 +56,7 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
   const given = text(args, 'folder');
   const folder = readFolder(given ?? '.', environment);
   if (!folder.ok && given !== undefined) return tools.fail(folder.error);
-  if (!folder.ok) screen.note(`rlp: it gets no files: ${showLine(folder.error.message)}`);
+  if (!folder.ok) screen.failure({ ...folder.error, message: `it gets no files: ${folder.error.message}` });
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
   const { default_opening: opening } = config.value.config.router;
@@ -68,9 +69,9 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
   }
   const traceId = newTraceId(systemRandom);
   const steps = number(args, 'steps');
-  const view = new AskView(environment, screen);
+  const view = new AskView(environment, screen, tools.json);
   await using watched = await watchPassing(client.value, traceId, (event) => view.passing(event));
-  const submitted = await client.value.call(
+  const submission = client.value.call(
     'run.submit',
     {
       name: flag(args, 'plan') ? planOpening : opening,
@@ -80,6 +81,7 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
     },
     { traceId, timeoutMs: 120_000 },
   );
+  const submitted = await patiently(screen, submission);
   if (!submitted.ok)
     return showDiagnostics(submitted.error, tools)
       ? errorTable[submitted.error.code].exit

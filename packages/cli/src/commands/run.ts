@@ -18,18 +18,14 @@ import {
   ok,
   systemRandom,
   type TraceId,
-  sleep,
-  systemClock,
 } from '@runloop/core';
 import { nestedFilesMax, openingBytesMax, openingFiles, parseOpening } from '@runloop/openings';
 import type { Client } from '@runloop/sdk';
 import { type Arguments, type Command, flag, text, texts, type Tools, traceOf } from '../command.ts';
 import { follow } from '../follow.ts';
+import { patiently } from '../patience.ts';
 import { readFolder } from '../read-folder.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
-
-/** How long a submission may take before somebody is told why. */
-const patienceMs = 1200;
 
 export const watching = {
   ndjson: { type: 'boolean', about: 'one event a line, as when the output is no terminal' },
@@ -115,16 +111,12 @@ async function submit(
   const trace = await traceOut(args, tools);
   if (!trace.ok) return tools.fail(trace.error);
   const traceId = newTraceId(systemRandom);
-  const answered = new AbortController();
-  void sleep(systemClock, patienceMs, answered.signal).then((how) => {
-    if (how === 'elapsed') tools.screen.note('rlp: getting the agents ready; the first run of each builds it');
-  });
-  const submitted = await client.call(
+  const submission = client.call(
     'run.submit',
     { ...source, params, on_confirm: text(args, 'on-confirm') ?? 'wait', priority: args['priority'] ?? 0 },
     { traceId, timeoutMs: 120_000 },
   );
-  answered.abort();
+  const submitted = await patiently(tools.screen, submission);
   if (!submitted.ok) return refuse(submitted.error, tools);
   if (flag(args, 'detach')) {
     if (tools.json) tools.screen.json(submitted.value);
