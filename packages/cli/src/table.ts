@@ -18,6 +18,7 @@ export const table: readonly Entry[] = [
     ['run', 'run an opening'],
     ['attach', 'follow a run from its beginning'],
   ]),
+  ...of('run', () => import('./commands/ask.ts'), [['ask', 'ask the assistant about this folder']]),
   ...of('run', () => import('./commands/plan.ts'), [
     ['plan', 'check an opening and show what it would do'],
     ['lint', 'check openings'],

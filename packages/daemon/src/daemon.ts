@@ -247,6 +247,8 @@ function wireSessions(
       runs,
       feed,
       openingDirs: searchDirs(config.openings.search_dirs, root, options.checkout),
+      homeDir,
+      never: [base.home.root, base.home.kb, base.home.keys, base.home.cache, base.home.store],
     }),
     ...tapeOperations({ kb: base.kb, runs }),
     ...actionOperations({ kb: base.kb, runs }),

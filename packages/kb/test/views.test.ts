@@ -186,14 +186,12 @@ describe('A5: every view can be dropped and rebuilt', () => {
     ),
     fc.constantFrom('ledger.restored', 'backup.created', 'schema.migrated').map((kind) => draft({ kind, payload: {} })),
     name.map((n) => draft({ kind: 'fact.retracted', payload: { subject: n, predicate: 'p' } })),
-    fc
-      .record({ n: name, m: name })
-      .map(({ n, m }) =>
-        draft({
-          kind: 'edge.asserted',
-          payload: { subject: n, relation: 'r', object: m, valid_from: n === 'a' ? 1 : m.length + 1 },
-        }),
-      ),
+    fc.record({ n: name, m: name }).map(({ n, m }) =>
+      draft({
+        kind: 'edge.asserted',
+        payload: { subject: n, relation: 'r', object: m, valid_from: n === 'a' ? 1 : m.length + 1 },
+      }),
+    ),
     fc
       .record({ n: name, m: name })
       .map(({ n, m }) => draft({ kind: 'edge.retracted', payload: { subject: n, relation: 'r', object: m } })),

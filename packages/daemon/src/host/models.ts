@@ -94,6 +94,7 @@ export function createModels(
         ...contextOf(scope),
         onSpent: (one) => spent.push(one),
         onOverrun: (one) => overruns.push(one),
+        onDelta: scope.onDelta,
       };
       const outcome = await (op === 'embed' ? embed : complete)(request, ctx, signal);
       return { outcome, spent, overruns };
