@@ -21,6 +21,7 @@ import { agentOperations } from './control/agent-operations.ts';
 import { createControl } from './control/control.ts';
 import { daemonOperations } from './control/daemon-operations.ts';
 import { kbOperations } from './control/kb-operations.ts';
+import { kbSearchOperations } from './control/kb-search-operations.ts';
 import { modelOperations } from './control/model-operations.ts';
 import { secretOperations } from './control/secret-operations.ts';
 import { runOperations } from './control/run-operations.ts';
@@ -232,6 +233,7 @@ function wireSessions(
     ...tapeOperations({ kb: base.kb, runs }),
     ...actionOperations({ kb: base.kb, runs }),
     ...kbOperations(base.kb),
+    ...kbSearchOperations(base.kb),
     ...agentOperations({
       agents,
       cells,

@@ -23,8 +23,6 @@ export {
   type ApprovalsQuery,
   type FindQuery,
   type EntityKind,
-  type SearchQuery,
-  type SearchHit,
   type TaintQuery,
   type CostsBy,
   type CostsQuery,
@@ -33,6 +31,10 @@ export {
   costsBy,
   type RunWithNodes,
 } from './reads.ts';
+export { type SearchHit, type SearchMode, type SearchQuery, searchModes } from './search.ts';
+export { type SearchFound, type Vectors } from './kb-search.ts';
+export { type Embedder } from './embedder.ts';
+export { hashNgramId } from './hash-ngram.ts';
 export { type MailboxMessage, type MailboxQuery, type MailboxState } from './read-mailbox.ts';
 export { type QueryRows } from './query.ts';
 export { type Verified } from './verify.ts';

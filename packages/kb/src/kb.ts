@@ -35,15 +35,17 @@ import type {
   RunEventsQuery,
   RunWithNodes,
   RunsQuery,
-  SearchHit,
-  SearchQuery,
   Costs,
   CostsQuery,
   TaintQuery,
 } from './reads.ts';
 import type { MailboxQuery, MailboxState } from './read-mailbox.ts';
+import { createKbSearch, type KbSearch } from './kb-search.ts';
+import type { Embedder } from './embedder.ts';
+import { hashNgramId } from './hash-ngram.ts';
+import type { SearchData, SearchQuestion } from './search-desk.ts';
 import { storageFailure } from './storage-failure.ts';
-import { ledgerBlobBytesMax, newsMs, viewsIdleMs } from './limits.ts';
+import { ledgerBlobBytesMax, newsMs, searchIdleMs, viewsIdleMs } from './limits.ts';
 import { restingThread } from './resting-thread.ts';
 import { startThread, type Thread } from './thread.ts';
 import type { Verified } from './verify.ts';
@@ -61,6 +63,10 @@ export type KbOptions = {
   readonly ledgerPagesMax?: number | undefined;
   /** How long the views thread stays without a question, milliseconds. */
   readonly viewsIdleMs?: number | undefined;
+  /** The same of the search thread. */
+  readonly searchIdleMs?: number | undefined;
+  /** What makes vectors of texts; without it, the built-in one. */
+  readonly embedder?: Embedder | undefined;
   /**
    * Everything on the caller's thread, and nothing waits for the disk: for simulations, whose files are thrown away.
    * What is written survives the process, not the machine.
@@ -81,7 +87,7 @@ export type Rebuilt = {
 export type KbStats = { readonly events: number; readonly watermark: number; readonly pending: number };
 export type Proposal = Omit<Proposer, 'ts_ms' | 'provenance'> & { readonly provenance?: JsonObject | undefined };
 
-export interface Kb extends AsyncDisposable {
+export interface Kb extends AsyncDisposable, Omit<KbSearch, typeof Symbol.dispose> {
   /** Blobs become durable together with the events that name them; the answer tells of the events. */
   append(drafts: readonly EventDraft[], blobs?: readonly BlobDraft[]): Asked<readonly AppendedEvent[]>;
   /** Checks a delta and appends it; a refusal's `details.rule` names the rule. */
@@ -100,7 +106,6 @@ export interface Kb extends AsyncDisposable {
   approvals(q: ApprovalsQuery): Asked<readonly Row[]>;
   costs(q: CostsQuery): Asked<Costs>;
   find(q: FindQuery): Asked<readonly Row[]>;
-  search(q: SearchQuery): Asked<readonly SearchHit[]>;
   /** The labels under which what an answer rests on was written. */
   taint(q: TaintQuery): Asked<Label>;
   mailbox(q: MailboxQuery): Asked<MailboxState>;
@@ -133,6 +138,14 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   const ready = await views.ask({ type: 'stats' });
   if (!ready.ok) return ready;
   const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
+  const search = opening.use(
+    createKbSearch({
+      log: deps.log,
+      caughtUp: () => ask({ type: 'stats' }),
+      thread: opening.use(threads.search()),
+      embedder: options.embedder,
+    }),
+  );
   const news = opening.use(new News(deps.clock, () => void views.ask({ type: 'durable' })));
   const appender = createAppender(ledger, deps.random, () => {
     // On the caller's own thread the views grow when they are asked, and not before.
@@ -167,6 +180,9 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     },
     ...blobsOf(ask, appender, blobs),
     ...readsOf(ask),
+    search: (q) => search.search(q),
+    reembed: (start) => search.reembed(start),
+    purgeVectors: () => search.purgeVectors(),
     async query(sql) {
       const caughtUp = await ask({ type: 'stats' });
       return caughtUp.ok ? querySql(deps.clock, viewDb, sql) : caughtUp;
@@ -207,7 +223,6 @@ type Reads = Pick<
   | 'approvals'
   | 'costs'
   | 'find'
-  | 'search'
   | 'taint'
   | 'mailbox'
   | 'why'
@@ -270,7 +285,6 @@ function readsOf(ask: Ask): Reads {
     approvals: (q) => ask({ type: 'approvals', q }),
     costs: (q) => ask({ type: 'costs', q }),
     find: (q) => ask({ type: 'find', q }),
-    search: (q) => ask({ type: 'search', q }),
     taint: (q) => ask({ type: 'taint', q }),
     mailbox: (q) => ask({ type: 'mailbox', q }),
     why: (entity, raw = false) => ask({ type: 'why', entity, raw }),
@@ -278,22 +292,43 @@ function readsOf(ask: Ask): Reads {
   };
 }
 
-type Threads = { readonly ledger: Thread<LedgerQuestion>; readonly views: () => Thread<ViewsQuestion> };
+type Threads = {
+  readonly ledger: Thread<LedgerQuestion>;
+  readonly views: () => Thread<ViewsQuestion>;
+  readonly search: () => Thread<SearchQuestion>;
+};
 
 /** The views thread ends when nobody asks: what it knows stands on disk. It is started once the ledger is there. */
 async function startThreads(
   clock: Clock,
-  { ledgerPagesMax: pagesMax, simulated, viewsIdleMs: idleMs = viewsIdleMs, onRest }: KbOptions,
+  options: KbOptions,
   { rootDir, eventsDb, viewDb }: { readonly rootDir: string; readonly eventsDb: string; readonly viewDb: string },
 ): Promise<Threads> {
+  const { ledgerPagesMax: pagesMax, onRest } = options;
   const viewsData: ViewsData = { eventsDb, viewDb };
-  if (simulated === true) {
+  const embedder = options.embedder?.id ?? hashNgramId;
+  const searchData: SearchData = { viewDb, vectorDb: join(rootDir, 'vectors.sqlite'), embedder };
+  if (options.simulated === true) {
     const { inlineThreads } = await import('./inline.ts');
-    const { ledger, views } = await inlineThreads({ rootDir, eventsDb, pagesMax, durable: false }, viewsData);
-    return { ledger, views: () => views };
+    const ledgerData: LedgerData = { rootDir, eventsDb, pagesMax, durable: false };
+    const { ledger, views, search } = await inlineThreads(ledgerData, viewsData, searchData);
+    return { ledger, views: () => views, search: () => search };
   }
   return {
     ledger: startThread<LedgerQuestion>('ledger-main', { rootDir, eventsDb, pagesMax } satisfies LedgerData),
-    views: () => restingThread(clock, () => startThread<ViewsQuestion>('views-main', viewsData), idleMs, onRest),
+    views: () =>
+      restingThread(
+        clock,
+        () => startThread<ViewsQuestion>('views-main', viewsData),
+        options.viewsIdleMs ?? viewsIdleMs,
+        onRest,
+      ),
+    search: () =>
+      restingThread(
+        clock,
+        () => startThread<SearchQuestion>('search-main', searchData),
+        options.searchIdleMs ?? searchIdleMs,
+        onRest,
+      ),
   };
 }

@@ -5,14 +5,15 @@
  */
 import type Database from 'better-sqlite3';
 import type { JsonObject } from '@runloop/core';
+import type { Blake3 } from './blake3.ts';
 import { type Projected, type Projection, integer, json, real, shown, text } from './projection.ts';
 import { redactText } from './redact.ts';
 import { createSearchDocs } from './search-docs.ts';
 
 const redacted = (value: string | null): string | null => (value === null ? null : redactText(value));
 
-export function projectContacts(db: Database.Database): Projection {
-  const docs = createSearchDocs(db);
+export function projectContacts(db: Database.Database, blake3: Blake3): Projection {
+  const docs = createSearchDocs(db, blake3);
   const put = db.prepare(`INSERT INTO contacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(contact) DO UPDATE SET
     name = coalesce(excluded.name, name), email = coalesce(excluded.email, email), email_redacted = coalesce(excluded.email_redacted, email_redacted),
     org = coalesce(excluded.org, org), notes = coalesce(excluded.notes, notes), notes_redacted = coalesce(excluded.notes_redacted, notes_redacted),
@@ -25,7 +26,8 @@ export function projectContacts(db: Database.Database): Projection {
   const account = db.prepare('INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?)');
   const history = historyOf(db);
   return {
-    'contact.upserted': ({ id, ts_ms, payload }) => {
+    'contact.upserted': (event) => {
+      const { id, payload } = event;
       const contact = text(payload, 'contact');
       if (contact === null) return;
       const email = text(payload, 'email');
@@ -43,7 +45,7 @@ export function projectContacts(db: Database.Database): Projection {
         id,
       );
       const row = read.get(contact);
-      docs.put(contact, 'contact', ts_ms, id, [
+      docs.put(event, contact, 'contact', [
         contact,
         row?.name ?? null,
         row?.email ?? null,
@@ -52,11 +54,12 @@ export function projectContacts(db: Database.Database): Projection {
       ]);
       history(contact, id);
     },
-    'contact.removed': ({ id, payload }) => {
+    'contact.removed': (event) => {
+      const { id, payload } = event;
       const contact = text(payload, 'contact');
       if (contact === null) return;
       remove.run(contact);
-      docs.remove(contact);
+      docs.remove(event, contact);
       history(contact, id);
     },
     'account.upserted': ({ id, payload }) => {
@@ -68,8 +71,8 @@ export function projectContacts(db: Database.Database): Projection {
   };
 }
 
-export function projectFacts(db: Database.Database): Projection {
-  const docs = createSearchDocs(db);
+export function projectFacts(db: Database.Database, blake3: Blake3): Projection {
+  const docs = createSearchDocs(db, blake3);
   const open = db.prepare<[string, string], { id: number; object_json: string }>(
     'SELECT id, object_json FROM facts WHERE subject = ? AND predicate = ? AND recorded_to IS NULL',
   );
@@ -92,7 +95,7 @@ export function projectFacts(db: Database.Database): Projection {
         if (known.some((row) => row.object_json === object)) return;
         for (const row of known) {
           close.run(ts_ms, id, row.id);
-          docs.remove(`fact:${row.id}`);
+          docs.remove(event, `fact:${row.id}`);
         }
         add.run(
           id,
@@ -105,14 +108,14 @@ export function projectFacts(db: Database.Database): Projection {
           ts_ms,
           id,
         );
-        docs.put(`fact:${id}`, 'fact', ts_ms, id, [subject, predicate, shown(payload, 'object')]);
+        docs.put(event, `fact:${id}`, 'fact', [subject, predicate, shown(payload, 'object')]);
       }),
     'fact.retracted': (event) =>
       each(event, (subject, predicate, object) => {
         for (const row of open.all(subject, predicate)) {
           if (object !== null && row.object_json !== object) continue;
           close.run(event.ts_ms, event.id, row.id);
-          docs.remove(`fact:${row.id}`);
+          docs.remove(event, `fact:${row.id}`);
         }
       }),
   };
@@ -151,17 +154,18 @@ export function projectEdges(db: Database.Database): Projection {
   };
 }
 
-export function projectNotes(db: Database.Database): Projection {
-  const docs = createSearchDocs(db);
+export function projectNotes(db: Database.Database, blake3: Blake3): Projection {
+  const docs = createSearchDocs(db, blake3);
   const add = db.prepare('INSERT INTO notes VALUES (?, ?, ?, ?, ?, ?)');
   const history = historyOf(db);
   return {
-    'note.created': ({ id, ts_ms, payload }) => {
+    'note.created': (event) => {
+      const { id, ts_ms, payload } = event;
       const body = text(payload, 'text');
       if (body === null) return;
       const entity = text(payload, 'entity');
       add.run(id, entity, body, redactText(body), ts_ms, id);
-      docs.put(`note:${id}`, 'note', ts_ms, id, [entity, body]);
+      docs.put(event, `note:${id}`, 'note', [entity, body]);
       history(`note:${id}`, id);
       if (entity !== null) history(entity, id);
     },

@@ -33,7 +33,6 @@ export type ViewsQuestion =
   | { readonly type: 'approvals'; readonly q: reads.ApprovalsQuery }
   | { readonly type: 'costs'; readonly q: reads.CostsQuery }
   | { readonly type: 'find'; readonly q: reads.FindQuery }
-  | { readonly type: 'search'; readonly q: reads.SearchQuery }
   | { readonly type: 'taint'; readonly q: reads.TaintQuery }
   | { readonly type: 'mailbox'; readonly q: MailboxQuery }
   | { readonly type: 'why'; readonly entity: string; readonly raw: boolean }
@@ -131,8 +130,6 @@ function answerFrom(
       return ok(reads.readCosts(db, question.q));
     case 'find':
       return ok(reads.find(db, question.q, redactAll));
-    case 'search':
-      return ok(reads.search(db, question.q));
     case 'taint':
       return ok(reads.readTaint(ledger, db, question.q));
     case 'mailbox':

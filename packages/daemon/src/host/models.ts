@@ -6,6 +6,7 @@ import {
   type Broker,
   type CallContext,
   createBroker,
+  type Embedding,
   type Http,
   parseBrokerConfig,
   parseCompletion,
@@ -38,6 +39,12 @@ export type ModelsDeps = {
   readonly http?: Http;
 };
 export interface Models extends ModelPort {
+  /** The vectors of texts of our own, which are private. */
+  embed(
+    model: string,
+    texts: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ readonly outcome: Result<Embedding, Failure>; readonly spent: readonly Spent[] }>;
   list(): JsonValue;
   /** Books what a run had spent before a restart, its day apart. */
   restoreRun(traceId: string, spent: readonly Omit<BookedCall, 'run'>[]): void;
@@ -75,6 +82,21 @@ export function createModels(
       const spent: Spent[] = [];
       const ctx: CallContext = { ...contextOf(scope), onSpent: (one) => spent.push(one) };
       const outcome = await (op === 'embed' ? embed : complete)(request, ctx, signal);
+      return { outcome, spent };
+    },
+    async embed(model, texts, signal) {
+      const spent: Spent[] = [];
+      const ctx: CallContext = {
+        run: 'kb',
+        node: 'kb.embed',
+        agent: 'kb',
+        owner: 'kb',
+        secrecy: 'private',
+        onSpent: (one) => spent.push(one),
+      };
+      const outcome = await broker.embed({ model, texts }, ctx, signal);
+      // What a run may spend is meant for one piece of work: here, one request.
+      broker.endRun(ctx.run);
       return { outcome, spent };
     },
     forfeit(op, request, spender) {
