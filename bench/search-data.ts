@@ -83,9 +83,18 @@ function noteOf({ below, pick }: Dice, people: readonly string[], sets: number):
   const person = pick(people);
   const told = below(3) === 0 ? person : undefined;
   const opening =
-    told === undefined ? pick([`${project}:`, `About ${project}:`, `${project} with ${person}:`]) : `${told} told me about ${project}:`;
+    told === undefined
+      ? pick([`${project}:`, `About ${project}:`, `${project} with ${person}:`])
+      : `${told} told me about ${project}:`;
   const more = Array.from({ length: 1 + below(3) }, () => pick(asides)).join(' ');
-  return { matter, wording, project, told, ts_ms: beginMs + below(months * 30) * dayMs, text: `${opening} ${said}. ${more}` };
+  return {
+    matter,
+    wording,
+    project,
+    told,
+    ts_ms: beginMs + below(months * 30) * dayMs,
+    text: `${opening} ${said}. ${more}`,
+  };
 }
 
 /** One letter of a word lost, doubled, swapped with its neighbour or mistaken. */
@@ -105,7 +114,12 @@ export function searchData({
   notes: noteCount = 2_400,
   contacts: contactCount = 300,
   perKind = 60,
-}: { readonly seed?: number; readonly notes?: number; readonly contacts?: number; readonly perKind?: number } = {}): DataSet {
+}: {
+  readonly seed?: number;
+  readonly notes?: number;
+  readonly contacts?: number;
+  readonly perKind?: number;
+} = {}): DataSet {
   const chance = dice(seed);
   const contacts = contactsOf(contactCount, chance);
   const people = contacts.map(({ payload }) => String(payload['name']));

@@ -77,7 +77,13 @@ export function plainBm25(events: readonly DataEvent[]): Ranking & Disposable {
     .prepare<[string], number>(`SELECT rowid FROM docs WHERE docs MATCH ? ORDER BY rank LIMIT ${top}`)
     .pluck();
   const rank: Ranking = ({ text }) =>
-    read.all(wordsOf(text).map((word) => `"${word}"`).join(' OR ')).map((i) => entityOf(events[i] as DataEvent, i));
+    read
+      .all(
+        wordsOf(text)
+          .map((word) => `"${word}"`)
+          .join(' OR '),
+      )
+      .map((i) => entityOf(events[i] as DataEvent, i));
   return Object.assign(rank, { [Symbol.dispose]: () => void db.close() });
 }
 

@@ -61,7 +61,9 @@ export function createKbSearch({ log, caughtUp, thread, embedder }: SearchDeps):
     );
     if (!made.ok) return made;
     if (made.value.length !== lent.value.length) {
-      return err(failure('ProviderFailed', `${by.id} answered ${made.value.length} vectors for ${lent.value.length} texts`));
+      return err(
+        failure('ProviderFailed', `${by.id} answered ${made.value.length} vectors for ${lent.value.length} texts`),
+      );
     }
     const vectors = lent.value.flatMap(({ digest }, i): NewVector[] => {
       const vector = made.value[i];
@@ -95,7 +97,8 @@ export function createKbSearch({ log, caughtUp, thread, embedder }: SearchDeps):
       const q = { ...asked, text: asked.text.slice(0, searchTextMax) };
       const ready = await caughtUp();
       if (!ready.ok) return ready;
-      const vector = q.mode === 'keyword' || q.text.trim() === '' ? ok(undefined) : await vectorOf(q.text, ending.signal);
+      const vector =
+        q.mode === 'keyword' || q.text.trim() === '' ? ok(undefined) : await vectorOf(q.text, ending.signal);
       if (!vector.ok) {
         problem = vector.error;
         if (q.mode === 'semantic') return err(vector.error);

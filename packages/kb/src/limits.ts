@@ -35,11 +35,11 @@ export const queryCharsMax = 65_536;
 /** Words of a search that are looked up; the rest is left out. */
 export const searchTermsMax = 32;
 /** Documents in which the words of a search may stand, summed over the words: the most frequent words are left out first. */
-export const searchMatchesMax = 8_000;
+export const searchMatchesMax = 4_000;
 /** Characters of one search. */
 export const searchTextMax = 4_096;
 /** Documents of each of the two orders, by words and by nearness, that are joined into one. */
-export const searchCandidatesMax = 128;
+export const searchCandidatesMax = 100;
 /** Hits of one search. */
 export const searchHitsMax = 100;
 /** Events that one hit names, the newest ones. */

@@ -246,4 +246,3 @@ export function find(db: Database.Database, q: FindQuery, redact: (row: Row) => 
     .all(...(q.key === undefined ? [] : [q.key]), ...words, bounded(q.max));
   return q.raw === true ? rows : rows.map(redact);
 }
-

@@ -11,8 +11,8 @@ export interface RowMatrix {
   readonly dimension: number;
   /** False when there is no room left. */
   add(vector: Float32Array): boolean;
-  /** The products of `query` with every row; they stand until the next call. */
-  scan(query: Float32Array): (row: number) => number;
+  /** The products of `query` with every row, by row; they stand until the next call. */
+  scan(query: Float32Array): Float32Array;
 }
 
 /** Rows of a block; a power of two. */
@@ -39,6 +39,7 @@ export function createRowMatrix(dimension: number, bytesMax: number): RowMatrix 
   const blockBytes = blockRows * (dim + 8);
   const blockAt = (block: number): number => queryBytes + block * blockBytes;
   let length = 0;
+  let scores = new Float32Array(0);
   const grow = (bytes: number): boolean => {
     const missing = Math.ceil((bytes - memory.buffer.byteLength) / pageBytes);
     if (missing <= 0) return true;
@@ -67,13 +68,14 @@ export function createRowMatrix(dimension: number, bytesMax: number): RowMatrix 
     scan(query) {
       if (!grow(queryBytes)) throw new Error('assumed room for one query');
       const scale = quantise(query, new Int8Array(memory.buffer, 0, dim));
-      const outs: Float32Array[] = [];
+      if (scores.length < length) scores = new Float32Array(Math.ceil(length / blockRows) * blockRows);
       for (let from = 0; from < length; from += blockRows) {
         const at = blockAt(from / blockRows);
         scan(at + blockRows * 8, Math.min(blockRows, length - from), dim, 0, at, at + blockRows * 4);
-        outs.push(new Float32Array(memory.buffer, at + blockRows * 4, blockRows));
+        scores.set(new Float32Array(memory.buffer, at + blockRows * 4, blockRows), from);
       }
-      return (row) => (outs[row >>> 10]?.[row & (blockRows - 1)] ?? 0) * scale;
+      for (let row = 0; row < length; row += 1) scores[row] = (scores[row] ?? 0) * scale;
+      return scores;
     },
   };
 }
@@ -81,7 +83,10 @@ export function createRowMatrix(dimension: number, bytesMax: number): RowMatrix 
 /** Writes the numbers as int8 and answers what they are to be multiplied with. */
 function quantise(vector: Float32Array, out: Int8Array): number {
   let largest = 0;
-  for (const value of vector) largest = Math.max(largest, Math.abs(value));
+  for (let i = 0; i < vector.length; i += 1) {
+    const size = Math.abs(vector[i] ?? 0);
+    if (size > largest) largest = size;
+  }
   if (!(largest > 0)) {
     out.fill(0);
     return 0;

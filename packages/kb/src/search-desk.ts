@@ -50,8 +50,8 @@ export interface SearchDesk extends Disposable {
   embedSome(): boolean;
 }
 
-/** Of unrelated texts 99 in 100 are less alike: nearness below this is chance. */
-const hashNgramCosineMin = 0.2;
+/** Nearness below this is chance: two texts that share no word are about as often above it as 1 in 50. */
+const hashNgramCosineMin = 0.12;
 
 type Open = {
   readonly inode: number;
@@ -237,9 +237,13 @@ function wrongDimension(vectors: readonly NewVector[], known: number | undefined
   const bad = vectors.find(({ vector: { length } }) => length === 0 || length > dimensionMax || length !== dimension);
   if (bad === undefined) return undefined;
   const expected = known === undefined ? `1 to ${dimensionMax}, all the same` : `${known}, as before`;
-  return failure('LimitExceeded', `the embedder answered with ${bad.vector.length} numbers for a text, not ${expected}`, {
-    hint: 'Choose another model for kb.embedder.',
-  });
+  return failure(
+    'LimitExceeded',
+    `the embedder answered with ${bad.vector.length} numbers for a text, not ${expected}`,
+    {
+      hint: 'Choose another model for kb.embedder.',
+    },
+  );
 }
 
 /** The texts that some version of a document has, as BLAKE3. */

@@ -6,6 +6,7 @@
  * 3. A document as it is, and as those see it who may not see addresses, has two rows where the texts differ.
  */
 import type Database from 'better-sqlite3';
+import { Best } from './best.ts';
 import { createRowMatrix, type RowMatrix } from './scan.ts';
 import type { VectorStore } from './search-vectors.ts';
 
@@ -31,11 +32,13 @@ export interface SearchIndex {
   positionOf(id: number): number | undefined;
   idAt(position: number): number;
   passes(filter: DocFilter): (position: number) => boolean;
-  /** Row of the document's vector, or a negative number. */
-  rowOf(position: number, redacted: boolean): number;
-  /** The vector's id in the store. */
-  vectorAt(row: number): number;
-  readonly rows: number;
+  /** The documents that pass and are nearest to the query by int8, at most `max`, none below `least`; in no order. */
+  nearest(
+    query: Float32Array,
+    q: DocFilter & { readonly redacted: boolean },
+    max: number,
+    least: number,
+  ): readonly Near[];
   /** None before the first vector. */
   readonly matrix: RowMatrix | undefined;
   readonly missing: number;
@@ -45,6 +48,9 @@ export interface SearchIndex {
   /** A vector has been stored for what was missing. */
   found(missing: Missing, id: number, vector: Float32Array): void;
 }
+
+/** A document's position, and its vector's id in the store. */
+export type Near = { readonly position: number; readonly vector: number };
 
 type DocRow = {
   readonly id: number;
@@ -107,6 +113,27 @@ export function createSearchIndex(
     redacteds.push(row.text.equals(row.text_redacted) ? same : link(doc, true, row.text_redacted));
     if (row.closed_event !== null) closedUpTo = Math.max(closedUpTo, row.closed_event);
   };
+  const passesOf = ({
+    kinds: wanted,
+    by,
+    asOfMs,
+    confirmedOnly,
+    sinceMs,
+    untilMs,
+  }: DocFilter): ((position: number) => boolean) => {
+    const kindCodes =
+      wanted === undefined || wanted.length === 0 ? undefined : names.codesOf((name) => wanted.includes(name));
+    const byCodes = by === undefined ? undefined : names.codesOf((name) => isBy(name, by));
+    return (at) =>
+      (asOfMs === undefined
+        ? tos.at(at) === Number.POSITIVE_INFINITY
+        : froms.at(at) <= asOfMs && asOfMs < tos.at(at)) &&
+      (kindCodes === undefined || kindCodes.has(kinds.at(at))) &&
+      (byCodes === undefined || byCodes.has(actors.at(at))) &&
+      (confirmedOnly !== true || confirmed.at(at) === 1) &&
+      (sinceMs === undefined || froms.at(at) >= sinceMs) &&
+      (untilMs === undefined || froms.at(at) < untilMs);
+  };
   const newer = db.prepare<[number], DocRow>(
     `SELECT id, kind, actor, confirmed, recorded_from, recorded_to, closed_event, text, text_redacted
      FROM search_docs WHERE id > ? ORDER BY id`,
@@ -126,9 +153,6 @@ export function createSearchIndex(
     get matrix() {
       return matrix;
     },
-    get rows() {
-      return vectorIds.length;
-    },
     refresh() {
       for (const one of closed.all(closedUpTo)) {
         const doc = ids.search(one.id);
@@ -139,22 +163,24 @@ export function createSearchIndex(
     },
     positionOf: (id) => ids.search(id),
     idAt: (position) => ids.at(position),
-    passes({ kinds: wanted, by, asOfMs, confirmedOnly, sinceMs, untilMs }) {
-      const kindCodes = wanted === undefined || wanted.length === 0 ? undefined : names.codesOf((name) => wanted.includes(name));
-      const byCodes = by === undefined ? undefined : names.codesOf((name) => isBy(name, by));
-      return (at) =>
-        (asOfMs === undefined ? tos.at(at) === Number.POSITIVE_INFINITY : froms.at(at) <= asOfMs && asOfMs < tos.at(at)) &&
-        (kindCodes === undefined || kindCodes.has(kinds.at(at))) &&
-        (byCodes === undefined || byCodes.has(actors.at(at))) &&
-        (confirmedOnly !== true || confirmed.at(at) === 1) &&
-        (sinceMs === undefined || froms.at(at) >= sinceMs) &&
-        (untilMs === undefined || froms.at(at) < untilMs);
+    passes: passesOf,
+    nearest(query, q, max, least) {
+      if (matrix === undefined) return [];
+      const scores = matrix.scan(query);
+      const passes = passesOf(q);
+      const best = new Best(max, least);
+      const [raw, redacted, count] = [raws.values, redacteds.values, ids.length];
+      const rowAt = (position: number): number => {
+        const row = q.redacted ? (redacted[position] ?? none) : same;
+        return row === same ? (raw[position] ?? none) : row;
+      };
+      for (let position = 0; position < count; position += 1) {
+        const row = rowAt(position);
+        const score = row < 0 ? least : (scores[row] ?? least);
+        if (score > best.least && passes(position)) best.add(position, score);
+      }
+      return best.positions().map((position) => ({ position, vector: vectorIds.at(rowAt(position)) }));
     },
-    rowOf(position, redacted) {
-      const row = redacted ? redacteds.at(position) : same;
-      return row === same ? raws.at(position) : row;
-    },
-    vectorAt: (row) => vectorIds.at(row),
     get missing() {
       return missing.length;
     },
@@ -193,31 +219,31 @@ type Numbers = Float64Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array
 /** A typed array that grows. */
 class Column<T extends Numbers> {
   readonly #make: new (length: number) => T;
-  #values: T;
+  values: T;
   length = 0;
 
   constructor(make: new (length: number) => T) {
     this.#make = make;
-    this.#values = new make(256);
+    this.values = new make(256);
   }
 
   push(value: number): number {
-    if (this.length === this.#values.length) {
+    if (this.length === this.values.length) {
       const larger = new this.#make(Math.ceil(this.length * 1.5));
-      larger.set(this.#values);
-      this.#values = larger;
+      larger.set(this.values);
+      this.values = larger;
     }
-    this.#values[this.length] = value;
+    this.values[this.length] = value;
     this.length += 1;
     return this.length - 1;
   }
 
   at(index: number): number {
-    return this.#values[index] ?? Number.NaN;
+    return this.values[index] ?? Number.NaN;
   }
 
   set(index: number, value: number): void {
-    this.#values[index] = value;
+    this.values[index] = value;
   }
 
   /** Position of a value in a column that only rises. */

@@ -97,6 +97,7 @@ function bytesOf(vector: Float32Array): Uint8Array {
 
 function floatsOf(bytes: Buffer): Float32Array {
   // A Float32Array wants an address that is a multiple of four.
-  const { buffer, byteOffset, byteLength } = bytes.byteOffset % 4 === 0 ? bytes : Buffer.from(new Uint8Array(bytes).buffer);
+  const { buffer, byteOffset, byteLength } =
+    bytes.byteOffset % 4 === 0 ? bytes : Buffer.from(new Uint8Array(bytes).buffer);
   return new Float32Array(buffer, byteOffset, byteLength / 4);
 }

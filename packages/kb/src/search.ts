@@ -8,7 +8,14 @@
  */
 import type Database from 'better-sqlite3';
 import { wordsOf } from './hash-ngram.ts';
-import { frequenciesMax, searchCandidatesMax, searchHitsMax, searchMatchesMax, searchTermsMax, sourceEventsMax } from './limits.ts';
+import {
+  frequenciesMax,
+  searchCandidatesMax,
+  searchHitsMax,
+  searchMatchesMax,
+  searchTermsMax,
+  sourceEventsMax,
+} from './limits.ts';
 import { redactText } from './redact.ts';
 import type { DocFilter, SearchIndex } from './search-index.ts';
 import type { NearVector, VectorStore } from './search-vectors.ts';
@@ -40,6 +47,8 @@ export type SearchHit = {
 /** What a rank counts: 1 / (60 + rank), as reciprocal rank fusion was published. */
 const rankOffset = 60;
 const excerptChars = 160;
+/** What int8 may be off. */
+const int8Error = 0.02;
 
 type Match = { readonly id: number; readonly score: number };
 
@@ -127,28 +136,19 @@ function rarest(words: readonly string[], frequencyOf: (word: string) => number)
   return known.filter(({ count }, i) => (sum += count) <= searchMatchesMax || i === 0).map(({ word }) => word);
 }
 
-function byNearness({ vector, cosineMin }: QueryVector, index: SearchIndex, store: VectorStore, q: SearchQuery): Ranked[] {
-  const { matrix } = index;
-  if (matrix === undefined) return [];
-  const scoreOf = matrix.scan(vector);
-  const passes = index.passes(q);
-  const redacted = q.raw !== true;
-  const best = new Best(searchCandidatesMax, cosineMin - 0.02);
-  for (let position = 0; position < index.docs; position += 1) {
-    const row = index.rowOf(position, redacted);
-    if (row < 0) continue;
-    const score = scoreOf(row);
-    if (score > best.least && passes(position)) best.add(position, score);
-  }
-  const rows = new Map<number, number[]>();
-  for (const position of best.positions()) {
-    const id = index.vectorAt(index.rowOf(position, redacted));
-    rows.set(id, [...(rows.get(id) ?? []), position]);
-  }
+function byNearness(
+  { vector, cosineMin }: QueryVector,
+  index: SearchIndex,
+  store: VectorStore,
+  q: SearchQuery,
+): Ranked[] {
+  const positions = new Map<number, number[]>();
+  const near = index.nearest(vector, { ...q, redacted: q.raw !== true }, searchCandidatesMax, cosineMin - int8Error);
+  for (const { position, vector: id } of near) positions.set(id, [...(positions.get(id) ?? []), position]);
   return store
-    .rank([...rows.keys()], vector)
+    .rank([...positions.keys()], vector)
     .filter(({ cosine }: NearVector) => cosine >= cosineMin)
-    .flatMap(({ id, cosine }) => (rows.get(id) ?? []).map((position) => ({ position, score: cosine })));
+    .flatMap(({ id, cosine }) => (positions.get(id) ?? []).map((position) => ({ position, score: cosine })));
 }
 
 function fuse(orders: readonly (readonly Ranked[])[]): Ranked[] {
@@ -174,7 +174,12 @@ type StoredDoc = {
   readonly body_redacted: string;
 };
 
-function hitOf(doc: StoredDoc, score: number, words: readonly string[], raw: boolean): Omit<SearchHit, 'source_events'> {
+function hitOf(
+  doc: StoredDoc,
+  score: number,
+  words: readonly string[],
+  raw: boolean,
+): Omit<SearchHit, 'source_events'> {
   return {
     entity: raw ? doc.entity : redactText(doc.entity),
     kind: doc.kind,
@@ -195,42 +200,4 @@ function excerptOf(body: string, words: readonly string[]): string {
   const from = first < excerptChars / 2 ? 0 : body.indexOf(' ', first - excerptChars / 4) + 1;
   const to = from + excerptChars;
   return `${from > 0 ? '…' : ''}${body.slice(from, to).trim()}${to < body.length ? '…' : ''}`;
-}
-
-/** The positions with the largest scores, in a heap whose least one stands first. */
-class Best {
-  readonly #max: number;
-  readonly #heap: { readonly position: number; readonly score: number }[] = [];
-  least: number;
-
-  constructor(max: number, least: number) {
-    this.#max = max;
-    this.least = least;
-  }
-
-  add(position: number, score: number): void {
-    const heap = this.#heap;
-    if (heap.length < this.#max) {
-      heap.push({ position, score });
-      if (heap.length === this.#max) {
-        heap.sort((a, b) => a.score - b.score);
-        this.least = heap[0]?.score ?? this.least;
-      }
-      return;
-    }
-    let at = 0;
-    for (;;) {
-      const [left, right] = [heap[2 * at + 1], heap[2 * at + 2]];
-      const child = right !== undefined && left !== undefined && right.score < left.score ? right : left;
-      if (child === undefined || child.score >= score) break;
-      heap[at] = child;
-      at = child === left ? 2 * at + 1 : 2 * at + 2;
-    }
-    heap[at] = { position, score };
-    this.least = heap[0]?.score ?? this.least;
-  }
-
-  positions(): readonly number[] {
-    return this.#heap.map(({ position }) => position);
-  }
 }

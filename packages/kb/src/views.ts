@@ -159,7 +159,8 @@ function recreate(db: Database.Database): void {
 function prepareApply(db: Database.Database, blake3: Blake3): (row: Row) => void {
   const byKind = new Map<string, ((event: Projected) => void)[]>();
   for (const projection of projections) {
-    for (const [kind, act] of Object.entries(projection(db, blake3))) byKind.set(kind, [...(byKind.get(kind) ?? []), act]);
+    for (const [kind, act] of Object.entries(projection(db, blake3)))
+      byKind.set(kind, [...(byKind.get(kind) ?? []), act]);
   }
   return (row) => {
     const acts = byKind.get(row.kind);

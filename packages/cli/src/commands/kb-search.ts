@@ -80,7 +80,9 @@ async function search(args: Arguments, tools: Tools): Promise<number> {
 function requestOf(args: Arguments, nowMs: number): Result<JsonObject, Failure> {
   const [keyword, semantic] = [flag(args, 'keyword'), flag(args, 'semantic')];
   if (keyword && semantic) {
-    return err(failure('Usage', '--keyword and --semantic exclude each other', { hint: 'leave both out for both orders' }));
+    return err(
+      failure('Usage', '--keyword and --semantic exclude each other', { hint: 'leave both out for both orders' }),
+    );
   }
   const times: [string, number][] = [];
   for (const [name, member] of [
@@ -106,7 +108,10 @@ function requestOf(args: Arguments, nowMs: number): Result<JsonObject, Failure> 
   });
 }
 
-function print({ hits, vectors }: { readonly hits: readonly Hit[]; readonly vectors: Vectors }, { screen }: Tools): void {
+function print(
+  { hits, vectors }: { readonly hits: readonly Hit[]; readonly vectors: Vectors },
+  { screen }: Tools,
+): void {
   if (hits.length === 0) screen.note('nothing found');
   else
     screen.table(
@@ -121,9 +126,12 @@ function print({ hits, vectors }: { readonly hits: readonly Hit[]; readonly vect
     );
   if (vectors.problem !== undefined) screen.note(showLine(`by words alone: ${vectors.problem}`));
   else if (vectors.missing > 0) {
-    screen.note(`${vectors.missing} texts have no vector of ${showLine(vectors.embedder)} yet; rlp kb reembed makes them`);
+    screen.note(
+      `${vectors.missing} texts have no vector of ${showLine(vectors.embedder)} yet; rlp kb reembed makes them`,
+    );
   }
-  if (vectors.left_out > 0) screen.note(`${vectors.left_out} texts found no room in memory and are found by words alone`);
+  if (vectors.left_out > 0)
+    screen.note(`${vectors.left_out} texts found no room in memory and are found by words alone`);
 }
 
 const pollMs = 300;
