@@ -35,9 +35,13 @@ export { type SearchHit, type SearchMode, type SearchQuery, searchModes } from '
 export { type SearchFound, type Vectors } from './kb-search.ts';
 export { type Embedder } from './embedder.ts';
 export { hashNgramId } from './hash-ngram.ts';
+export { type Forgotten } from './forget/forget.ts';
+export { needles } from './forget/needles.ts';
+export { type ForgetPlan } from './forget/plan.ts';
 export { type MailboxMessage, type MailboxQuery, type MailboxState } from './read-mailbox.ts';
 export { type QueryRows } from './query.ts';
-export { type Verified } from './verify.ts';
+export { type Verified, type VerifyOptions } from './verify.ts';
+export { type SignedHead, type Signer, parseHead } from './heads.ts';
 export { type ViewHashes } from './views.ts';
 export { type Why, type WhyStep, type Blame } from './why.ts';
 export { ledgerBlobBytesMax } from './limits.ts';

@@ -25,6 +25,7 @@ export async function inlineThreads(
   return {
     ledger: inlineThread((question) => {
       if (question === 'open') return ledger.open();
+      if ('type' in question) return ledger.upkeep(question);
       const [answer] = ledger.commit([question]);
       if (answer === undefined) throw new Error('assumed one answer for one batch');
       return answer;

@@ -21,9 +21,19 @@ import {
   mainThreadBytesMax,
   ok,
 } from '@runloop/core';
+import { hexOf } from './blake3.ts';
 import { type Appender, createAppender } from './appender.ts';
 import { type Blobs, createBlobs } from './blobs.ts';
 import type { AppendedEvent, BlobDraft, EventDraft, StoredEvent } from './event.ts';
+import {
+  type Forgotten,
+  type ForgottenBy,
+  finishForgetting,
+  forget,
+  isForgetting,
+  planForgetting,
+} from './forget/forget.ts';
+import type { ForgetPlan } from './forget/plan.ts';
 import type { LedgerData, LedgerQuestion } from './ledger-desk.ts';
 import type { Proposer, StateDelta } from './propose.ts';
 import { type QueryRows, querySql } from './query.ts';
@@ -44,11 +54,12 @@ import { createKbSearch, type KbSearch } from './kb-search.ts';
 import type { Embedder } from './embedder.ts';
 import { hashNgramId } from './hash-ngram.ts';
 import type { SearchData, SearchQuestion } from './search-desk.ts';
+import { type SignedHead, type Signer, keepHead, readHeads, signHead } from './heads.ts';
 import { storageFailure } from './storage-failure.ts';
 import { ledgerBlobBytesMax, newsMs, searchIdleMs, viewsIdleMs } from './limits.ts';
 import { restingThread } from './resting-thread.ts';
 import { startThread, type Thread } from './thread.ts';
-import type { Verified } from './verify.ts';
+import type { VerifyData, VerifyOptions, Verified } from './verify.ts';
 import type { ViewHashes } from './views.ts';
 import type { ViewsData, ViewsQuestion } from './views-desk.ts';
 import type { Blame, Why } from './why.ts';
@@ -112,9 +123,15 @@ export interface Kb extends AsyncDisposable, Omit<KbSearch, typeof Symbol.dispos
   /** Without `raw`, addresses are redacted. */
   why(entity: string, raw?: boolean): Asked<Why>;
   blame(entity: string, field: string, raw?: boolean): Asked<Blame>;
+  /** What would go, if the entity were forgotten. */
+  planForget(entity: string): Asked<ForgetPlan>;
+  /** Erases the entity wherever it stands in this directory; what is in backups stays there. */
+  forget(entity: string, by: Omit<ForgottenBy, 'ts_ms'>): Asked<Forgotten>;
   /** For the operator alone. */
   query(sql: string): Asked<QueryRows>;
-  verify(): Asked<Verified>;
+  verify(options?: VerifyOptions): Asked<Verified>;
+  /** Signs what the ledger is now, and keeps it; the same as before where nothing is new. */
+  seal(signer: Signer): Asked<SignedHead>;
   rebuild(): Asked<Rebuilt>;
   stats(): Asked<KbStats>;
   close(): Promise<void>;
@@ -137,12 +154,19 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   const views = opening.use(threads.views());
   const ready = await views.ask({ type: 'stats' });
   if (!ready.ok) return ready;
+  const searching = opening.use(threads.search());
+  const forgetting = { random: deps.random, ledger, views, search: searching, data: { rootDir, eventsDb, viewDb } };
+  if (isForgetting(rootDir)) {
+    const finished = await finishForgetting(forgetting);
+    if (!finished.ok) return finished;
+    deps.log.log('warn', 'a forgetting that was cut off is finished');
+  }
   const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
   const search = opening.use(
     createKbSearch({
       log: deps.log,
       caughtUp: () => ask({ type: 'stats' }),
-      thread: opening.use(threads.search()),
+      thread: searching,
       embedder: options.embedder,
     }),
   );
@@ -183,14 +207,17 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     search: (q) => search.search(q),
     reembed: (start) => search.reembed(start),
     purgeVectors: () => search.purgeVectors(),
+    planForget: (entity) => planForgetting(forgetting, entity),
+    forget: (entity, by) => forget(forgetting, entity, { ...by, ts_ms: deps.clock.nowMs() }),
     async query(sql) {
       const caughtUp = await ask({ type: 'stats' });
       return caughtUp.ok ? querySql(deps.clock, viewDb, sql) : caughtUp;
     },
-    async verify() {
-      await using thread = startThread<'verify'>('verify-main', eventsDb);
-      return (await thread.ask('verify')) as Result<Verified, Failure>;
+    async verify(options = {}) {
+      await using thread = startThread<VerifyOptions>('verify-main', { rootDir, eventsDb } satisfies VerifyData);
+      return (await thread.ask(options)) as Result<Verified, Failure>;
     },
+    seal: (signer) => seal(deps.clock, ledger, rootDir, signer),
     async rebuild() {
       const began = deps.clock.monotonicMs();
       const rebuilt = await ask<Omit<Rebuilt, 'equal' | 'duration_ms'>>({ type: 'rebuild' });
@@ -209,6 +236,22 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     close,
     [Symbol.asyncDispose]: close,
   });
+}
+
+async function seal(
+  clock: Clock,
+  ledger: Thread<LedgerQuestion>,
+  rootDir: string,
+  signer: Signer,
+): Promise<Result<SignedHead, Failure>> {
+  const asked = await ledger.ask({ type: 'head' });
+  if (!asked.ok) return asked;
+  const { id, chain } = asked.value as { id: number; chain: Uint8Array };
+  const last = readHeads(rootDir).heads.at(-1);
+  if (last?.id === id && last.chain === hexOf(chain) && last.key === signer.key) return ok(last);
+  const head = signHead({ id, chain: hexOf(chain), ts_ms: clock.nowMs() }, signer);
+  const kept = await keepHead(rootDir, head);
+  return kept.ok ? ok(head) : kept;
 }
 
 type Ask = <T>(question: ViewsQuestion) => Asked<T>;

@@ -4,11 +4,13 @@
  */
 import { type Failure, type Result, err } from '@runloop/core';
 import type { Blake3 } from './blake3.ts';
-import { type AppendAnswer, type AppendRequest, openLedger } from './ledger.ts';
+import { type AppendAnswer, type AppendRequest, type EraseRequest, openLedger } from './ledger.ts';
 import { takeLock } from './lock.ts';
 
-/** The first question is `open`; the others are appends. */
-export type LedgerQuestion = 'open' | readonly AppendRequest[];
+/** The first question is `open`; lists are appends. */
+export type LedgerQuestion = 'open' | LedgerUpkeep | readonly AppendRequest[];
+/** What the writer does beside writing, alone. */
+export type LedgerUpkeep = ({ readonly type: 'erase' } & EraseRequest) | { readonly type: 'compact' } | { readonly type: 'head' };
 export type LedgerData = {
   readonly rootDir: string;
   readonly eventsDb: string;
@@ -20,6 +22,7 @@ export type LedgerData = {
 export interface LedgerDesk extends Disposable {
   /** The id of the last event, 0 at first. */
   open(): Result<number, Failure>;
+  upkeep(question: LedgerUpkeep): Result<unknown, Failure>;
   /** All in one transaction; an answer for each list of requests. */
   commit(batch: readonly (readonly AppendRequest[])[]): readonly Result<readonly AppendAnswer[], Failure>[];
 }
@@ -36,7 +39,12 @@ export function createLedgerDesk(data: LedgerData, blake3: Blake3, pid: number):
     return ledger;
   })();
   return {
-    open: () => (opened.ok ? { ok: true, value: opened.value.lastId() } : opened),
+    open: () => (opened.ok ? { ok: true, value: opened.value.head().id } : opened),
+    upkeep(question) {
+      if (!opened.ok) return opened;
+      if (question.type === 'head') return { ok: true, value: opened.value.head() };
+      return question.type === 'erase' ? opened.value.erase(question) : opened.value.compact();
+    },
     commit(batch) {
       if (!opened.ok) return batch.map(() => opened);
       const answers = opened.value.append(batch.flat());

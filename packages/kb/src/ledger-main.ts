@@ -40,7 +40,13 @@ await new Promise<void>((resolve) => {
       }
       const { n, question } = message;
       if (question === 'open') reply(n, desk.open());
-      else {
+      else if ('type' in question) {
+        // What was asked before it is written first.
+        commit(batch);
+        batch = [];
+        events = 0;
+        reply(n, desk.upkeep(question));
+      } else {
         batch.push({ n, question });
         events += question.reduce((sum, one) => sum + one.drafts.length + one.blobs.length, 0);
       }

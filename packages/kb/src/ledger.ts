@@ -11,6 +11,8 @@ import { type Failure, type Result, err, failure, ok } from '@runloop/core';
 import type { Blake3 } from './blake3.ts';
 import { type ChainedColumns, createChain, eventHash, genesisChain } from './chain.ts';
 import type { BlobDraft } from './event.ts';
+import { needles } from './forget/needles.ts';
+import type { ForgetPlan } from './forget/plan.ts';
 import { ledgerSql, ledgerVersion } from './ledger-schema.ts';
 import type { PreparedEvent } from './prepare.ts';
 import { storageFailure } from './storage-failure.ts';
@@ -21,13 +23,24 @@ export type AppendRequest = {
   readonly salts: Uint8Array;
   readonly blobs: readonly BlobDraft[];
 };
+/** What is to be erased, and the event that lists it. */
+export type EraseRequest = Omit<AppendRequest, 'blobs'> & {
+  readonly plan: Pick<ForgetPlan, 'entity' | 'values' | 'events' | 'blobs' | 'last'>;
+};
 /** The ids, in order; negative where the dedupe key was there before. */
 export type AppendAnswer = Result<readonly number[], Failure>;
 
 export interface Ledger extends Disposable {
   append(requests: readonly AppendRequest[]): readonly AppendAnswer[];
-  /** The id of the last durable event, 0 at first. */
-  lastId(): number;
+  /**
+   * Erases what the plan names, in one transaction with the event that says so; answers that event's id, or nothing where
+   * events after the plan hold the entity too: it must be planned anew.
+   */
+  erase(request: EraseRequest): Result<number | undefined, Failure>;
+  /** Rewrites the file and empties its write-ahead log: what was deleted is nowhere in them. */
+  compact(): Result<void, Failure>;
+  /** The last durable event's id and chain value; 0 and 32 zero bytes at first. */
+  head(): { readonly id: number; readonly chain: Uint8Array };
 }
 
 export type LedgerOptions = {
@@ -84,6 +97,11 @@ function createLedger(db: Database.Database, blake3: Blake3): Ledger {
   const last = db.prepare<[], { id: number; chain_blake3: Buffer }>(
     'SELECT id, chain_blake3 FROM events ORDER BY id DESC LIMIT 1',
   );
+  const erasePayload = db.prepare('UPDATE events SET payload_json = NULL, payload_salt = NULL WHERE id = ?');
+  const deleteBlob = db.prepare('DELETE FROM blobs WHERE digest = ?');
+  const newer = db
+    .prepare<[number], string>('SELECT payload_json FROM events WHERE id > ? AND payload_json IS NOT NULL')
+    .pluck();
   const begin = db.prepare('BEGIN IMMEDIATE');
   const commit = db.prepare('COMMIT');
   const readHead = (): Head => {
@@ -137,10 +155,35 @@ function createLedger(db: Database.Database, blake3: Blake3): Ledger {
         return requests.map(() => broken);
       }
     },
-    lastId() {
-      head ??= readHead();
-      return head.id;
+    erase({ plan, ...request }) {
+      try {
+        const [draft] = hashed(blake3, { ...request, blobs: [] });
+        if (draft === undefined) throw new Error('assumed an event that lists what is erased');
+        const at: Head = { ...(head ?? readHead()) };
+        const { has } = needles(plan.entity, plan.values);
+        if (newer.all(plan.last).some((payload) => has(payload))) return ok(undefined);
+        head = undefined;
+        db.transaction(() => {
+          for (const id of plan.events) erasePayload.run(id);
+          for (const digest of plan.blobs) deleteBlob.run(Buffer.from(digest, 'hex'));
+          write(at, draft);
+        }).immediate();
+        head = at;
+        return ok(at.id);
+      } catch (error) {
+        return err(storageFailure(error, db.name));
+      }
     },
+    compact() {
+      try {
+        db.exec('VACUUM');
+        db.pragma('wal_checkpoint(TRUNCATE)');
+        return ok(undefined);
+      } catch (error) {
+        return err(storageFailure(error, db.name));
+      }
+    },
+    head: () => ({ ...(head ??= readHead()) }),
     [Symbol.dispose]() {
       db.close();
     },

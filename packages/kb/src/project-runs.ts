@@ -19,7 +19,7 @@ export function projectRuns(db: Database.Database, blake3: Blake3): Projection {
   const docs = createSearchDocs(db, blake3);
   const history = historyOf(db);
   const accept = db.prepare(
-    `INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, 'accepted', ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL, NULL, NULL, NULL, ?, ?)`,
+    `INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, 'accepted', ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL, NULL, NULL, NULL, ?, ?, NULL)`,
   );
   const move =
     db.prepare(`UPDATE runs SET state = ?, reason = ?, started_ms = CASE WHEN ? = 'run.started' THEN coalesce(started_ms, ?) ELSE started_ms END, source_event = ?

@@ -4,13 +4,15 @@
  * 1. Any change to any column, and any row removed, inserted or moved, breaks the chain at that row.
  * 2. The blobs that stand in it are what their names say. Blobs that are files are checked when they are read.
  * 3. A row without payload is accepted only where a later `subject.forgotten` lists its id.
- * A ledger cut short from its end together with SQLite's own counter needs a head kept elsewhere to be found.
+ * 4. What was signed (heads.ndjson, and a head that was kept elsewhere) is still there: a ledger that was cut short or
+ *    rewritten as a whole does not have it.
  */
 import Database from 'better-sqlite3';
 import { type Failure, type Result, err, ok } from '@runloop/core';
 import { type Blake3, hexOf } from './blake3.ts';
 import { createChain, eventHash, genesisChain } from './chain.ts';
 import type { EventRow } from './event.ts';
+import { type SignedHead, badSignature, readHeads } from './heads.ts';
 import { hasBlobs } from './ledger-blobs.ts';
 import { storageFailure } from './storage-failure.ts';
 
@@ -21,25 +23,63 @@ export type Verified = {
   readonly first_bad?: { readonly id: number; readonly why: string };
   /** A blob in the ledger whose bytes are not what its name says. */
   readonly bad_blob?: { readonly digest: string };
+  /** How many signed heads the ledger still has. */
+  readonly heads: number;
+  /** The first signed head that it does not have, or that is not signed. */
+  readonly bad_head?: { readonly id: number; readonly why: string };
 };
+export type VerifyOptions = {
+  /** A head that was kept elsewhere. */
+  readonly head?: SignedHead | undefined;
+  /** The public key that heads must be signed with, in hex; any key where left out. */
+  readonly key?: string | undefined;
+};
+export type VerifyData = { readonly rootDir: string; readonly eventsDb: string };
 
-export function verifyLedger(path: string, blake3: Blake3): Result<Verified, Failure> {
+export function verifyLedger(
+  { rootDir, eventsDb: path }: VerifyData,
+  options: VerifyOptions,
+  blake3: Blake3,
+): Result<Verified, Failure> {
   try {
     using stack = new DisposableStack();
     const db = stack.adopt(new Database(path, { readonly: true, fileMustExist: true }), (opened) => opened.close());
-    return ok(db.transaction(() => check(db, blake3))());
+    const known = readHeads(rootDir);
+    return ok(db.transaction(() => ({ ...check(db, blake3), ...checkHeads(db, known, options) }))());
   } catch (error) {
     return err(storageFailure(error, path));
   }
 }
 
-function check(db: Database.Database, blake3: Blake3): Verified {
+function checkHeads(
+  db: Database.Database,
+  { heads, badLine }: ReturnType<typeof readHeads>,
+  { head, key }: VerifyOptions,
+): Pick<Verified, 'heads' | 'bad_head'> {
+  const chainAt = db.prepare<[number], Buffer>('SELECT chain_blake3 FROM events WHERE id = ?').pluck();
+  let good = 0;
+  for (const one of head === undefined ? heads : [...heads, head]) {
+    const { id, chain } = one;
+    const foreign = key !== undefined && one.key !== key ? 'it is signed with another key' : undefined;
+    const now = id === 0 ? hexOf(genesisChain) : chainAt.get(id)?.toString('hex');
+    const why =
+      foreign ??
+      badSignature(one) ??
+      (now === undefined ? 'the ledger ends before it' : now === chain ? undefined : 'the ledger has another chain there');
+    if (why !== undefined) return { heads: good, bad_head: { id, why } };
+    good += 1;
+  }
+  if (badLine !== undefined) return { heads: good, bad_head: { id: 0, why: `line ${badLine} of heads.ndjson is no head` } };
+  return { heads: good };
+}
+
+function check(db: Database.Database, blake3: Blake3): Omit<Verified, 'heads' | 'bad_head'> {
   const chain = createChain(blake3);
   const forgotten = forgottenIds(db);
   let head: Uint8Array = genesisChain;
   let last = 0;
   let events = 0;
-  const bad = (id: number, why: string): Verified => ({ events, head: hexOf(head), first_bad: { id, why } });
+  const bad = (id: number, why: string): ReturnType<typeof check> => ({ events, head: hexOf(head), first_bad: { id, why } });
   for (const row of db.prepare<[], EventRow>('SELECT * FROM events ORDER BY id').iterate()) {
     if (row.id !== last + 1) return bad(last + 1, `row ${last + 1} is missing; the next one is ${row.id}`);
     const why = wrongPayload(blake3, row, forgotten);

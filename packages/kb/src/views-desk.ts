@@ -38,7 +38,9 @@ export type ViewsQuestion =
   | { readonly type: 'why'; readonly entity: string; readonly raw: boolean }
   | { readonly type: 'blame'; readonly entity: string; readonly field: string; readonly raw: boolean }
   | { readonly type: 'validate'; readonly delta: StateDelta; readonly by: Proposer }
-  | { readonly type: 'rebuild' }
+  /** `compact` also rewrites the file, so that nothing of what was dropped is left in it. */
+  | { readonly type: 'rebuild'; readonly compact?: boolean | undefined }
+  | { readonly type: 'forgottenFiles' }
   | { readonly type: 'stats' };
 
 type Store = {
@@ -146,7 +148,9 @@ function answerFrom(
       return question.raw || !setter.ok ? setter : ok(redactAll(setter.value));
     }
     case 'rebuild':
-      return ok(views.rebuild());
+      return ok(views.rebuild(question.compact));
+    case 'forgottenFiles':
+      return ok(forgottenFiles(ledger));
     case 'stats': {
       const last = ledger.prepare<[], { id: number | null }>('SELECT max(id) AS id FROM events').get()?.id ?? 0;
       return ok({ events: last, watermark: views.watermark() });
@@ -154,6 +158,16 @@ function answerFrom(
     default:
       return question satisfies never;
   }
+}
+
+/** Digests of blob files that some `subject.forgotten` has done away with. */
+function forgottenFiles(ledger: Database.Database): readonly string[] {
+  return ledger
+    .prepare<[], string>(
+      `SELECT value FROM events, json_each(payload_json, '$.files') WHERE kind = 'subject.forgotten' AND payload_json IS NOT NULL`,
+    )
+    .pluck()
+    .all();
 }
 
 function found<T>(value: T | undefined, what: string): Result<T, Failure> {

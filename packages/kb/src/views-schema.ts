@@ -3,7 +3,7 @@
  *
  * Times are milliseconds; ids of events are those of the ledger; `source_event` is the event that wrote the row last.
  */
-export const viewsVersion = 6;
+export const viewsVersion = 7;
 
 /** Each view with the columns that order it when it is hashed. */
 export const viewTables: { readonly [table: string]: string } = {
@@ -39,7 +39,7 @@ CREATE INDEX facts_of ON facts(subject, predicate);
 CREATE TABLE edges(id INTEGER PRIMARY KEY, subject TEXT NOT NULL, relation TEXT NOT NULL, object TEXT NOT NULL, valid_from INTEGER, valid_to INTEGER, recorded_from INTEGER NOT NULL, recorded_to INTEGER, source_event INTEGER NOT NULL);
 CREATE INDEX edges_of ON edges(subject, relation);
 CREATE TABLE notes(id INTEGER PRIMARY KEY, entity TEXT, text TEXT NOT NULL, text_redacted TEXT NOT NULL, ts_ms INTEGER NOT NULL, source_event INTEGER NOT NULL);
-CREATE TABLE runs(trace_id TEXT PRIMARY KEY, run_id TEXT, opening_id TEXT, name TEXT, state TEXT NOT NULL, actor TEXT, priority TEXT, seed TEXT, engine TEXT, params_json TEXT, agents_json TEXT, reason TEXT, accepted_ms INTEGER, started_ms INTEGER, finished_ms INTEGER, duration_ms INTEGER, tokens INTEGER, usd_nano INTEGER, accepted_event INTEGER NOT NULL, source_event INTEGER NOT NULL);
+CREATE TABLE runs(trace_id TEXT PRIMARY KEY, run_id TEXT, opening_id TEXT, name TEXT, state TEXT NOT NULL, actor TEXT, priority TEXT, seed TEXT, engine TEXT, params_json TEXT, agents_json TEXT, reason TEXT, accepted_ms INTEGER, started_ms INTEGER, finished_ms INTEGER, duration_ms INTEGER, tokens INTEGER, usd_nano INTEGER, accepted_event INTEGER NOT NULL, source_event INTEGER NOT NULL, forgotten_event INTEGER);
 CREATE INDEX runs_of_state ON runs(state, accepted_event);
 CREATE INDEX runs_by_event ON runs(accepted_event);
 CREATE TABLE nodes(trace_id TEXT, node TEXT, attempt INTEGER, agent TEXT, state TEXT NOT NULL, inputs TEXT, waits_for TEXT, action TEXT, code TEXT, reason TEXT, outputs_json TEXT, started_ms INTEGER, finished_ms INTEGER, duration_ms INTEGER, fuel INTEGER, memory_bytes INTEGER, source_event INTEGER NOT NULL, PRIMARY KEY(trace_id, node)) WITHOUT ROWID;

@@ -14,6 +14,7 @@ import type { EventRow } from './event.ts';
 import { projectEventsMax } from './limits.ts';
 import { type Projected, type ProjectionOf, metaOf } from './projection.ts';
 import { projectContacts, projectEdges, projectFacts, projectNotes } from './project-knowledge.ts';
+import { projectForgotten } from './project-forgotten.ts';
 import { projectMailbox } from './project-mailbox.ts';
 import { projectApprovals, projectEffects, projectNodes, projectRecords, projectRuns } from './project-runs.ts';
 import { isBroken } from './storage-failure.ts';
@@ -28,8 +29,8 @@ export interface Views extends Disposable {
   /** Projects one chunk; false when there was nothing left. */
   catchUpSome(): boolean;
   watermark(): number;
-  /** Drops every view and replays the ledger. */
-  rebuild(): { readonly events: number; readonly before: ViewHashes; readonly after: ViewHashes };
+  /** Drops every view and replays the ledger; `compact` leaves nothing of the old ones in the file. */
+  rebuild(compact?: boolean): { readonly events: number; readonly before: ViewHashes; readonly after: ViewHashes };
   hashes(): ViewHashes;
 }
 
@@ -44,6 +45,7 @@ const projections: readonly ProjectionOf[] = [
   projectApprovals,
   projectRecords,
   projectMailbox,
+  projectForgotten,
 ];
 
 type Row = Pick<EventRow, 'id' | 'ts_ms' | 'actor' | 'kind' | 'payload_json' | 'trace_id' | 'chain_blake3'>;
@@ -102,7 +104,7 @@ export function openViews(path: string, ledger: Database.Database, blake3: Blake
     catchUp,
     catchUpSome: () => some() > 0,
     watermark: () => watermark,
-    rebuild() {
+    rebuild(compact = false) {
       catchUp();
       const before = hashViews(db, blake3);
       recreate(db);
@@ -110,7 +112,9 @@ export function openViews(path: string, ledger: Database.Database, blake3: Blake
       apply = prepareApply(db, blake3);
       watermark = 0;
       const events = catchUp();
+      if (compact) db.exec('VACUUM');
       db.exec('UPDATE meta SET dirty = 0');
+      if (compact) db.pragma('wal_checkpoint(TRUNCATE)');
       return { events, before, after: hashViews(db, blake3) };
     },
     hashes: () => hashViews(db, blake3),

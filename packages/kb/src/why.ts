@@ -5,9 +5,10 @@
  * An entity is `contact:…`, `artifact:<digest>`, `run:<trace>`, `event:<id>`, `note:<id>` or any name that facts speak of.
  */
 import type Database from 'better-sqlite3';
-import { type JsonObject, type JsonValue, isDigest } from '@runloop/core';
+import { type JsonObject, type JsonValue, digestBytes, isDigest } from '@runloop/core';
 import { type EventRow, type StoredEvent, storedColumns, toStored } from './event.ts';
 import { whyEventsMax } from './limits.ts';
+import { forgottenName } from './project-forgotten.ts';
 import { metaOf, shown, text } from './projection.ts';
 
 export type WhyStep = {
@@ -89,10 +90,11 @@ function valueOf(kind: string, payload: JsonObject, field: string): JsonValue | 
 function historyOf(views: Database.Database, entity: string): number[] {
   const event = /^event:(\d{1,15})$/.exec(entity)?.[1];
   if (event !== undefined) return [Number(event)];
-  return views
+  const read = views
     .prepare<[string, number], number>('SELECT event_id FROM entity_history WHERE entity = ? ORDER BY event_id LIMIT ?')
-    .pluck()
-    .all(entity, whyEventsMax);
+    .pluck();
+  const forgotten = read.all(forgottenName(digestBytes(Buffer.from(entity))), whyEventsMax);
+  return [...forgotten, ...read.all(entity, whyEventsMax)].sort((a, b) => a - b);
 }
 
 function reader(ledger: Database.Database): (id: number) => StoredEvent | undefined {

@@ -1,13 +1,15 @@
 /** The ledger: what is appended, what is refused, what tampering is found, what a broken disk answers. */
-import { closeSync, openSync, statSync, writeSync } from 'node:fs';
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { appendFileSync, closeSync, cpSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type JsonObject, digestBytes, unwrap } from '@runloop/core';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hexOf, loadBlake3 } from '../src/blake3.ts';
-import { type EventDraft, openKb } from '../src/index.ts';
+import { type EventDraft, type SignedHead, type Verified, type VerifyOptions, openKb } from '../src/index.ts';
 import { appendEventsMax, appendsPendingMax, payloadBytesMax } from '../src/limits.ts';
+import { verifyLedger } from '../src/verify.ts';
 import { deps, draft, open, runEvent, tempDir, trace } from './kb-kit.ts';
 
 const append = async (rootDir: string, drafts: readonly EventDraft[]): Promise<readonly number[]> => {
@@ -103,19 +105,45 @@ describe('tampering', () => {
     ]);
   };
   const loosen = `DROP TRIGGER events_no_delete; DROP TRIGGER events_no_renumber; DROP TRIGGER events_only_erased;`;
-  const check = async (sql: string, first: number | undefined): Promise<void> => {
+  const rows = 10_000;
+  /** A row in the middle in which each column has a value. */
+  const at = 6_000;
+  let template: ReturnType<typeof tempDir>;
+  let head: SignedHead;
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const key = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex');
+  const signer = { key, sign: (bytes: Uint8Array) => sign(null, bytes, privateKey) };
+
+  beforeAll(async () => {
+    template = tempDir();
+    const drafts = Array.from({ length: rows }, (_, i) => {
+      const told = i % 3 === 2 ? runEvent('node.ready', { node: `n${i}` }, i + 1) : draft({ payload: { text: `note ${i}` } });
+      return i % 5 === 4 ? { ...told, dedupe_key: `k${i}` } : told;
+    });
+    await append(template.path, drafts);
+    await using kb = await open(template.path);
+    head = unwrap(await kb.seal(signer), 'a head');
+    expect(head.id).toBe(rows);
+  });
+  afterAll(() => template[Symbol.dispose]());
+
+  const tampered = async (sql: string, options: VerifyOptions = {}): Promise<Verified> => {
     using dir = tempDir();
-    await written(dir.path);
+    for (const file of ['events.sqlite', 'heads.ndjson']) cpSync(join(template.path, file), join(dir.path, file));
     const db = new Database(join(dir.path, 'events.sqlite'));
     db.exec(loosen + sql);
     db.close();
-    await using kb = await open(dir.path);
-    expect(unwrap(await kb.verify(), 'a check').first_bad?.id).toBe(first);
+    const data = { rootDir: dir.path, eventsDb: join(dir.path, 'events.sqlite') };
+    return unwrap(verifyLedger(data, options, await loadBlake3()), 'a check');
+  };
+  const check = async (sql: string, first: number | undefined): Promise<void> => {
+    const { first_bad: bad, bad_head: badHead } = await tampered(sql);
+    expect([bad?.id, first === undefined ? badHead : undefined]).toEqual([first, undefined]);
   };
   test('an untouched ledger is good', () => check('', undefined));
   const values: { readonly [column: string]: string } = {
-    id: '77',
-    ts_ms: '9',
+    id: '77777',
+    ts_ms: 'ts_ms + 1',
     actor: `'eve'`,
     kind: `'note.other'`,
     scope: `'x'`,
@@ -129,26 +157,70 @@ describe('tampering', () => {
     run_seq: '2',
   };
   test.each(Object.entries(values))('a changed %s is found at its row', (column, value) =>
-    check(`UPDATE events SET ${column} = ${value} WHERE id = 3`, 3),
+    check(`UPDATE events SET ${column} = ${value} WHERE id = ${at}`, at),
   );
-  test.each(['payload_json', 'payload_salt', 'trace_id', 'run_seq'])('%s set to NULL is found', (column) =>
-    check(`UPDATE events SET ${column} = NULL WHERE id = 3`, 3),
+  test.each(['payload_json', 'payload_salt', 'trace_id', 'run_seq', 'dedupe_key'])('%s set to NULL is found', (column) =>
+    check(`UPDATE events SET ${column} = NULL WHERE id = ${at}`, at),
   );
-  test('a dedupe key set to NULL is found', () => check('UPDATE events SET dedupe_key = NULL WHERE id = 2', 2));
   test('an erased payload that no event lists is found', () =>
-    check('UPDATE events SET payload_json = NULL, payload_salt = NULL WHERE id = 2', 2));
-  test('a removed row is found', () => check('DELETE FROM events WHERE id = 2', 2));
-  test('a removed last row is found', () => check('DELETE FROM events WHERE id = 5', 6 - 1));
+    check(`UPDATE events SET payload_json = NULL, payload_salt = NULL WHERE id = ${at}`, at));
+  test('a removed row is found', () => check(`DELETE FROM events WHERE id = ${at}`, at));
+  test('a removed last row is found', () => check(`DELETE FROM events WHERE id = ${rows}`, rows));
   test('swapped rows are found', () =>
     check(
-      'UPDATE events SET id = 99 WHERE id = 2; UPDATE events SET id = 2 WHERE id = 4; UPDATE events SET id = 4 WHERE id = 99',
-      2,
+      `UPDATE events SET id = 99999 WHERE id = ${at}; UPDATE events SET id = ${at} WHERE id = ${at + 2}; UPDATE events SET id = ${at + 2} WHERE id = 99999`,
+      at,
     ));
-  test('an inserted row is found', () =>
+  test('a row that was put between others is found', () =>
     check(
-      'INSERT INTO events SELECT 6, ts_ms, actor, kind, scope, payload_json, payload_salt, provenance_json, hash_blake3, chain_blake3, NULL, trace_id, run_seq FROM events WHERE id = 5',
-      6,
+      `UPDATE events SET id = -id WHERE id >= ${at}; UPDATE events SET id = 1 - id WHERE id < 0;
+       INSERT INTO events SELECT ${at}, ts_ms, actor, kind, scope, payload_json, payload_salt, provenance_json, hash_blake3, chain_blake3, NULL, trace_id, run_seq FROM events WHERE id = ${at - 1}`,
+      at,
     ));
+  test('a row that was added at the end is found', () =>
+    check(
+      `INSERT INTO events SELECT ${rows + 1}, ts_ms, actor, kind, scope, payload_json, payload_salt, provenance_json, hash_blake3, chain_blake3, NULL, trace_id, run_seq FROM events WHERE id = ${rows}`,
+      rows + 1,
+    ));
+
+  const cut = `DELETE FROM events WHERE id > ${at}; UPDATE sqlite_sequence SET seq = ${at} WHERE name = 'events'`;
+  test('a ledger that was cut short together with its counter no longer has the head that was signed', async () => {
+    expect(await tampered(cut)).toMatchObject({ events: at, bad_head: { id: rows, why: 'the ledger ends before it' } });
+  });
+  test('nor has it the one that was kept elsewhere, where the others were removed', async () => {
+    using dir = tempDir();
+    cpSync(template.path, dir.path, { recursive: true });
+    rmSync(join(dir.path, 'heads.ndjson'));
+    const db = new Database(join(dir.path, 'events.sqlite'));
+    db.exec(loosen + cut);
+    db.close();
+    await append(dir.path, Array.from({ length: rows - at }, () => draft()));
+    await using kb = await open(dir.path);
+    expect(unwrap(await kb.verify(), 'a check')).toMatchObject({ events: rows, heads: 0 });
+    expect(unwrap(await kb.verify({ head, key }), 'a check').bad_head).toEqual({
+      id: rows,
+      why: 'the ledger has another chain there',
+    });
+  });
+  test.each([
+    ['of another key', { key: 'ab'.repeat(32) }, /another key/],
+    ['that was changed', { head: { id: 5 } }, /signature/],
+  ])('a head %s is not believed', async (_, change, why) => {
+    const options = { key, ...change, head: { ...head, ...('head' in change ? change.head : {}) } };
+    expect((await tampered('', options)).bad_head?.why).toMatch(why);
+  });
+  test('a head is signed once, and what was cut off while it was written is none', async () => {
+    using dir = tempDir();
+    await written(dir.path);
+    await using kb = await open(dir.path);
+    const first = unwrap(await kb.seal(signer), 'a head');
+    expect(unwrap(await kb.seal(signer), 'the same')).toEqual(first);
+    appendFileSync(join(dir.path, 'heads.ndjson'), '{"id":');
+    expect(unwrap(await kb.verify(), 'a check')).toMatchObject({ heads: 1 });
+    unwrap(await kb.append([draft()]), 'one more');
+    unwrap(await kb.seal(signer), 'a second');
+    expect(unwrap(await kb.verify({ key }), 'a check')).toMatchObject({ heads: 2 });
+  });
 
   test.each([
     ['DELETE FROM events WHERE id = 1', /no row is deleted/],

@@ -3,7 +3,7 @@
  *
  * No line holds a secret. Writing never blocks and never fails a caller; what could not be written is counted and told when writing works again.
  */
-import { appendFile, mkdir, rename, stat } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock, Log, LogLevel } from '@runloop/core';
 import type { Scrubber } from '../secrets/scrubber.ts';
@@ -46,6 +46,13 @@ export class LogFile implements Log, AsyncDisposable {
     this.#writing ??= this.#write();
   }
 
+  /** Rewrites what was written so far without the lines of which `has` is true; what is logged meanwhile waits. */
+  async forget(has: (line: string) => boolean): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing;
+    this.#writing = this.#rewrite(has).then(() => this.#write());
+    await this.#writing;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writing;
   }
@@ -73,6 +80,17 @@ export class LogFile implements Log, AsyncDisposable {
       }
     }
     this.#writing = undefined;
+  }
+
+  async #rewrite(has: (line: string) => boolean): Promise<void> {
+    for (const path of [this.#path, `${this.#path}.1`]) {
+      const text = await readFile(path, 'utf8').catch(() => '');
+      const kept = text.split('\n').filter((line) => !has(line));
+      if (kept.length === text.split('\n').length) continue;
+      await writeFile(`${path}.new`, kept.join('\n'), { mode: 0o600, flush: true });
+      await rename(`${path}.new`, path);
+    }
+    this.#bytes = undefined;
   }
 
   async #open(): Promise<number> {

@@ -1,0 +1,117 @@
+/**
+ * Forgets an entity: plans, erases in one transaction with the event that says so, then removes every trace of it on disk.
+ *
+ * 1. What was erased and the `subject.forgotten` that lists it are one commit; the chain stays valid.
+ * 2. A mark on disk is there from before the commit until nothing is left: who finds it when opening finishes the work.
+ * 3. Blob files go, both databases are rewritten, the views are made anew, the write-ahead logs are emptied.
+ * Backups are not changed: they are listed, for whoever asked to decide.
+ */
+import { rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Failure, type JsonObject, type Random, type Result, err, failure, ok } from '@runloop/core';
+import { saltBytes } from '../ledger.ts';
+import type { LedgerQuestion } from '../ledger-desk.ts';
+import { forgetPlansMax } from '../limits.ts';
+import { prepare } from '../prepare.ts';
+import type { SearchQuestion } from '../search-desk.ts';
+import { storageFailure } from '../storage-failure.ts';
+import { type Thread, startThread } from '../thread.ts';
+import type { ViewsQuestion } from '../views-desk.ts';
+import { blobFile } from './files.ts';
+import type { ForgetData } from './forget-main.ts';
+import type { ForgetPlan } from './plan.ts';
+
+export type Forgotten = ForgetPlan & { readonly event_id: number };
+export type ForgottenBy = { readonly actor: string; readonly ts_ms: number; readonly provenance: JsonObject };
+
+type ForgetDeps = {
+  readonly random: Random;
+  readonly ledger: Thread<LedgerQuestion>;
+  readonly views: Thread<ViewsQuestion>;
+  readonly search: Thread<SearchQuestion>;
+  readonly data: ForgetData;
+};
+
+const markOf = (rootDir: string): string => join(rootDir, 'forgetting');
+
+export async function planForgetting(
+  { views, data }: ForgetDeps,
+  entity: string,
+): Promise<Result<ForgetPlan, Failure>> {
+  const caughtUp = await views.ask({ type: 'stats' });
+  if (!caughtUp.ok) return caughtUp;
+  await using thread = startThread<string>('forget/forget-main', data);
+  return (await thread.ask(entity)) as Result<ForgetPlan, Failure>;
+}
+
+export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy): Promise<Result<Forgotten, Failure>> {
+  const { rootDir } = deps.data;
+  for (let tries = 0; tries < forgetPlansMax; tries += 1) {
+    const planned = await planForgetting(deps, entity);
+    if (!planned.ok) return planned;
+    const plan = planned.value;
+    const { subject, events, files, runs } = plan;
+    const prepared = prepare(
+      [
+        {
+          ...by,
+          kind: 'subject.forgotten',
+          scope: 'operator',
+          payload: { subject, events, files, blobs: plan.blobs.length, runs },
+        },
+      ],
+      [],
+    );
+    if (!prepared.ok) return prepared;
+    try {
+      await writeFile(markOf(rootDir), '', { mode: 0o600, flush: true });
+    } catch (error) {
+      return err(storageFailure(error, rootDir));
+    }
+    const erased = await deps.ledger.ask({
+      type: 'erase',
+      plan,
+      drafts: prepared.value,
+      salts: deps.random.bytes(saltBytes),
+    });
+    if (!erased.ok) return erased;
+    if (erased.value === undefined) continue;
+    const cleaned = await finishForgetting(deps, files);
+    return cleaned.ok ? ok({ ...plan, event_id: erased.value as number }) : cleaned;
+  }
+  return err(
+    failure('Busy', `what is new keeps naming ${entity}`, { hint: 'pause the runs that work on it, and say it again' }),
+  );
+}
+
+/** Whether a forgetting was cut off. */
+export function isForgetting(rootDir: string): boolean {
+  return existsSync(markOf(rootDir));
+}
+
+/** Removes what the commit has made superfluous; may be done again. Without `files`, those that any `subject.forgotten` names. */
+export async function finishForgetting(
+  { ledger, views, search, data }: Omit<ForgetDeps, 'random'>,
+  files?: readonly string[],
+): Promise<Result<void, Failure>> {
+  try {
+    let gone = files;
+    if (gone === undefined) {
+      const listed = await views.ask({ type: 'forgottenFiles' });
+      if (!listed.ok) return listed;
+      gone = listed.value as readonly string[];
+    }
+    for (const digest of gone) await rm(blobFile(join(data.rootDir, 'blobs'), digest), { force: true });
+    const rebuilt = await views.ask({ type: 'rebuild', compact: true });
+    if (!rebuilt.ok) return rebuilt;
+    const purged = await search.ask({ type: 'purge' });
+    if (!purged.ok) return purged;
+    const compacted = await ledger.ask({ type: 'compact' });
+    if (!compacted.ok) return compacted;
+    await rm(markOf(data.rootDir), { force: true });
+    return ok(undefined);
+  } catch (error) {
+    return err(storageFailure(error, data.rootDir));
+  }
+}
