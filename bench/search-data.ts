@@ -102,7 +102,7 @@ function misspell(word: string, { below, pick }: Dice): string {
   if (word.length < 4) return word;
   const at = 1 + below(word.length - 2);
   const [a = '', b = ''] = [word[at], word[at + 1]];
-  const as = pick([b, a + a + b, b + a, pick([...'aeiourstln']) + b]);
+  const as = pick([b, a + a + b, b + a, pick('aeiourstln'.split('')) + b]);
   return word.slice(0, at) + as + word.slice(at + 2);
 }
 

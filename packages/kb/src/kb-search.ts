@@ -19,7 +19,7 @@ type Asked<T> = Promise<Result<T, Failure>>;
 export type Vectors = VectorsStatus & {
   /** Whether vectors are being made. */
   readonly running: boolean;
-  /** Why the embedder's last request failed. */
+  /** Why an embedder's request failed. */
   readonly problem?: string;
 };
 export type SearchFound = { readonly hits: readonly SearchHit[]; readonly vectors: Vectors };
@@ -43,13 +43,19 @@ type SearchDeps = {
 export function createKbSearch({ log, caughtUp, thread, embedder }: SearchDeps): KbSearch {
   const ending = new AbortController();
   let running = false;
-  let problem: Failure | undefined;
+  /** Why no vectors are being made, until somebody asks for it again: it may cost each time. */
+  let stopped: Failure | undefined;
+  /** Why the last search had no vector. */
+  let refused: Failure | undefined;
   const ask = <T>(question: SearchQuestion): Asked<T> => thread.ask(question) as Asked<T>;
-  const tell = (status: VectorsStatus): Vectors => ({
-    ...status,
-    running: embedder === undefined ? status.missing > 0 : running,
-    ...(problem === undefined ? {} : { problem: problem.message }),
-  });
+  const tell = (status: VectorsStatus): Vectors => {
+    const problem = refused ?? stopped;
+    return {
+      ...status,
+      running: embedder === undefined ? status.missing > 0 : running,
+      ...(problem === undefined ? {} : { problem: problem.message }),
+    };
+  };
 
   const embedSome = async (by: Embedder): Asked<boolean> => {
     const lent = await ask<readonly LentText[]>({ type: 'lend', max: embedRequestMax });
@@ -75,12 +81,12 @@ export function createKbSearch({ log, caughtUp, thread, embedder }: SearchDeps):
   const moveOn = async (by: Embedder): Promise<void> => {
     if (running || ending.signal.aborted) return;
     running = true;
-    problem = undefined;
+    stopped = undefined;
     for (let more = true; more && !ending.signal.aborted;) {
       const done = await embedSome(by);
       more = done.ok && done.value;
       if (!done.ok && !ending.signal.aborted) {
-        problem = done.error;
+        stopped = done.error;
         log.log('warn', 'no vectors', { embedder: by.id, why: done.error.message });
       }
     }
@@ -99,14 +105,12 @@ export function createKbSearch({ log, caughtUp, thread, embedder }: SearchDeps):
       if (!ready.ok) return ready;
       const vector =
         q.mode === 'keyword' || q.text.trim() === '' ? ok(undefined) : await vectorOf(q.text, ending.signal);
-      if (!vector.ok) {
-        problem = vector.error;
-        if (q.mode === 'semantic') return err(vector.error);
-      }
+      if (q.mode !== 'keyword') refused = vector.ok ? undefined : vector.error;
+      if (!vector.ok && q.mode === 'semantic') return vector;
       const found = await ask<Found>({ type: 'search', q, ...(vector.ok ? { vector: vector.value } : {}) });
       if (!found.ok) return found;
       const { hits, vectors } = found.value;
-      const isAuto = vector.ok && vectors.missing > 0 && vectors.missing <= embedUnaskedMax;
+      const isAuto = vector.ok && stopped === undefined && vectors.missing > 0 && vectors.missing <= embedUnaskedMax;
       if (embedder !== undefined && isAuto && q.mode !== 'keyword') void moveOn(embedder);
       return ok({ hits, vectors: tell(vectors) });
     },

@@ -89,9 +89,9 @@ export function createSearchDesk(data: SearchData): SearchDesk {
     const here = open();
     switch (question.type) {
       case 'search':
-        return search(here, data, question);
+        return search(here, data, question, lent.length);
       case 'status':
-        return statusOf(data, here.index);
+        return statusOf(data, here.index, lent.length);
       case 'lend':
         here.index.giveBack(lent);
         lent = textsOf(here, here.index.takeMissing(question.max));
@@ -101,7 +101,7 @@ export function createSearchDesk(data: SearchData): SearchDesk {
         // What was lent by a thread that has rested since: it is stored, and read with all others.
         if (lent.length === 0) close();
         lent = [];
-        return statusOf(data, open().index);
+        return statusOf(data, open().index, 0);
       }
       case 'purge': {
         const kept = textsInUse(here.db);
@@ -158,13 +158,18 @@ function isSame({ db, inode, schema }: Open, viewDb: string): boolean {
   return statSync(viewDb).ino === inode && db.pragma('schema_version', { simple: true }) === schema;
 }
 
-function search(here: Open, data: SearchData, { q, vector }: Extract<SearchQuestion, { type: 'search' }>): Found {
+function search(
+  here: Open,
+  data: SearchData,
+  { q, vector }: Extract<SearchQuestion, { type: 'search' }>,
+  lent: number,
+): Found {
   const isBuiltIn = data.embedder === hashNgramId;
   if (isBuiltIn && q.mode !== 'keyword') embedMissing(here, embedBeforeAnswerMax);
   const near = q.mode === 'keyword' ? undefined : isBuiltIn ? builtIn(q.text) : given(here, vector);
   // One state of the views for the words and for what is read of the hits.
   const hits = here.db.transaction(() => here.searcher.search(q, here.index, near))();
-  return { hits, vectors: statusOf(data, here.index) };
+  return { hits, vectors: statusOf(data, here.index, lent) };
 }
 
 function builtIn(text: string): QueryVector {
@@ -179,8 +184,8 @@ function given({ index }: Open, vector: Float32Array | undefined): QueryVector |
   return { vector: normalised(vector), cosineMin: 0 };
 }
 
-function statusOf({ embedder }: SearchData, { docs, missing, leftOut }: SearchIndex): VectorsStatus {
-  return { embedder, docs, missing, left_out: leftOut };
+function statusOf({ embedder }: SearchData, { docs, missing, leftOut }: SearchIndex, lent: number): VectorsStatus {
+  return { embedder, docs, missing: missing + lent, left_out: leftOut };
 }
 
 type MissingText = Missing & LentText;
