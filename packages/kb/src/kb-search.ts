@@ -24,7 +24,7 @@ export type Vectors = VectorsStatus & {
 };
 export type SearchFound = { readonly hits: readonly SearchHit[]; readonly vectors: Vectors };
 
-export interface KbSearch extends Disposable {
+export interface KbSearch {
   search(q: SearchQuery): Asked<SearchFound>;
   /** Where the vectors stand; with `start`, what is missing is made in the background. */
   reembed(start: boolean): Asked<Vectors>;
@@ -38,86 +38,46 @@ type SearchDeps = {
   readonly thread: Thread<SearchQuestion>;
   /** None: the built-in one, which the search thread is itself. */
   readonly embedder: Embedder | undefined;
+  readonly closing: AbortSignal;
 };
 
-export function createKbSearch({ log, caughtUp, thread, embedder }: SearchDeps): KbSearch {
-  const ending = new AbortController();
-  let running = false;
-  /** Why no vectors are being made, until somebody asks for it again: it may cost each time. */
-  let stopped: Failure | undefined;
+export function createKbSearch({ log, caughtUp, thread, embedder, closing }: SearchDeps): KbSearch {
+  const ask: Ask = <T>(question: SearchQuestion) => thread.ask(question) as Asked<T>;
+  const work = embedder === undefined ? undefined : new Embedding(ask, embedder, log, closing);
   /** Why the last search had no vector. */
   let refused: Failure | undefined;
-  const ask = <T>(question: SearchQuestion): Asked<T> => thread.ask(question) as Asked<T>;
   const tell = (status: VectorsStatus): Vectors => {
-    const problem = refused ?? stopped;
+    const problem = refused ?? work?.stopped;
     return {
       ...status,
-      running: embedder === undefined ? status.missing > 0 : running,
+      running: work?.running ?? status.missing > 0,
       ...(problem === undefined ? {} : { problem: problem.message }),
     };
   };
-
-  const embedSome = async (by: Embedder): Asked<boolean> => {
-    const lent = await ask<readonly LentText[]>({ type: 'lend', max: embedRequestMax });
-    if (!lent.ok) return lent;
-    if (lent.value.length === 0) return ok(false);
-    const made = await by.embed(
-      lent.value.map(({ text }) => text),
-      ending.signal,
-    );
-    if (!made.ok) return made;
-    if (made.value.length !== lent.value.length) {
-      return err(
-        failure('ProviderFailed', `${by.id} answered ${made.value.length} vectors for ${lent.value.length} texts`),
-      );
-    }
-    const vectors = lent.value.flatMap(({ digest }, i): NewVector[] => {
-      const vector = made.value[i];
-      return vector === undefined ? [] : [{ digest, vector: normalised(vector) }];
-    });
-    const stored = await ask<VectorsStatus>({ type: 'store', vectors });
-    return stored.ok ? ok(true) : stored;
-  };
-  const moveOn = async (by: Embedder): Promise<void> => {
-    if (running || ending.signal.aborted) return;
-    running = true;
-    stopped = undefined;
-    for (let more = true; more && !ending.signal.aborted;) {
-      const done = await embedSome(by);
-      more = done.ok && done.value;
-      if (!done.ok && !ending.signal.aborted) {
-        stopped = done.error;
-        log.log('warn', 'no vectors', { embedder: by.id, why: done.error.message });
-      }
-    }
-    running = false;
-  };
-  const vectorOf = async (text: string, signal: AbortSignal): Asked<Float32Array | undefined> => {
-    if (embedder === undefined) return ok(undefined);
-    const made = await embedder.embed([text], signal);
+  const vectorOf = async (q: SearchQuery): Asked<Float32Array | undefined> => {
+    if (embedder === undefined || q.mode === 'keyword' || q.text.trim() === '') return ok(undefined);
+    const made = await embedder.embed([q.text], closing);
+    refused = made.ok ? undefined : made.error;
     return made.ok ? ok(made.value[0]) : made;
   };
-
   return {
     async search(asked) {
       const q = { ...asked, text: asked.text.slice(0, searchTextMax) };
       const ready = await caughtUp();
       if (!ready.ok) return ready;
-      const vector =
-        q.mode === 'keyword' || q.text.trim() === '' ? ok(undefined) : await vectorOf(q.text, ending.signal);
-      if (q.mode !== 'keyword') refused = vector.ok ? undefined : vector.error;
+      const vector = await vectorOf(q);
       if (!vector.ok && q.mode === 'semantic') return vector;
       const found = await ask<Found>({ type: 'search', q, ...(vector.ok ? { vector: vector.value } : {}) });
       if (!found.ok) return found;
       const { hits, vectors } = found.value;
-      const isAuto = vector.ok && stopped === undefined && vectors.missing > 0 && vectors.missing <= embedUnaskedMax;
-      if (embedder !== undefined && isAuto && q.mode !== 'keyword') void moveOn(embedder);
+      const isSmall = vectors.missing > 0 && vectors.missing <= embedUnaskedMax;
+      if (isSmall && vector.ok && vector.value !== undefined && work?.stopped === undefined) void work?.start();
       return ok({ hits, vectors: tell(vectors) });
     },
     async reembed(start) {
       const ready = await caughtUp();
       if (!ready.ok) return ready;
-      if (start && embedder !== undefined) void moveOn(embedder);
+      if (start) void work?.start();
       const status = await ask<VectorsStatus>({ type: 'status' });
       return status.ok ? ok(tell(status.value)) : status;
     },
@@ -125,6 +85,58 @@ export function createKbSearch({ log, caughtUp, thread, embedder }: SearchDeps):
       const ready = await caughtUp();
       return ready.ok ? ask({ type: 'purge' }) : ready;
     },
-    [Symbol.dispose]: () => ending.abort(),
   };
+}
+
+type Ask = <T>(question: SearchQuestion) => Asked<T>;
+
+/** Makes what is missing, a request at a time, until nothing is or a request fails. */
+class Embedding {
+  readonly #ask: Ask;
+  readonly #by: Embedder;
+  readonly #log: Log;
+  readonly #closing: AbortSignal;
+  running = false;
+  /** Why it ended before its time; it begins again when somebody asks for it, for each time may cost. */
+  stopped: Failure | undefined;
+
+  constructor(ask: Ask, by: Embedder, log: Log, closing: AbortSignal) {
+    this.#ask = ask;
+    this.#by = by;
+    this.#log = log;
+    this.#closing = closing;
+  }
+
+  async start(): Promise<void> {
+    if (this.running || this.#closing.aborted) return;
+    this.running = true;
+    this.stopped = undefined;
+    for (let more = true; more && !this.#closing.aborted;) {
+      const done = await this.#some();
+      more = done.ok && done.value;
+      if (done.ok || this.#closing.aborted) continue;
+      this.stopped = done.error;
+      this.#log.log('warn', 'no vectors', { embedder: this.#by.id, why: done.error.message });
+    }
+    this.running = false;
+  }
+
+  async #some(): Asked<boolean> {
+    const lent = await this.#ask<readonly LentText[]>({ type: 'lend', max: embedRequestMax });
+    if (!lent.ok) return lent;
+    if (lent.value.length === 0) return ok(false);
+    const texts = lent.value.map(({ text }) => text);
+    const made = await this.#by.embed(texts, this.#closing);
+    if (!made.ok) return made;
+    if (made.value.length !== texts.length) {
+      const what = `${this.#by.id} answered ${made.value.length} vectors for ${texts.length} texts`;
+      return err(failure('ProviderFailed', what, { hint: 'Choose another model for kb.embedder.' }));
+    }
+    const vectors = lent.value.flatMap(({ digest }, i): NewVector[] => {
+      const vector = made.value[i];
+      return vector === undefined ? [] : [{ digest, vector: normalised(vector) }];
+    });
+    const stored = await this.#ask<VectorsStatus>({ type: 'store', vectors });
+    return stored.ok ? ok(true) : stored;
+  }
 }

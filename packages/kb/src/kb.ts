@@ -98,7 +98,7 @@ export type Rebuilt = {
 export type KbStats = { readonly events: number; readonly watermark: number; readonly pending: number };
 export type Proposal = Omit<Proposer, 'ts_ms' | 'provenance'> & { readonly provenance?: JsonObject | undefined };
 
-export interface Kb extends AsyncDisposable, Omit<KbSearch, typeof Symbol.dispose> {
+export interface Kb extends AsyncDisposable, KbSearch {
   /** Blobs become durable together with the events that name them; the answer tells of the events. */
   append(drafts: readonly EventDraft[], blobs?: readonly BlobDraft[]): Asked<readonly AppendedEvent[]>;
   /** Checks a delta and appends it; a refusal's `details.rule` names the rule. */
@@ -162,14 +162,8 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     deps.log.log('warn', 'a forgetting that was cut off is finished');
   }
   const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
-  const search = opening.use(
-    createKbSearch({
-      log: deps.log,
-      caughtUp: () => ask({ type: 'stats' }),
-      thread: searching,
-      embedder: options.embedder,
-    }),
-  );
+  const ending = new AbortController();
+  opening.defer(() => ending.abort());
   const news = opening.use(new News(deps.clock, () => void views.ask({ type: 'durable' })));
   const appender = createAppender(ledger, deps.random, () => {
     // On the caller's own thread the views grow when they are asked, and not before.
@@ -204,9 +198,13 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     },
     ...blobsOf(ask, appender, blobs),
     ...readsOf(ask),
-    search: (q) => search.search(q),
-    reembed: (start) => search.reembed(start),
-    purgeVectors: () => search.purgeVectors(),
+    ...createKbSearch({
+      log: deps.log,
+      caughtUp: () => ask({ type: 'stats' }),
+      thread: searching,
+      embedder: options.embedder,
+      closing: ending.signal,
+    }),
     planForget: (entity) => planForgetting(forgetting, entity),
     forget: (entity, by) => forget(forgetting, entity, { ...by, ts_ms: deps.clock.nowMs() }),
     async query(sql) {

@@ -7,6 +7,7 @@
  */
 import type Database from 'better-sqlite3';
 import { Best } from './best.ts';
+import { Column, Names } from './columns.ts';
 import { createRowMatrix, type RowMatrix } from './scan.ts';
 import type { VectorStore } from './search-vectors.ts';
 
@@ -67,72 +68,101 @@ type DocRow = {
 /** No row yet; no room for one; the row of the text as it is. */
 const [none, full, same] = [-1, -2, -3];
 
+/** The vectors of one embedder as int8 rows, each with its id in the store. */
+class Rows {
+  readonly ids: Column<Float64Array<ArrayBuffer>> = new Column(Float64Array);
+  readonly #bytesMax: number;
+  matrix: RowMatrix | undefined;
+  leftOut = 0;
+
+  constructor(store: VectorStore, embedder: string, bytesMax: number) {
+    this.#bytesMax = bytesMax;
+    for (const { id, vector } of store.all(embedder)) this.add(id, vector);
+  }
+
+  add(id: number, vector: Float32Array): number {
+    const known = this.ids.search(id);
+    if (known !== undefined) return known;
+    this.matrix ??= createRowMatrix(vector.length, this.#bytesMax);
+    if (this.matrix.add(vector)) return this.ids.push(id);
+    this.leftOut += 1;
+    return full;
+  }
+}
+
+/** What filters and rows each document has, by its position. */
+class Documents {
+  readonly ids: Column<Float64Array<ArrayBuffer>> = new Column(Float64Array);
+  readonly froms: Column<Float64Array<ArrayBuffer>> = new Column(Float64Array);
+  readonly tos: Column<Float64Array<ArrayBuffer>> = new Column(Float64Array);
+  readonly kinds: Column<Uint32Array<ArrayBuffer>> = new Column(Uint32Array);
+  readonly actors: Column<Uint32Array<ArrayBuffer>> = new Column(Uint32Array);
+  readonly confirmed: Column<Uint8Array<ArrayBuffer>> = new Column(Uint8Array);
+  readonly raws: Column<Int32Array<ArrayBuffer>> = new Column(Int32Array);
+  readonly redacteds: Column<Int32Array<ArrayBuffer>> = new Column(Int32Array);
+  readonly names: Names = new Names();
+
+  add(row: DocRow): number {
+    this.froms.push(row.recorded_from);
+    this.tos.push(row.recorded_to ?? Number.POSITIVE_INFINITY);
+    this.kinds.push(this.names.codeOf(row.kind));
+    this.actors.push(this.names.codeOf(row.actor));
+    this.confirmed.push(row.confirmed);
+    return this.ids.push(row.id);
+  }
+
+  passes(q: DocFilter): (position: number) => boolean {
+    const { kinds, by, asOfMs, sinceMs, untilMs } = q;
+    const { names, froms, tos } = this;
+    const kindCodes =
+      kinds === undefined || kinds.length === 0 ? undefined : names.codesOf((name) => kinds.includes(name));
+    const byCodes = by === undefined ? undefined : names.codesOf((name) => isBy(name, by));
+    const stands = (at: number): boolean =>
+      asOfMs === undefined ? tos.at(at) === Number.POSITIVE_INFINITY : froms.at(at) <= asOfMs && asOfMs < tos.at(at);
+    return (at) =>
+      stands(at) &&
+      (kindCodes === undefined || kindCodes.has(this.kinds.at(at))) &&
+      (byCodes === undefined || byCodes.has(this.actors.at(at))) &&
+      (q.confirmedOnly !== true || this.confirmed.at(at) === 1) &&
+      (sinceMs === undefined || froms.at(at) >= sinceMs) &&
+      (untilMs === undefined || froms.at(at) < untilMs);
+  }
+
+  /** Row of the document's vector, or a negative number. */
+  rowAt(position: number, redacted: boolean): number {
+    const row = redacted ? this.redacteds.at(position) : same;
+    return row === same ? this.raws.at(position) : row;
+  }
+}
+
+/** `writer` is `agent:writer`, `operator` is `operator:1000`; a whole name is itself. */
+function isBy(actor: string, by: string): boolean {
+  return actor === by || actor.startsWith(`${by}:`) || actor.endsWith(`:${by}`);
+}
+
 export function createSearchIndex(
   db: Database.Database,
   store: VectorStore,
   embedder: string,
   bytesMax: number,
 ): SearchIndex {
-  const ids = new Column(Float64Array);
-  const [froms, tos] = [new Column(Float64Array), new Column(Float64Array)];
-  const [kinds, actors, confirmed] = [new Column(Uint32Array), new Column(Uint32Array), new Column(Uint8Array)];
-  const [raws, redacteds] = [new Column(Int32Array), new Column(Int32Array)];
-  const vectorIds = new Column(Float64Array);
-  const names = new Names();
+  const docs = new Documents();
+  const rows = new Rows(store, embedder, bytesMax);
   const missing: number[] = [];
-  let matrix: RowMatrix | undefined;
-  let leftOut = 0;
   let closedUpTo = 0;
 
-  const addRow = (id: number, vector: Float32Array): number => {
-    const known = vectorIds.search(id);
-    if (known !== undefined) return known;
-    matrix ??= createRowMatrix(vector.length, bytesMax);
-    if (!matrix.add(vector)) {
-      leftOut += 1;
-      return full;
-    }
-    return vectorIds.push(id);
-  };
   const codeOf = ({ position, redacted }: Missing): number => position * 2 + (redacted ? 1 : 0);
   const link = (position: number, redacted: boolean, text: Buffer): number => {
     const id = store.find(embedder, text);
-    if (id !== undefined) return vectorIds.search(id) ?? full;
+    if (id !== undefined) return rows.ids.search(id) ?? full;
     missing.push(codeOf({ position, redacted }));
     return none;
   };
   const addDoc = (row: DocRow): void => {
-    const doc = ids.push(row.id);
-    froms.push(row.recorded_from);
-    tos.push(row.recorded_to ?? Number.POSITIVE_INFINITY);
-    kinds.push(names.codeOf(row.kind));
-    actors.push(names.codeOf(row.actor));
-    confirmed.push(row.confirmed);
-    const raw = link(doc, false, row.text);
-    raws.push(raw);
-    redacteds.push(row.text.equals(row.text_redacted) ? same : link(doc, true, row.text_redacted));
-    if (row.closed_event !== null) closedUpTo = Math.max(closedUpTo, row.closed_event);
-  };
-  const passesOf = ({
-    kinds: wanted,
-    by,
-    asOfMs,
-    confirmedOnly,
-    sinceMs,
-    untilMs,
-  }: DocFilter): ((position: number) => boolean) => {
-    const kindCodes =
-      wanted === undefined || wanted.length === 0 ? undefined : names.codesOf((name) => wanted.includes(name));
-    const byCodes = by === undefined ? undefined : names.codesOf((name) => isBy(name, by));
-    return (at) =>
-      (asOfMs === undefined
-        ? tos.at(at) === Number.POSITIVE_INFINITY
-        : froms.at(at) <= asOfMs && asOfMs < tos.at(at)) &&
-      (kindCodes === undefined || kindCodes.has(kinds.at(at))) &&
-      (byCodes === undefined || byCodes.has(actors.at(at))) &&
-      (confirmedOnly !== true || confirmed.at(at) === 1) &&
-      (sinceMs === undefined || froms.at(at) >= sinceMs) &&
-      (untilMs === undefined || froms.at(at) < untilMs);
+    const position = docs.add(row);
+    docs.raws.push(link(position, false, row.text));
+    docs.redacteds.push(row.text.equals(row.text_redacted) ? same : link(position, true, row.text_redacted));
+    closedUpTo = Math.max(closedUpTo, row.closed_event ?? 0);
   };
   const newer = db.prepare<[number], DocRow>(
     `SELECT id, kind, actor, confirmed, recorded_from, recorded_to, closed_event, text, text_redacted
@@ -141,45 +171,39 @@ export function createSearchIndex(
   const closed = db.prepare<[number], { id: number; recorded_to: number; closed_event: number }>(
     'SELECT id, recorded_to, closed_event FROM search_docs WHERE closed_event > ?',
   );
-  for (const { id, vector } of store.all(embedder)) addRow(id, vector);
 
   return {
     get docs() {
-      return ids.length;
+      return docs.ids.length;
     },
     get leftOut() {
-      return leftOut;
+      return rows.leftOut;
     },
     get matrix() {
-      return matrix;
+      return rows.matrix;
     },
     refresh() {
       for (const one of closed.all(closedUpTo)) {
-        const doc = ids.search(one.id);
-        if (doc !== undefined) tos.set(doc, one.recorded_to);
+        const position = docs.ids.search(one.id);
+        if (position !== undefined) docs.tos.set(position, one.recorded_to);
         closedUpTo = Math.max(closedUpTo, one.closed_event);
       }
-      for (const row of newer.iterate(ids.length === 0 ? 0 : ids.at(ids.length - 1))) addDoc(row);
+      for (const row of newer.iterate(docs.ids.length === 0 ? 0 : docs.ids.at(docs.ids.length - 1))) addDoc(row);
     },
-    positionOf: (id) => ids.search(id),
-    idAt: (position) => ids.at(position),
-    passes: passesOf,
+    positionOf: (id) => docs.ids.search(id),
+    idAt: (position) => docs.ids.at(position),
+    passes: (filter) => docs.passes(filter),
     nearest(query, q, max, least) {
-      if (matrix === undefined) return [];
-      const scores = matrix.scan(query);
-      const passes = passesOf(q);
+      if (rows.matrix === undefined) return [];
+      const scores = rows.matrix.scan(query);
+      const passes = docs.passes(q);
       const best = new Best(max, least);
-      const [raw, redacted, count] = [raws.values, redacteds.values, ids.length];
-      const rowAt = (position: number): number => {
-        const row = q.redacted ? (redacted[position] ?? none) : same;
-        return row === same ? (raw[position] ?? none) : row;
-      };
-      for (let position = 0; position < count; position += 1) {
-        const row = rowAt(position);
+      for (let position = 0; position < docs.ids.length; position += 1) {
+        const row = docs.rowAt(position, q.redacted);
         const score = row < 0 ? least : (scores[row] ?? least);
         if (score > best.least && passes(position)) best.add(position, score);
       }
-      return best.positions().map((position) => ({ position, vector: vectorIds.at(rowAt(position)) }));
+      return best.positions().map((position) => ({ position, vector: rows.ids.at(docs.rowAt(position, q.redacted)) }));
     },
     get missing() {
       return missing.length;
@@ -188,74 +212,7 @@ export function createSearchIndex(
       missing.splice(-max).map((code) => ({ position: Math.floor(code / 2), redacted: code % 2 === 1 })),
     giveBack: (taken) => void missing.push(...taken.map(codeOf)),
     found({ position, redacted }, id, vector) {
-      (redacted ? redacteds : raws).set(position, addRow(id, vector));
+      (redacted ? docs.redacteds : docs.raws).set(position, rows.add(id, vector));
     },
   };
-}
-
-/** `writer` is `agent:writer`, `operator` is `operator:1000`; a whole name is itself. */
-function isBy(actor: string, by: string): boolean {
-  return actor === by || actor.startsWith(`${by}:`) || actor.endsWith(`:${by}`);
-}
-
-/** Names as small numbers. */
-class Names {
-  readonly #codes = new Map<string, number>();
-
-  codeOf(name: string): number {
-    const known = this.#codes.get(name);
-    if (known !== undefined) return known;
-    this.#codes.set(name, this.#codes.size);
-    return this.#codes.size - 1;
-  }
-
-  codesOf(pick: (name: string) => boolean): ReadonlySet<number> {
-    return new Set([...this.#codes].filter(([name]) => pick(name)).map(([, code]) => code));
-  }
-}
-
-type Numbers = Float64Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
-
-/** A typed array that grows. */
-class Column<T extends Numbers> {
-  readonly #make: new (length: number) => T;
-  values: T;
-  length = 0;
-
-  constructor(make: new (length: number) => T) {
-    this.#make = make;
-    this.values = new make(256);
-  }
-
-  push(value: number): number {
-    if (this.length === this.values.length) {
-      const larger = new this.#make(Math.ceil(this.length * 1.5));
-      larger.set(this.values);
-      this.values = larger;
-    }
-    this.values[this.length] = value;
-    this.length += 1;
-    return this.length - 1;
-  }
-
-  at(index: number): number {
-    return this.values[index] ?? Number.NaN;
-  }
-
-  set(index: number, value: number): void {
-    this.values[index] = value;
-  }
-
-  /** Position of a value in a column that only rises. */
-  search(value: number): number | undefined {
-    let [low, high] = [0, this.length - 1];
-    while (low <= high) {
-      const middle = (low + high) >>> 1;
-      const here = this.at(middle);
-      if (here === value) return middle;
-      if (here < value) low = middle + 1;
-      else high = middle - 1;
-    }
-    return undefined;
-  }
 }
