@@ -183,8 +183,9 @@ export class Home implements AsyncDisposable {
     const rlp = [join(root, 'bin/rlp'), 'replay', '--all', '--json'];
     const [command = '', ...args] = hasNamespaces ? ['/usr/bin/unshare', '-rn', ...rlp] : rlp;
     const { out, err } = await this.#spawned(command, args, {});
-    const reports = JSON.parse(out || '[]') as { equal: boolean }[] | { error: unknown };
+    const reports = JSON.parse(out || '[]') as { equal?: boolean }[] | { error: unknown };
     if (!Array.isArray(reports)) return [reports, err];
-    return reports.filter(({ equal }) => !equal);
+    // Of those that were forgotten nothing is left to compare.
+    return reports.filter(({ equal }) => equal === false);
   }
 }

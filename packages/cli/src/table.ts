@@ -71,9 +71,24 @@ export const table: readonly Entry[] = [
     ['kb why', 'the events that made something'],
     ['kb blame', 'the event that set a value'],
     ['kb propose', 'write an event'],
+    ['kb contradictions', 'what two sources disagree on'],
+  ]),
+  ...of('remember', () => import('./commands/kb-keep.ts'), [
     ['kb verify', 'check the chain of the ledger'],
+    ['kb seal', 'sign what the ledger is now, to keep elsewhere'],
     ['kb rebuild', 'drop the views and replay the ledger'],
     ['kb stats', 'how much there is'],
+    ['kb vacuum', 'give back room on the disk'],
+    ['kb forget', 'erase what is known of somebody'],
+  ]),
+  ...of('remember', () => import('./commands/kb-import.ts'), [
+    ['kb import', 'take in contacts, notes or events'],
+    ['kb export', 'what is known, one JSON object a line'],
+  ]),
+  ...of('remember', () => import('./commands/kb-backup.ts'), [
+    ['kb backup', 'copy the ledger while it is in use'],
+    ['kb restore', 'put a backup in its place'],
+    ['kb migrate', 'bring an older ledger up to date'],
   ]),
   ...of('agents', () => import('./commands/agent.ts'), [
     ['agent list', 'agents that can be used'],

@@ -22,6 +22,8 @@ import { createControl } from './control/control.ts';
 import { daemonOperations } from './control/daemon-operations.ts';
 import { kbOperations } from './control/kb-operations.ts';
 import { kbSearchOperations } from './control/kb-search-operations.ts';
+import { kbUpkeepOperations } from './control/kb-upkeep-operations.ts';
+import type { Operations } from './control/operation.ts';
 import { modelOperations } from './control/model-operations.ts';
 import { secretOperations } from './control/secret-operations.ts';
 import { runOperations } from './control/run-operations.ts';
@@ -232,8 +234,7 @@ function wireSessions(
     }),
     ...tapeOperations({ kb: base.kb, runs }),
     ...actionOperations({ kb: base.kb, runs }),
-    ...kbOperations(base.kb),
-    ...kbSearchOperations(base.kb),
+    ...knowledgeOperations(clock, root, base),
     ...agentOperations({
       agents,
       cells,
@@ -263,6 +264,24 @@ function wireSessions(
     mode: options.mode,
     ownUid: options.uid,
   });
+}
+
+function knowledgeOperations(clock: DaemonDeps['clock'], root: string, base: Base): Operations {
+  const { kb, signer } = base;
+  const backupsDir = join(root, 'backups');
+  const upkeep = { clock, kb, signer, backupsDir, forgetElsewhere: (has: Has) => forgetElsewhere(base, has) };
+  return { ...kbOperations(kb), ...kbSearchOperations(kb), ...kbUpkeepOperations(upkeep) };
+}
+
+type Has = (text: string) => boolean;
+
+/** What is no part of the knowledge base and may hold texts of it. */
+async function forgetElsewhere({ log, agentLog }: Base, has: Has): Promise<Result<void, Failure>> {
+  for (const one of [log, agentLog]) {
+    const done = await one.forget(has);
+    if (!done.ok) return done;
+  }
+  return ok(undefined);
 }
 
 function busLimits({ bus }: Config): BusLimits {

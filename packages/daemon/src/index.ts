@@ -26,6 +26,7 @@ export {
   operatorTokenFile,
 } from './tokens/index.ts';
 export { type Daemon, type DaemonDeps, type DaemonOptions, openDaemon } from './daemon.ts';
+export { migrateHome, restoreHome } from './home/alone.ts';
 export { type Home, checkoutRoot, homeAt, searchDirs } from './home/home.ts';
 export { version } from './version.ts';
 export { type CaseResult, type Tried, type TryRequest, runCases, runTypeScriptTests, tryAgent } from './agents/try.ts';

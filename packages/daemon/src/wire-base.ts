@@ -1,9 +1,10 @@
 /**
  * What everything else of a daemon stands on, opened in order: logs, the ledger with its lock, keys, tokens, secrets, the broker.
  */
+import { sign } from 'node:crypto';
 import { join } from 'node:path';
-import { type Clock, type Config, type Failure, ok, type Random, type Result } from '@runloop/core';
-import { type Kb, openKb } from '@runloop/kb';
+import { type Clock, type Config, type Failure, type Log, ok, type Random, type Result } from '@runloop/core';
+import { type Kb, openKb, type Signer } from '@runloop/kb';
 import { type HostKey, hostKey, type McpServer } from '@runloop/runtime';
 import { mcpServersOf } from './host/tool-calls.ts';
 import { kbEmbedder } from './host/kb-embedder.ts';
@@ -49,6 +50,8 @@ export type Base = {
   readonly agentLog: LogFile;
   readonly kb: Kb;
   readonly hostKey: HostKey;
+  /** Signs heads of the ledger. */
+  readonly signer: Signer;
   readonly tokens: Tokens;
   readonly models: Models;
   readonly secrets: Secrets;
@@ -56,6 +59,28 @@ export type Base = {
   readonly mail: MailTransport | undefined;
   readonly mcpServers: ReadonlyMap<string, McpServer>;
 };
+
+/** How often the ledger's head is signed. */
+const sealMs = 3_600_000;
+
+/** Signs the ledger's head every hour and at the end, where something is new. */
+function sealing(clock: Clock, log: Log, kb: Kb, signer: Signer): AsyncDisposable {
+  const sealed = async (): Promise<void> => {
+    const head = await kb.seal(signer);
+    if (!head.ok) log.log('error', 'the head of the ledger could not be signed', { reason: head.error.message });
+  };
+  let timer: Disposable;
+  const later = (): void => {
+    timer = clock.after(sealMs, () => void sealed().then(later));
+  };
+  later();
+  return {
+    async [Symbol.asyncDispose]() {
+      timer[Symbol.dispose]();
+      await sealed();
+    },
+  };
+}
 
 /** What everything else stands on: logs, the ledger with its lock, keys, tokens, the broker. */
 export async function openBase(
@@ -79,6 +104,8 @@ export async function openBase(
   opening.use(kb.value);
   const key = await hostKey(home.keys);
   if (!key.ok) return key;
+  const signer: Signer = { key: key.value.id, sign: (bytes) => sign(null, bytes, key.value.privateKey) };
+  opening.use(sealing(clock, log, kb.value, signer));
   const tokens = openTokens({ stateDir: root, clock, random });
   if (!tokens.ok) return tokens;
   const mcpServers = mcpServersOf(config.tools.mcp.servers);
@@ -96,6 +123,7 @@ export async function openBase(
     agentLog,
     kb: kb.value,
     hostKey: key.value,
+    signer,
     tokens: tokens.value,
     models: models.value,
     secrets,

@@ -3,16 +3,7 @@
  *
  * One ledger is the only truth; everything that is read (runs, bills, contacts, approvals, hits) is a projection of it.
  */
-export {
-  type Kb,
-  type KbDeps,
-  type KbOptions,
-  type KbStats,
-  type Rebuilt,
-  type Proposal,
-  type Asked,
-  openKb,
-} from './kb.ts';
+export { type Kb, type KbDeps, type KbOptions, type Proposal, type Asked, openKb } from './kb.ts';
 export { type EventDraft, type BlobDraft, type AppendedEvent, type StoredEvent } from './event.ts';
 export { type StateDelta } from './propose.ts';
 export {
@@ -35,6 +26,9 @@ export { type SearchHit, type SearchMode, type SearchQuery, searchModes } from '
 export { type SearchFound, type Vectors } from './kb-search.ts';
 export { type Embedder } from './embedder.ts';
 export { hashNgramId } from './hash-ngram.ts';
+export { type Backup, type KbStats, type Rebuilt } from './upkeep.ts';
+export { type ProgressShown } from './progress.ts';
+export { type Restored, reopened, restoreKb } from './backup/restore-kb.ts';
 export { type Forgotten } from './forget/forget.ts';
 export { needles } from './forget/needles.ts';
 export { type ForgetPlan } from './forget/plan.ts';
@@ -49,3 +43,4 @@ export { copyLedger } from './copy-ledger.ts';
 export { redactText } from './redact.ts';
 export { kindSchemas, type KindSchema } from './schemas.ts';
 export { type ChangedEvent, type TapeReader, openTapeReader } from './tape-reader.ts';
+export { type Contradiction } from './project-claims.ts';

@@ -21,26 +21,20 @@ import {
   mainThreadBytesMax,
   ok,
 } from '@runloop/core';
-import { hexOf } from './blake3.ts';
 import { type Appender, createAppender } from './appender.ts';
 import { type Blobs, createBlobs } from './blobs.ts';
 import type { AppendedEvent, BlobDraft, EventDraft, StoredEvent } from './event.ts';
-import {
-  type Forgotten,
-  type ForgottenBy,
-  finishForgetting,
-  forget,
-  isForgetting,
-  planForgetting,
-} from './forget/forget.ts';
-import type { ForgetPlan } from './forget/plan.ts';
+import { endRestoring, restoringHere } from './backup/restore.ts';
+import { finishForgetting, isForgetting } from './forget/forget.ts';
 import type { LedgerData, LedgerQuestion } from './ledger-desk.ts';
+import type { Contradiction } from './project-claims.ts';
 import type { Proposer, StateDelta } from './propose.ts';
 import { type QueryRows, querySql } from './query.ts';
 import type {
   ApprovalsQuery,
   ArtifactsQuery,
   FindQuery,
+  KnowledgeQuery,
   Row,
   RunEventsQuery,
   RunWithNodes,
@@ -54,13 +48,12 @@ import { createKbSearch, type KbSearch } from './kb-search.ts';
 import type { Embedder } from './embedder.ts';
 import { hashNgramId } from './hash-ngram.ts';
 import type { SearchData, SearchQuestion } from './search-desk.ts';
-import { type SignedHead, type Signer, keepHead, readHeads, signHead } from './heads.ts';
 import { storageFailure } from './storage-failure.ts';
 import { ledgerBlobBytesMax, newsMs, searchIdleMs, viewsIdleMs } from './limits.ts';
 import { restingThread } from './resting-thread.ts';
 import { startThread, type Thread } from './thread.ts';
-import type { VerifyData, VerifyOptions, Verified } from './verify.ts';
-import type { ViewHashes } from './views.ts';
+import { createProgress, type Progress } from './progress.ts';
+import { type Upkeep, upkeepOf } from './upkeep.ts';
 import type { ViewsData, ViewsQuestion } from './views-desk.ts';
 import type { Blame, Why } from './why.ts';
 
@@ -88,17 +81,9 @@ export type KbOptions = {
 };
 
 export type Asked<T> = Promise<Result<T, Failure>>;
-export type Rebuilt = {
-  readonly events: number;
-  readonly duration_ms: number;
-  readonly before: ViewHashes;
-  readonly after: ViewHashes;
-  readonly equal: boolean;
-};
-export type KbStats = { readonly events: number; readonly watermark: number; readonly pending: number };
 export type Proposal = Omit<Proposer, 'ts_ms' | 'provenance'> & { readonly provenance?: JsonObject | undefined };
 
-export interface Kb extends AsyncDisposable, KbSearch {
+export interface Kb extends Upkeep, KbSearch, AsyncDisposable {
   /** Blobs become durable together with the events that name them; the answer tells of the events. */
   append(drafts: readonly EventDraft[], blobs?: readonly BlobDraft[]): Asked<readonly AppendedEvent[]>;
   /** Checks a delta and appends it; a refusal's `details.rule` names the rule. */
@@ -106,10 +91,14 @@ export interface Kb extends AsyncDisposable, KbSearch {
   putBlob(bytes: Uint8Array): Asked<Digest>;
   getBlob(digest: string): Asked<Uint8Array>;
   blobBytes(digest: string): Promise<number | undefined>;
+  /** The event with which the ledger was last restored from a backup, 0 where it never was. */
+  restoredAt(): Asked<number>;
   /** A page of one run's events, oldest first, from the ledger itself. */
   runEvents(q: RunEventsQuery): Asked<{ readonly events: readonly StoredEvent[] }>;
   /** Trace ids of the runs that were accepted and have not finished, oldest first. */
   openRuns(): Asked<readonly string[]>;
+  /** What was proposed and not forgotten, page by page. */
+  knowledge(q: KnowledgeQuery): Asked<{ readonly events: readonly StoredEvent[]; readonly next: number | null }>;
   runs(q: RunsQuery): Asked<readonly Row[]>;
   run(traceId: string): Asked<RunWithNodes>;
   effects(traceId: string, max: number): Asked<readonly Row[]>;
@@ -120,20 +109,13 @@ export interface Kb extends AsyncDisposable, KbSearch {
   /** The labels under which what an answer rests on was written. */
   taint(q: TaintQuery): Asked<Label>;
   mailbox(q: MailboxQuery): Asked<MailboxState>;
-  /** Without `raw`, addresses are redacted. */
-  why(entity: string, raw?: boolean): Asked<Why>;
+  /** Without `raw`, addresses are redacted. `asOfMs`: by what was on the ledger at that time. */
+  why(entity: string, raw?: boolean, asOfMs?: number): Asked<Why>;
+  /** Fields on which sources differ, for the operator: values are as they were said. */
+  contradictions(max: number): Asked<readonly Contradiction[]>;
   blame(entity: string, field: string, raw?: boolean): Asked<Blame>;
-  /** What would go, if the entity were forgotten. */
-  planForget(entity: string): Asked<ForgetPlan>;
-  /** Erases the entity wherever it stands in this directory; what is in backups stays there. */
-  forget(entity: string, by: Omit<ForgottenBy, 'ts_ms'>): Asked<Forgotten>;
   /** For the operator alone. */
   query(sql: string): Asked<QueryRows>;
-  verify(options?: VerifyOptions): Asked<Verified>;
-  /** Signs what the ledger is now, and keeps it; the same as before where nothing is new. */
-  seal(signer: Signer): Asked<SignedHead>;
-  rebuild(): Asked<Rebuilt>;
-  stats(): Asked<KbStats>;
   close(): Promise<void>;
 }
 
@@ -154,14 +136,8 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   const views = opening.use(threads.views());
   const ready = await views.ask({ type: 'stats' });
   if (!ready.ok) return ready;
-  const searching = opening.use(threads.search());
-  const forgetting = { random: deps.random, ledger, views, search: searching, data: { rootDir, eventsDb, viewDb } };
-  if (isForgetting(rootDir)) {
-    const finished = await finishForgetting(forgetting);
-    if (!finished.ok) return finished;
-    deps.log.log('warn', 'a forgetting that was cut off is finished');
-  }
   const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
+  const search = opening.use(threads.search());
   const ending = new AbortController();
   opening.defer(() => ending.abort());
   const news = opening.use(new News(deps.clock, () => void views.ask({ type: 'durable' })));
@@ -178,6 +154,9 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     rootDir,
     options.simulated !== true,
   );
+  const paths = { rootDir, eventsDb, viewDb };
+  const settled = await settle(deps, appender, { ledger, views, search, data: paths });
+  if (!settled.ok) return settled;
   const held = opening.move();
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= appender.drained().then(() => held.disposeAsync()));
@@ -200,63 +179,59 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     ...readsOf(ask),
     ...createKbSearch({
       log: deps.log,
-      caughtUp: () => ask({ type: 'stats' }),
-      thread: searching,
+      caughtUp: () => ask({ type: 'catchUp' }),
+      thread: search,
       embedder: options.embedder,
       closing: ending.signal,
     }),
-    planForget: (entity) => planForgetting(forgetting, entity),
-    forget: (entity, by) => forget(forgetting, entity, { ...by, ts_ms: deps.clock.nowMs() }),
+    ...upkeepOf({ ...deps, ledger, views, search, appender, progress: threads.progress, paths }),
     async query(sql) {
       const caughtUp = await ask({ type: 'stats' });
       return caughtUp.ok ? querySql(deps.clock, viewDb, sql) : caughtUp;
-    },
-    async verify(options = {}) {
-      await using thread = startThread<VerifyOptions>('verify-main', { rootDir, eventsDb } satisfies VerifyData);
-      return (await thread.ask(options)) as Result<Verified, Failure>;
-    },
-    seal: (signer) => seal(deps.clock, ledger, rootDir, signer),
-    async rebuild() {
-      const began = deps.clock.monotonicMs();
-      const rebuilt = await ask<Omit<Rebuilt, 'equal' | 'duration_ms'>>({ type: 'rebuild' });
-      if (!rebuilt.ok) return rebuilt;
-      const { before, after } = rebuilt.value;
-      const equal = Object.keys(after).every((table) => after[table] === before[table]);
-      deps.log.log(equal ? 'info' : 'error', equal ? 'views rebuilt' : 'views differ after a rebuild', {
-        events: rebuilt.value.events,
-      });
-      return ok({ ...rebuilt.value, duration_ms: deps.clock.monotonicMs() - began, equal });
-    },
-    async stats() {
-      const stats = await ask<Omit<KbStats, 'pending'>>({ type: 'stats' });
-      return stats.ok ? ok({ ...stats.value, pending: appender.pending() }) : stats;
     },
     close,
     [Symbol.asyncDispose]: close,
   });
 }
 
-async function seal(
-  clock: Clock,
-  ledger: Thread<LedgerQuestion>,
-  rootDir: string,
-  signer: Signer,
-): Promise<Result<SignedHead, Failure>> {
-  const asked = await ledger.ask({ type: 'head' });
-  if (!asked.ok) return asked;
-  const { id, chain } = asked.value as { id: number; chain: Uint8Array };
-  const last = readHeads(rootDir).heads.at(-1);
-  if (last?.id === id && last.chain === hexOf(chain) && last.key === signer.key) return ok(last);
-  const head = signHead({ id, chain: hexOf(chain), ts_ms: clock.nowMs() }, signer);
-  const kept = await keepHead(rootDir, head);
-  return kept.ok ? ok(head) : kept;
+/** Finishes what was cut off: a forgetting, a restored backup that has not yet said so. */
+async function settle(
+  { clock, log }: KbDeps,
+  appender: Appender,
+  forgetting: Parameters<typeof finishForgetting>[0],
+): Promise<Result<void, Failure>> {
+  const { rootDir } = forgetting.data;
+  const restoring = restoringHere(rootDir);
+  if (restoring !== undefined) {
+    const { before, from, events } = restoring;
+    const told = await appender.append([
+      {
+        ts_ms: clock.nowMs(),
+        actor: 'daemon',
+        kind: 'ledger.restored',
+        scope: 'operator',
+        payload: { from, events, before },
+        provenance: {},
+        dedupe_key: `restored/${before}`,
+      },
+    ]);
+    if (!told.ok) return told;
+    const ended = endRestoring(rootDir, restoring);
+    if (!ended.ok) return ended;
+    log.log('warn', 'the ledger was restored from a backup', { from, events, before });
+  }
+  if (!isForgetting(rootDir)) return ok(undefined);
+  log.log('warn', 'a forgetting that was cut off is finished');
+  return finishForgetting(forgetting);
 }
 
 type Ask = <T>(question: ViewsQuestion) => Asked<T>;
 type Reads = Pick<
   Kb,
   | 'runEvents'
+  | 'knowledge'
   | 'openRuns'
+  | 'restoredAt'
   | 'runs'
   | 'run'
   | 'effects'
@@ -267,6 +242,7 @@ type Reads = Pick<
   | 'taint'
   | 'mailbox'
   | 'why'
+  | 'contradictions'
   | 'blame'
 >;
 
@@ -318,7 +294,9 @@ function blobsOf(ask: Ask, appender: Appender, files: Blobs): Pick<Kb, 'putBlob'
 function readsOf(ask: Ask): Reads {
   return {
     runEvents: (q) => ask({ type: 'runEvents', q }),
+    knowledge: (q) => ask({ type: 'knowledge', q }),
     openRuns: () => ask({ type: 'openRuns' }),
+    restoredAt: () => ask({ type: 'restoredAt' }),
     runs: (q) => ask({ type: 'runs', q }),
     run: (traceId) => ask({ type: 'run', traceId }),
     effects: (traceId, max) => ask({ type: 'effects', traceId, max }),
@@ -328,12 +306,14 @@ function readsOf(ask: Ask): Reads {
     find: (q) => ask({ type: 'find', q }),
     taint: (q) => ask({ type: 'taint', q }),
     mailbox: (q) => ask({ type: 'mailbox', q }),
-    why: (entity, raw = false) => ask({ type: 'why', entity, raw }),
+    why: (entity, raw = false, asOfMs) => ask({ type: 'why', entity, raw, asOfMs }),
+    contradictions: (max) => ask({ type: 'contradictions', max }),
     blame: (entity, field, raw = false) => ask({ type: 'blame', entity, field, raw }),
   };
 }
 
 type Threads = {
+  readonly progress: Progress;
   readonly ledger: Thread<LedgerQuestion>;
   readonly views: () => Thread<ViewsQuestion>;
   readonly search: () => Thread<SearchQuestion>;
@@ -346,30 +326,23 @@ async function startThreads(
   { rootDir, eventsDb, viewDb }: { readonly rootDir: string; readonly eventsDb: string; readonly viewDb: string },
 ): Promise<Threads> {
   const { ledgerPagesMax: pagesMax, onRest } = options;
-  const viewsData: ViewsData = { eventsDb, viewDb };
+  const progress = createProgress();
+  const viewsData: ViewsData = { eventsDb, viewDb, counts: progress.counts };
   const embedder = options.embedder?.id ?? hashNgramId;
   const searchData: SearchData = { viewDb, vectorDb: join(rootDir, 'vectors.sqlite'), embedder };
+  const nowMs = clock.nowMs();
   if (options.simulated === true) {
     const { inlineThreads } = await import('./inline.ts');
-    const ledgerData: LedgerData = { rootDir, eventsDb, pagesMax, durable: false };
+    const ledgerData: LedgerData = { rootDir, eventsDb, pagesMax, durable: false, nowMs };
     const { ledger, views, search } = await inlineThreads(ledgerData, viewsData, searchData);
-    return { ledger, views: () => views, search: () => search };
+    return { progress, ledger, views: () => views, search: () => search };
   }
+  const resting = <Q>(name: string, data: unknown, idleMs: number): Thread<Q> =>
+    restingThread(clock, () => startThread<Q>(name, data), idleMs, onRest);
   return {
-    ledger: startThread<LedgerQuestion>('ledger-main', { rootDir, eventsDb, pagesMax } satisfies LedgerData),
-    views: () =>
-      restingThread(
-        clock,
-        () => startThread<ViewsQuestion>('views-main', viewsData),
-        options.viewsIdleMs ?? viewsIdleMs,
-        onRest,
-      ),
-    search: () =>
-      restingThread(
-        clock,
-        () => startThread<SearchQuestion>('search-main', searchData),
-        options.searchIdleMs ?? searchIdleMs,
-        onRest,
-      ),
+    progress,
+    ledger: startThread<LedgerQuestion>('ledger-main', { rootDir, eventsDb, pagesMax, nowMs } satisfies LedgerData),
+    views: () => resting<ViewsQuestion>('views-main', viewsData, options.viewsIdleMs ?? viewsIdleMs),
+    search: () => resting<SearchQuestion>('search-main', searchData, options.searchIdleMs ?? searchIdleMs),
   };
 }

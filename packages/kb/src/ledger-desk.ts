@@ -3,6 +3,7 @@
  * events.sqlite, and commits what it is given as one transaction.
  */
 import { type Failure, type Result, err } from '@runloop/core';
+import { placeRestored } from './backup/restore.ts';
 import type { Blake3 } from './blake3.ts';
 import { type AppendAnswer, type AppendRequest, type EraseRequest, openLedger } from './ledger.ts';
 import { takeLock } from './lock.ts';
@@ -10,13 +11,16 @@ import { takeLock } from './lock.ts';
 /** The first question is `open`; lists are appends. */
 export type LedgerQuestion = 'open' | LedgerUpkeep | readonly AppendRequest[];
 /** What the writer does beside writing, alone. */
-export type LedgerUpkeep = ({ readonly type: 'erase' } & EraseRequest) | { readonly type: 'compact' } | { readonly type: 'head' };
+export type LedgerUpkeep =
+  ({ readonly type: 'erase' } & EraseRequest) | { readonly type: 'compact' } | { readonly type: 'head' };
 export type LedgerData = {
   readonly rootDir: string;
   readonly eventsDb: string;
   readonly pagesMax?: number | undefined;
   /** Whether an append is on disk before it is answered; true where left out. */
   readonly durable?: boolean | undefined;
+  /** The time at which it is opened: what an event of migrating is dated. */
+  readonly nowMs: number;
 };
 
 export interface LedgerDesk extends Disposable {
@@ -33,8 +37,10 @@ export function createLedgerDesk(data: LedgerData, blake3: Blake3, pid: number):
     const lock = takeLock(data.rootDir, pid);
     if (!lock.ok) return err(lock.error);
     stack.use(lock.value);
-    const { pagesMax, durable } = data;
-    const ledger = openLedger(data.eventsDb, blake3, { pagesMax, durable });
+    const placed = placeRestored(data.rootDir);
+    if (!placed.ok) return placed;
+    const { pagesMax, durable, nowMs } = data;
+    const ledger = openLedger(data.eventsDb, blake3, { pagesMax, durable, nowMs });
     if (ledger.ok) stack.use(ledger.value);
     return ledger;
   })();

@@ -6,15 +6,15 @@
  * 3. After a failure of the disk nothing of the transaction remains, and the next append starts from what is on disk.
  * It hashes and chains, but does not judge kinds: proposals are checked before they come here (propose.ts).
  */
+import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
 import type { Blake3 } from './blake3.ts';
 import { type ChainedColumns, createChain, eventHash, genesisChain } from './chain.ts';
-import type { BlobDraft } from './event.ts';
-import { needles } from './forget/needles.ts';
-import type { ForgetPlan } from './forget/plan.ts';
+import type { BlobDraft, EventDraft } from './event.ts';
+import { createErase, type Erasure } from './ledger-erase.ts';
 import { ledgerSql, ledgerVersion } from './ledger-schema.ts';
-import type { PreparedEvent } from './prepare.ts';
+import { type PreparedEvent, prepare } from './prepare.ts';
 import { storageFailure } from './storage-failure.ts';
 
 /** One caller's events with 16 bytes of salt for each, and the blobs that they name. */
@@ -25,7 +25,7 @@ export type AppendRequest = {
 };
 /** What is to be erased, and the event that lists it. */
 export type EraseRequest = Omit<AppendRequest, 'blobs'> & {
-  readonly plan: Pick<ForgetPlan, 'entity' | 'values' | 'events' | 'blobs' | 'last'>;
+  readonly plan: Erasure;
 };
 /** The ids, in order; negative where the dedupe key was there before. */
 export type AppendAnswer = Result<readonly number[], Failure>;
@@ -48,6 +48,7 @@ export type LedgerOptions = {
   readonly pagesMax?: number | undefined;
   /** Whether an append is on disk before it is answered; true where left out. */
   readonly durable?: boolean | undefined;
+  readonly nowMs: number;
 };
 
 export const saltBytes = 16;
@@ -76,71 +77,108 @@ export function openLedger(path: string, blake3: Blake3, options: LedgerOptions)
     ]) {
       db.pragma(pragma);
     }
-    db.exec(ledgerSql);
-    if (version < ledgerVersion) db.pragma(`user_version = ${ledgerVersion}`);
+    const isOlder = version < ledgerVersion && hasEvents(db);
+    if (isOlder) keepOlder(db, path, version);
+    const opened = db;
+    const ledger = db
+      .transaction(() => {
+        opened.exec(ledgerSql);
+        opened.pragma(`user_version = ${ledgerVersion}`);
+        const made = createLedger(opened, blake3);
+        if (isOlder) made.tell(migrated(version, options.nowMs));
+        return made;
+      })
+      .immediate();
     if (options.pagesMax !== undefined) db.pragma(`max_page_count = ${options.pagesMax}`);
-    return ok(createLedger(db, blake3));
+    return ok(ledger);
   } catch (error) {
     db?.close();
     return err(storageFailure(error, path));
   }
 }
 
-type Head = { id: number; chain: Uint8Array };
+function hasEvents(db: Database.Database): boolean {
+  const table = db.prepare(`SELECT 1 FROM sqlite_schema WHERE name = 'events'`).get();
+  return table !== undefined && db.prepare('SELECT 1 FROM events LIMIT 1').get() !== undefined;
+}
 
-function createLedger(db: Database.Database, blake3: Blake3): Ledger {
+/** A copy of the ledger as the older version left it; one of a migration that was cut off is replaced. */
+function keepOlder(db: Database.Database, path: string, version: number): void {
+  const copy = `${path}.version-${version}`;
+  rmSync(copy, { force: true });
+  db.prepare('VACUUM INTO ?').run(copy);
+}
+
+function migrated(from: number, nowMs: number): EventDraft {
+  const payload = { from, to: ledgerVersion };
+  return { ts_ms: nowMs, actor: 'daemon', kind: 'schema.migrated', scope: 'operator', payload, provenance: {} };
+}
+
+type Head = { id: number; chain: Uint8Array };
+/** `tell` writes one event of the ledger's own into the transaction that is open. */
+type OwnLedger = Ledger & { tell(draft: EventDraft): void };
+
+type Writer = { readonly readHead: () => Head; readonly write: (at: Head, event: HashedEvent) => number };
+
+/** Writes one event after another into whatever transaction is open. */
+function createWriter(db: Database.Database, blake3: Blake3): Writer {
   const chain = createChain(blake3);
   const insert = db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
-  // The same content again is the same blob.
-  const insertBlob = db.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?)');
   const findKey = db.prepare<[string], number>('SELECT id FROM events WHERE dedupe_key = ?').pluck();
   const last = db.prepare<[], { id: number; chain_blake3: Buffer }>(
     'SELECT id, chain_blake3 FROM events ORDER BY id DESC LIMIT 1',
   );
-  const erasePayload = db.prepare('UPDATE events SET payload_json = NULL, payload_salt = NULL WHERE id = ?');
-  const deleteBlob = db.prepare('DELETE FROM blobs WHERE digest = ?');
-  const newer = db
-    .prepare<[number], string>('SELECT payload_json FROM events WHERE id > ? AND payload_json IS NOT NULL')
-    .pluck();
+  return {
+    readHead() {
+      const row = last.get();
+      return row === undefined ? { id: 0, chain: genesisChain } : { id: row.id, chain: row.chain_blake3 };
+    },
+    write(at, event) {
+      if (event.dedupe_key !== null) {
+        const existing = findKey.get(event.dedupe_key);
+        if (existing !== undefined) return -existing;
+      }
+      at.id += 1;
+      at.chain = chain(at.chain, { ...event, id: at.id });
+      insert.run(
+        at.id,
+        event.ts_ms,
+        event.actor,
+        event.kind,
+        event.scope,
+        event.payload_json,
+        event.payload_salt,
+        event.provenance_json,
+        event.hash_blake3,
+        at.chain,
+        event.dedupe_key,
+        event.trace_id,
+        event.run_seq,
+      );
+      return at.id;
+    },
+  };
+}
+
+function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
+  const { readHead, write } = createWriter(db, blake3);
+  // The same content again is the same blob.
+  const insertBlob = db.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?)');
   const begin = db.prepare('BEGIN IMMEDIATE');
   const commit = db.prepare('COMMIT');
-  const readHead = (): Head => {
-    const row = last.get();
-    return row === undefined ? { id: 0, chain: genesisChain } : { id: row.id, chain: row.chain_blake3 };
-  };
+  const eraseFrom = createErase(db);
   let head: Head | undefined = readHead();
-
-  const write = (at: Head, event: HashedEvent): number => {
-    if (event.dedupe_key !== null) {
-      const existing = findKey.get(event.dedupe_key);
-      if (existing !== undefined) return -existing;
-    }
-    at.id += 1;
-    at.chain = chain(at.chain, { ...event, id: at.id });
-    insert.run(
-      at.id,
-      event.ts_ms,
-      event.actor,
-      event.kind,
-      event.scope,
-      event.payload_json,
-      event.payload_salt,
-      event.provenance_json,
-      event.hash_blake3,
-      at.chain,
-      event.dedupe_key,
-      event.trace_id,
-      event.run_seq,
-    );
-    return at.id;
+  /** The head as it will be; where the work does not end well, it is read from disk next time. */
+  const take = (): Head => {
+    const at = { ...(head ?? readHead()) };
+    head = undefined;
+    return at;
   };
-
   return {
     append(requests) {
       const all = requests.map((request) => hashed(blake3, request));
       try {
-        const at: Head = { ...(head ?? readHead()) };
-        head = undefined;
+        const at = take();
         begin.run();
         for (const { blobs } of requests)
           for (const { digest, content } of blobs)
@@ -157,22 +195,20 @@ function createLedger(db: Database.Database, blake3: Blake3): Ledger {
     },
     erase({ plan, ...request }) {
       try {
-        const [draft] = hashed(blake3, { ...request, blobs: [] });
-        if (draft === undefined) throw new Error('assumed an event that lists what is erased');
-        const at: Head = { ...(head ?? readHead()) };
-        const { has } = needles(plan.entity, plan.values);
-        if (newer.all(plan.last).some((payload) => has(payload))) return ok(undefined);
-        head = undefined;
-        db.transaction(() => {
-          for (const id of plan.events) erasePayload.run(id);
-          for (const digest of plan.blobs) deleteBlob.run(Buffer.from(digest, 'hex'));
-          write(at, draft);
-        }).immediate();
-        head = at;
-        return ok(at.id);
+        const at = take();
+        const list = (): void => hashed(blake3, { ...request, blobs: [] }).forEach((event) => write(at, event));
+        return ok(eraseFrom(plan, list) ? (head = at).id : undefined);
       } catch (error) {
         return err(storageFailure(error, db.name));
       }
+    },
+    tell(draft) {
+      const prepared = prepare([draft], []);
+      if (!prepared.ok) throw new Error(prepared.error.message);
+      const at = take();
+      // Nothing of it will have to be erased: the salt need not be secret.
+      const salts = new Uint8Array(saltBytes);
+      for (const event of hashed(blake3, { drafts: prepared.value, salts, blobs: [] })) write(at, event);
     },
     compact() {
       try {

@@ -48,6 +48,16 @@ export function projectForgotten(db: Database.Database): Projection {
   };
 }
 
+/** What was done to the ledger as a whole. */
+export function projectUpkeep(db: Database.Database): Projection {
+  const history = historyOf(db);
+  return {
+    'ledger.restored': ({ id }) => history('ledger:restored', id),
+    'backup.created': ({ id }) => history('ledger:backups', id),
+    'schema.migrated': ({ id }) => history('ledger:migrations', id),
+  };
+}
+
 /** The entity under which the history of what was forgotten stands; `subject` is the BLAKE3 of its name. */
 export function forgottenName(subject: string): string {
   return `forgotten:${subject}`;

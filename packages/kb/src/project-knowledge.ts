@@ -71,13 +71,30 @@ export function projectContacts(db: Database.Database, blake3: Blake3): Projecti
   };
 }
 
+type FactRow = {
+  readonly id: number;
+  readonly part: number;
+  readonly object_json: string;
+  readonly confidence: number | null;
+  readonly valid_from: number | null;
+  readonly valid_to: number | null;
+  /** The event that asserted it first. */
+  readonly origin: number;
+};
+
+/**
+ * Who asserts something else about the same subject, predicate and time closes what was believed until then and keeps it;
+ * what the older fact says about other times goes on being believed, as further parts of the newer one.
+ */
 export function projectFacts(db: Database.Database, blake3: Blake3): Projection {
   const docs = createSearchDocs(db, blake3);
-  const open = db.prepare<[string, string], { id: number; object_json: string }>(
-    'SELECT id, object_json FROM facts WHERE subject = ? AND predicate = ? AND recorded_to IS NULL',
+  const open = db.prepare<[string, string], FactRow>(
+    `SELECT id, part, object_json, confidence, valid_from, valid_to, origin FROM facts
+     WHERE subject = ? AND predicate = ? AND recorded_to IS NULL ORDER BY id, part`,
   );
-  const add = db.prepare('INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)');
-  const close = db.prepare('UPDATE facts SET recorded_to = ?, source_event = ? WHERE id = ?');
+  const add = db.prepare('INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)');
+  const close = db.prepare('UPDATE facts SET recorded_to = ?, source_event = ? WHERE id = ? AND part = ?');
+  const goesOn = db.prepare<[number], number>('SELECT 1 FROM facts WHERE origin = ? AND recorded_to IS NULL').pluck();
   const history = historyOf(db);
   const each = (event: Projected, act: (subject: string, predicate: string, object: string | null) => void): void => {
     const subject = text(event.payload, 'subject');
@@ -86,39 +103,47 @@ export function projectFacts(db: Database.Database, blake3: Blake3): Projection 
     history(subject, event.id);
     act(subject, predicate, json(event.payload, 'object'));
   };
+  const forgetDocs = (event: Projected, ended: readonly FactRow[]): void => {
+    for (const { origin } of ended) if (goesOn.get(origin) === undefined) docs.remove(event, `fact:${origin}`);
+  };
   return {
     'fact.asserted': (event) =>
       each(event, (subject, predicate, object) => {
         if (object === null) return;
         const { id, ts_ms, payload } = event;
+        const [from, to] = [integer(payload, 'valid_from'), integer(payload, 'valid_to')];
         const known = open.all(subject, predicate);
-        if (known.some((row) => row.object_json === object)) return;
-        for (const row of known) {
-          close.run(ts_ms, id, row.id);
-          docs.remove(event, `fact:${row.id}`);
+        if (known.some((row) => row.object_json === object && row.valid_from === from && row.valid_to === to)) return;
+        let part = 0;
+        const put = (row: Omit<FactRow, 'id' | 'part'>): void => {
+          const { object_json: value, confidence, valid_from, valid_to, origin } = row;
+          add.run(id, part, subject, predicate, value, confidence, valid_from, valid_to, ts_ms, origin, id);
+          part += 1;
+        };
+        const confidence = real(payload, 'confidence');
+        put({ object_json: object, confidence, valid_from: from, valid_to: to, origin: id });
+        const ended = known.filter((row) => overlaps(row, from, to));
+        for (const row of ended) {
+          close.run(ts_ms, id, row.id, row.part);
+          if (row.object_json === object) continue;
+          if (from !== null && (row.valid_from ?? -Infinity) < from) put({ ...row, valid_to: from });
+          if (to !== null && (row.valid_to ?? Infinity) > to) put({ ...row, valid_from: to });
         }
-        add.run(
-          id,
-          subject,
-          predicate,
-          object,
-          real(payload, 'confidence'),
-          integer(payload, 'valid_from'),
-          integer(payload, 'valid_to'),
-          ts_ms,
-          id,
-        );
+        forgetDocs(event, ended);
         docs.put(event, `fact:${id}`, 'fact', [subject, predicate, shown(payload, 'object')]);
       }),
     'fact.retracted': (event) =>
       each(event, (subject, predicate, object) => {
-        for (const row of open.all(subject, predicate)) {
-          if (object !== null && row.object_json !== object) continue;
-          close.run(event.ts_ms, event.id, row.id);
-          docs.remove(event, `fact:${row.id}`);
-        }
+        const ended = open.all(subject, predicate).filter((row) => object === null || row.object_json === object);
+        for (const row of ended) close.run(event.ts_ms, event.id, row.id, row.part);
+        forgetDocs(event, ended);
       }),
   };
+}
+
+/** Times are half-open; without a bound there is none. */
+function overlaps(row: FactRow, from: number | null, to: number | null): boolean {
+  return (row.valid_from ?? -Infinity) < (to ?? Infinity) && (from ?? -Infinity) < (row.valid_to ?? Infinity);
 }
 
 export function projectEdges(db: Database.Database): Projection {
@@ -160,12 +185,14 @@ export function projectNotes(db: Database.Database, blake3: Blake3): Projection 
   const history = historyOf(db);
   return {
     'note.created': (event) => {
-      const { id, ts_ms, payload } = event;
+      const { id, payload } = event;
       const body = text(payload, 'text');
       if (body === null) return;
+      // When it was written, where that is known, and not when it was taken in.
+      const ts_ms = integer(payload, 'written_ms') ?? event.ts_ms;
       const entity = text(payload, 'entity');
       add.run(id, entity, body, redactText(body), ts_ms, id);
-      docs.put(event, `note:${id}`, 'note', [entity, body]);
+      docs.put(event, `note:${id}`, 'note', [entity, body], ts_ms);
       history(`note:${id}`, id);
       if (entity !== null) history(entity, id);
     },

@@ -7,6 +7,7 @@ import type Database from 'better-sqlite3';
 import { joinLabels, type JsonValue, type Label, readLabel } from '@runloop/core';
 import { type StoredEvent, storedColumns, toStored, type EventRow } from './event.ts';
 import { readBytesMax, readRowsMax, searchTermsMax } from './limits.ts';
+import { kindSchemas } from './schemas.ts';
 
 /** A row of a view, under its column names. */
 export type Row = { readonly [column: string]: string | number | null };
@@ -109,6 +110,43 @@ export function readOpenRuns(db: Database.Database): string[] {
     )
     .pluck()
     .all();
+}
+
+export type KnowledgeQuery = {
+  readonly afterId: number;
+  readonly max: number;
+  /** Only these kinds; all that can be proposed where it is empty. */
+  readonly kinds: readonly string[];
+};
+
+/** A page of what was proposed and not forgotten, oldest first; `next` is where the next page begins. */
+export function readKnowledge(
+  ledger: Database.Database,
+  q: KnowledgeQuery,
+): { readonly events: readonly StoredEvent[]; readonly next: number | null } {
+  const kinds =
+    q.kinds.length === 0 ? Object.keys(kindSchemas) : q.kinds.filter((kind) => Object.hasOwn(kindSchemas, kind));
+  const rows = ledger
+    .prepare<(string | number)[], EventRow>(
+      `SELECT ${storedColumns} FROM events WHERE id > ? AND payload_json IS NOT NULL AND kind IN (${kinds.map(() => '?').join(', ')}) ORDER BY id LIMIT ?`,
+    )
+    .iterate(q.afterId, ...kinds, bounded(q.max));
+  const events: StoredEvent[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    bytes += row.payload_json?.length ?? 0;
+    if (events.length > 0 && bytes > readBytesMax) return { events, next: events.at(-1)?.id ?? null };
+    events.push(toStored(row));
+  }
+  return { events, next: events.length < bounded(q.max) ? null : (events.at(-1)?.id ?? null) };
+}
+
+/** The event that says that the ledger was restored from a backup, of several the last; 0 where there is none. */
+export function readRestoredAt(db: Database.Database): number {
+  return (
+    db.prepare<[], number>(`SELECT max(event_id) FROM entity_history WHERE entity = 'ledger:restored'`).pluck().get() ??
+    0
+  );
 }
 
 export function readRuns(db: Database.Database, q: RunsQuery): Row[] {

@@ -41,6 +41,7 @@ export const kindSchemas: { readonly [kind: string]: KindSchema } = {
       name: shortText,
       email: { type: 'string', maxLength: 320, pattern: '^[^\\s@]+@[^\\s@]+$' },
       org: shortText,
+      phone: shortText,
       notes: longText,
       confidence: share,
       trust: { enum: ['trusted', 'low'] },
@@ -63,7 +64,7 @@ export const kindSchemas: { readonly [kind: string]: KindSchema } = {
   'note.created': {
     version: 1,
     domain: 'notes',
-    schema: object(['text'], { entity: shortText, text: { ...longText, minLength: 1 } }),
+    schema: object(['text'], { entity: shortText, text: { ...longText, minLength: 1 }, written_ms: time }),
   },
   'email.drafted': {
     version: 1,

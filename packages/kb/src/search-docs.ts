@@ -13,8 +13,8 @@ import type { Projected } from './projection.ts';
 import { redactText } from './redact.ts';
 
 export type SearchDocs = {
-  /** Sets what the entity says from this event on. */
-  put(event: Projected, entity: string, kind: string, parts: readonly (string | null)[]): void;
+  /** Sets what the entity says from this event on; `saidMs` is when it was said, where that is not when it was recorded. */
+  put(event: Projected, entity: string, kind: string, parts: readonly (string | null)[], saidMs?: number): void;
   remove(event: Projected, entity: string): void;
 };
 
@@ -22,7 +22,7 @@ export function createSearchDocs(db: Database.Database, blake3: Blake3): SearchD
   const last = db.prepare<[string], { id: number; closed_event: number | null }>(
     'SELECT id, closed_event FROM search_docs WHERE entity = ? ORDER BY id DESC LIMIT 1',
   );
-  const add = db.prepare('INSERT INTO search_docs VALUES (NULL, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?)');
+  const add = db.prepare('INSERT INTO search_docs VALUES (NULL, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?)');
   const close = db.prepare('UPDATE search_docs SET recorded_to = ?, closed_event = ? WHERE id = ?');
   const index = db.prepare('INSERT INTO search_fts(rowid, body, body_redacted) VALUES (?, ?, ?)');
   const remove = ({ id, ts_ms }: Projected, entity: string): void => {
@@ -30,7 +30,7 @@ export function createSearchDocs(db: Database.Database, blake3: Blake3): SearchD
     if (known?.closed_event === null) close.run(ts_ms, id, known.id);
   };
   return {
-    put(event, entity, kind, parts) {
+    put(event, entity, kind, parts, saidMs = event.ts_ms) {
       remove(event, entity);
       const body = parts
         .filter((part) => part !== null)
@@ -43,6 +43,7 @@ export function createSearchDocs(db: Database.Database, blake3: Blake3): SearchD
         kind,
         event.actor,
         isPerson(event.actor) ? 1 : 0,
+        saidMs,
         event.ts_ms,
         event.id,
         digest,

@@ -58,6 +58,7 @@ type DocRow = {
   readonly kind: string;
   readonly actor: string;
   readonly confirmed: number;
+  readonly ts_ms: number;
   readonly recorded_from: number;
   readonly recorded_to: number | null;
   readonly closed_event: number | null;
@@ -95,6 +96,7 @@ class Documents {
   readonly ids: Column<Float64Array<ArrayBuffer>> = new Column(Float64Array);
   readonly froms: Column<Float64Array<ArrayBuffer>> = new Column(Float64Array);
   readonly tos: Column<Float64Array<ArrayBuffer>> = new Column(Float64Array);
+  readonly saids: Column<Float64Array<ArrayBuffer>> = new Column(Float64Array);
   readonly kinds: Column<Uint32Array<ArrayBuffer>> = new Column(Uint32Array);
   readonly actors: Column<Uint32Array<ArrayBuffer>> = new Column(Uint32Array);
   readonly confirmed: Column<Uint8Array<ArrayBuffer>> = new Column(Uint8Array);
@@ -103,6 +105,7 @@ class Documents {
   readonly names: Names = new Names();
 
   add(row: DocRow): number {
+    this.saids.push(row.ts_ms);
     this.froms.push(row.recorded_from);
     this.tos.push(row.recorded_to ?? Number.POSITIVE_INFINITY);
     this.kinds.push(this.names.codeOf(row.kind));
@@ -124,8 +127,8 @@ class Documents {
       (kindCodes === undefined || kindCodes.has(this.kinds.at(at))) &&
       (byCodes === undefined || byCodes.has(this.actors.at(at))) &&
       (q.confirmedOnly !== true || this.confirmed.at(at) === 1) &&
-      (sinceMs === undefined || froms.at(at) >= sinceMs) &&
-      (untilMs === undefined || froms.at(at) < untilMs);
+      (sinceMs === undefined || this.saids.at(at) >= sinceMs) &&
+      (untilMs === undefined || this.saids.at(at) < untilMs);
   }
 
   /** Row of the document's vector, or a negative number. */
@@ -165,7 +168,7 @@ export function createSearchIndex(
     closedUpTo = Math.max(closedUpTo, row.closed_event ?? 0);
   };
   const newer = db.prepare<[number], DocRow>(
-    `SELECT id, kind, actor, confirmed, recorded_from, recorded_to, closed_event, text, text_redacted
+    `SELECT id, kind, actor, confirmed, ts_ms, recorded_from, recorded_to, closed_event, text, text_redacted
      FROM search_docs WHERE id > ? ORDER BY id`,
   );
   const closed = db.prepare<[number], { id: number; recorded_to: number; closed_event: number }>(

@@ -35,6 +35,7 @@ export type SearchHit = {
   /** The larger the better: joined reciprocal ranks, BM25 or the cosine, by mode. */
   readonly score: number;
   readonly excerpt: string;
+  /** When it was said. */
   readonly ts_ms: number;
   /** Who said it last. */
   readonly actor: string;
@@ -169,7 +170,7 @@ type StoredDoc = {
   readonly kind: string;
   readonly actor: string;
   readonly confirmed: number;
-  readonly recorded_from: number;
+  readonly ts_ms: number;
   readonly body: string;
   readonly body_redacted: string;
 };
@@ -185,7 +186,7 @@ function hitOf(
     kind: doc.kind,
     score,
     excerpt: excerptOf(raw ? doc.body : doc.body_redacted, words),
-    ts_ms: doc.recorded_from,
+    ts_ms: doc.ts_ms,
     actor: doc.actor,
     confirmed: doc.confirmed === 1,
   };

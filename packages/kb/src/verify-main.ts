@@ -11,5 +11,8 @@ if (port === null) throw new Error('assumed to run as a thread');
 const blake3 = await loadBlake3();
 port.on('message', (message: 'close' | Question<VerifyOptions>) => {
   if (message === 'close') return port.close();
-  port.postMessage({ n: message.n, answer: verifyLedger(workerData as VerifyData, message.question, blake3) } satisfies Answer);
+  port.postMessage({
+    n: message.n,
+    answer: verifyLedger(workerData as VerifyData, message.question, blake3),
+  } satisfies Answer);
 });

@@ -14,6 +14,7 @@ import { createChain, eventHash, genesisChain } from './chain.ts';
 import type { EventRow } from './event.ts';
 import { type SignedHead, badSignature, readHeads } from './heads.ts';
 import { hasBlobs } from './ledger-blobs.ts';
+import { type ProgressCounts, tell } from './progress.ts';
 import { storageFailure } from './storage-failure.ts';
 
 export type Verified = {
@@ -34,10 +35,14 @@ export type VerifyOptions = {
   /** The public key that heads must be signed with, in hex; any key where left out. */
   readonly key?: string | undefined;
 };
-export type VerifyData = { readonly rootDir: string; readonly eventsDb: string };
+export type VerifyData = {
+  readonly rootDir: string;
+  readonly eventsDb: string;
+  readonly counts?: ProgressCounts;
+};
 
 export function verifyLedger(
-  { rootDir, eventsDb: path }: VerifyData,
+  { rootDir, eventsDb: path, counts }: VerifyData,
   options: VerifyOptions,
   blake3: Blake3,
 ): Result<Verified, Failure> {
@@ -45,7 +50,7 @@ export function verifyLedger(
     using stack = new DisposableStack();
     const db = stack.adopt(new Database(path, { readonly: true, fileMustExist: true }), (opened) => opened.close());
     const known = readHeads(rootDir);
-    return ok(db.transaction(() => ({ ...check(db, blake3), ...checkHeads(db, known, options) }))());
+    return ok(db.transaction(() => ({ ...check(db, blake3, counts), ...checkHeads(db, known, options) }))());
   } catch (error) {
     return err(storageFailure(error, path));
   }
@@ -65,21 +70,35 @@ function checkHeads(
     const why =
       foreign ??
       badSignature(one) ??
-      (now === undefined ? 'the ledger ends before it' : now === chain ? undefined : 'the ledger has another chain there');
+      (now === undefined
+        ? 'the ledger ends before it'
+        : now === chain
+          ? undefined
+          : 'the ledger has another chain there');
     if (why !== undefined) return { heads: good, bad_head: { id, why } };
     good += 1;
   }
-  if (badLine !== undefined) return { heads: good, bad_head: { id: 0, why: `line ${badLine} of heads.ndjson is no head` } };
+  if (badLine !== undefined)
+    return { heads: good, bad_head: { id: 0, why: `line ${badLine} of heads.ndjson is no head` } };
   return { heads: good };
 }
 
-function check(db: Database.Database, blake3: Blake3): Omit<Verified, 'heads' | 'bad_head'> {
+function check(
+  db: Database.Database,
+  blake3: Blake3,
+  counts: ProgressCounts | undefined,
+): Omit<Verified, 'heads' | 'bad_head'> {
   const chain = createChain(blake3);
   const forgotten = forgottenIds(db);
   let head: Uint8Array = genesisChain;
   let last = 0;
   let events = 0;
-  const bad = (id: number, why: string): ReturnType<typeof check> => ({ events, head: hexOf(head), first_bad: { id, why } });
+  tell(counts, 0, db.prepare<[], number>('SELECT max(id) FROM events').pluck().get() ?? 0);
+  const bad = (id: number, why: string): ReturnType<typeof check> => ({
+    events,
+    head: hexOf(head),
+    first_bad: { id, why },
+  });
   for (const row of db.prepare<[], EventRow>('SELECT * FROM events ORDER BY id').iterate()) {
     if (row.id !== last + 1) return bad(last + 1, `row ${last + 1} is missing; the next one is ${row.id}`);
     const why = wrongPayload(blake3, row, forgotten);
@@ -95,6 +114,7 @@ function check(db: Database.Database, blake3: Blake3): Omit<Verified, 'heads' | 
     head = row.chain_blake3;
     last = row.id;
     events += 1;
+    if (events % 1_000 === 0) tell(counts, events);
   }
   const counted = db.prepare<[], number>(`SELECT seq FROM sqlite_sequence WHERE name = 'events'`).pluck().get() ?? 0;
   if (counted > last) return bad(last + 1, `rows ${last + 1} to ${counted} are missing from the end`);

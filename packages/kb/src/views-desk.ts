@@ -5,26 +5,37 @@
  * 1. A read sees every append that was answered before it was asked: it catches up first.
  * 2. A failure of the disk is an answer; the next question tries again.
  */
+import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok } from '@runloop/core';
 import { type Blake3, hexOf } from './blake3.ts';
 import { readLedgerBlob } from './ledger-blobs.ts';
 import { createValidator, type Proposer, type StateDelta } from './propose.ts';
+import { readContradictions } from './project-claims.ts';
 import * as reads from './reads.ts';
 import { type MailboxQuery, readMailbox } from './read-mailbox.ts';
 import { redactText } from './redact.ts';
+import type { ProgressCounts } from './progress.ts';
 import { storageFailure } from './storage-failure.ts';
 import { type Views, openViews } from './views.ts';
 import { blame, why } from './why.ts';
 
-export type ViewsData = { readonly eventsDb: string; readonly viewDb: string };
+export type ViewsData = {
+  readonly eventsDb: string;
+  readonly viewDb: string;
+  /** Told how far a rebuild is. */
+  readonly counts?: ProgressCounts;
+};
 
 export type ViewsQuestion =
   /** Something new is durable. */
   | { readonly type: 'durable' }
+  /** Answered when all that is durable is projected. */
+  | { readonly type: 'catchUp' }
   | { readonly type: 'digest'; readonly bytes: Uint8Array }
   | { readonly type: 'blob'; readonly digest: string }
   | { readonly type: 'runEvents'; readonly q: reads.RunEventsQuery }
+  | { readonly type: 'knowledge'; readonly q: reads.KnowledgeQuery }
   | { readonly type: 'openRuns' }
   | { readonly type: 'runs'; readonly q: reads.RunsQuery }
   | { readonly type: 'run'; readonly traceId: string }
@@ -35,15 +46,20 @@ export type ViewsQuestion =
   | { readonly type: 'find'; readonly q: reads.FindQuery }
   | { readonly type: 'taint'; readonly q: reads.TaintQuery }
   | { readonly type: 'mailbox'; readonly q: MailboxQuery }
-  | { readonly type: 'why'; readonly entity: string; readonly raw: boolean }
+  | { readonly type: 'why'; readonly entity: string; readonly raw: boolean; readonly asOfMs?: number | undefined }
+  | { readonly type: 'contradictions'; readonly max: number }
   | { readonly type: 'blame'; readonly entity: string; readonly field: string; readonly raw: boolean }
   | { readonly type: 'validate'; readonly delta: StateDelta; readonly by: Proposer }
   /** `compact` also rewrites the file, so that nothing of what was dropped is left in it. */
   | { readonly type: 'rebuild'; readonly compact?: boolean | undefined }
+  | { readonly type: 'compact' }
   | { readonly type: 'forgottenFiles' }
+  | { readonly type: 'restoredAt' }
   | { readonly type: 'stats' };
 
 type Store = {
+  /** Of the file of views that is open. */
+  readonly inode: number | undefined;
   readonly ledger: Database.Database;
   readonly views: Views;
   readonly validate: ReturnType<typeof createValidator>;
@@ -57,7 +73,16 @@ export interface ViewsDesk extends Disposable {
 
 export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
   let store: Store | undefined;
-  const open = (): Store => (store ??= openStore(data, blake3));
+  const close = (): void => {
+    store?.views[Symbol.dispose]();
+    store?.ledger.close();
+    store = undefined;
+  };
+  const open = (): Store => {
+    // Somebody deleted or replaced the file: what is open is no longer what stands there.
+    if (store !== undefined && inodeOf(data.viewDb) !== store.inode) close();
+    return (store ??= openStore(data, blake3));
+  };
   return {
     answer(question) {
       try {
@@ -79,22 +104,24 @@ export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
         return false;
       }
     },
-    [Symbol.dispose]() {
-      store?.views[Symbol.dispose]();
-      store?.ledger.close();
-      store = undefined;
-    },
+    [Symbol.dispose]: close,
   };
 }
 
 function openStore(data: ViewsData, blake3: Blake3): Store {
   const ledger = new Database(data.eventsDb, { readonly: true, fileMustExist: true });
   const exists = ledger.prepare('SELECT 1 FROM events WHERE id = ?').pluck();
+  const views = openViews(data.viewDb, ledger, blake3, data.counts);
   return {
     ledger,
-    views: openViews(data.viewDb, ledger, blake3),
+    views,
+    inode: inodeOf(data.viewDb),
     validate: createValidator((id) => exists.get(id) === 1),
   };
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
 /** Addresses redacted in every text of a value. */
@@ -113,9 +140,12 @@ function answerFrom(
   const { db } = views;
   if (question.type === 'durable') return ok(undefined);
   if (question.type === 'runEvents') return ok(reads.readRunEvents(ledger, question.q));
+  if (question.type === 'knowledge') return ok(reads.readKnowledge(ledger, question.q));
   if (question.type === 'validate') return validate(question.delta, question.by);
   views.catchUp();
   switch (question.type) {
+    case 'catchUp':
+      return ok(undefined);
     case 'openRuns':
       return ok(reads.readOpenRuns(db));
     case 'runs':
@@ -137,9 +167,11 @@ function answerFrom(
     case 'mailbox':
       return ok(readMailbox(db, question.q));
     case 'why': {
-      const ladder = found(why({ ledger, views: db }, question.entity), question.entity);
+      const ladder = found(why({ ledger, views: db }, question.entity, question.asOfMs), question.entity);
       return question.raw || !ladder.ok ? ladder : ok(redactAll(ladder.value));
     }
+    case 'contradictions':
+      return ok(readContradictions(db, question.max));
     case 'blame': {
       const setter = found(
         blame({ ledger, views: db }, question.entity, question.field),
@@ -149,11 +181,16 @@ function answerFrom(
     }
     case 'rebuild':
       return ok(views.rebuild(question.compact));
+    case 'compact':
+      views.compact();
+      return ok(undefined);
+    case 'restoredAt':
+      return ok(reads.readRestoredAt(db));
     case 'forgottenFiles':
       return ok(forgottenFiles(ledger));
     case 'stats': {
       const last = ledger.prepare<[], { id: number | null }>('SELECT max(id) AS id FROM events').get()?.id ?? 0;
-      return ok({ events: last, watermark: views.watermark() });
+      return ok({ events: last, watermark: views.watermark(), rows: views.rows() });
     }
     default:
       return question satisfies never;

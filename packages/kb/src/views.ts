@@ -13,10 +13,12 @@ import { type Blake3, hexOf } from './blake3.ts';
 import type { EventRow } from './event.ts';
 import { projectEventsMax } from './limits.ts';
 import { type Projected, type ProjectionOf, metaOf } from './projection.ts';
+import { projectClaims } from './project-claims.ts';
 import { projectContacts, projectEdges, projectFacts, projectNotes } from './project-knowledge.ts';
-import { projectForgotten } from './project-forgotten.ts';
+import { projectForgotten, projectUpkeep } from './project-forgotten.ts';
 import { projectMailbox } from './project-mailbox.ts';
 import { projectApprovals, projectEffects, projectNodes, projectRecords, projectRuns } from './project-runs.ts';
+import { type ProgressCounts, tell } from './progress.ts';
 import { isBroken } from './storage-failure.ts';
 import { viewTables, viewsSql, viewsVersion } from './views-schema.ts';
 
@@ -32,10 +34,15 @@ export interface Views extends Disposable {
   /** Drops every view and replays the ledger; `compact` leaves nothing of the old ones in the file. */
   rebuild(compact?: boolean): { readonly events: number; readonly before: ViewHashes; readonly after: ViewHashes };
   hashes(): ViewHashes;
+  /** How many rows each has. */
+  rows(): { readonly [table: string]: number };
+  /** Rewrites the file: what was deleted is nowhere in it. */
+  compact(): void;
 }
 
 const projections: readonly ProjectionOf[] = [
   projectContacts,
+  projectClaims,
   projectFacts,
   projectEdges,
   projectNotes,
@@ -46,6 +53,7 @@ const projections: readonly ProjectionOf[] = [
   projectRecords,
   projectMailbox,
   projectForgotten,
+  projectUpkeep,
 ];
 
 type Row = Pick<EventRow, 'id' | 'ts_ms' | 'actor' | 'kind' | 'payload_json' | 'trace_id' | 'chain_blake3'>;
@@ -74,7 +82,7 @@ function connect(path: string, ledger: Database.Database): Database.Database {
 }
 
 /** `ledger` is a read-only connection to events.sqlite. */
-export function openViews(path: string, ledger: Database.Database, blake3: Blake3): Views {
+export function openViews(path: string, ledger: Database.Database, blake3: Blake3, counts?: ProgressCounts): Views {
   const db = connect(path, ledger);
   let apply = prepareApply(db, blake3);
   const next = ledger.prepare<[number, number], Row>(
@@ -99,9 +107,21 @@ export function openViews(path: string, ledger: Database.Database, blake3: Blake
     for (let count = some(); count > 0; count = some()) all += count;
     return all;
   };
+  const rewrite = (): void => {
+    db.exec('VACUUM');
+    db.pragma('wal_checkpoint(TRUNCATE)');
+  };
   return {
     db,
     catchUp,
+    compact: rewrite,
+    rows: () =>
+      Object.fromEntries(
+        Object.keys(viewTables).map((table) => [
+          table,
+          db.prepare<[], number>(`SELECT count(*) FROM ${table}`).pluck().get() ?? 0,
+        ]),
+      ),
     catchUpSome: () => some() > 0,
     watermark: () => watermark,
     rebuild(compact = false) {
@@ -111,10 +131,11 @@ export function openViews(path: string, ledger: Database.Database, blake3: Blake
       db.exec('UPDATE meta SET dirty = 1');
       apply = prepareApply(db, blake3);
       watermark = 0;
-      const events = catchUp();
-      if (compact) db.exec('VACUUM');
+      let events = 0;
+      tell(counts, 0, ledger.prepare<[], number>('SELECT max(id) FROM events').pluck().get() ?? 0);
+      for (let count = some(); count > 0; count = some()) tell(counts, (events += count));
       db.exec('UPDATE meta SET dirty = 0');
-      if (compact) db.pragma('wal_checkpoint(TRUNCATE)');
+      if (compact) rewrite();
       return { events, before, after: hashViews(db, blake3) };
     },
     hashes: () => hashViews(db, blake3),

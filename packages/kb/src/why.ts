@@ -27,7 +27,13 @@ export type WhyStep = {
   readonly evidence: readonly number[];
   readonly summary: string;
 };
-export type Why = { readonly entity: string; readonly steps: readonly WhyStep[]; readonly truncated: boolean };
+export type Why = {
+  readonly entity: string;
+  readonly steps: readonly WhyStep[];
+  readonly truncated: boolean;
+  /** Each field with the value that it had then, and the event that gave it. */
+  readonly values: { readonly [field: string]: { readonly value: JsonValue; readonly event: number } };
+};
 export type Blame = {
   readonly entity: string;
   readonly field: string;
@@ -38,9 +44,12 @@ export type Blame = {
 type Sources = { readonly ledger: Database.Database; readonly views: Database.Database };
 type Due = { readonly id: number; readonly depth: number; readonly via: string };
 
-export function why(sources: Sources, entity: string): Why | undefined {
+/** `asOfMs`: what was known at that time, by the events until then. */
+export function why(sources: Sources, entity: string, asOfMs?: number): Why | undefined {
   const read = reader(sources.ledger);
-  const queue: Due[] = historyOf(sources.views, entity).map((id) => ({ id, depth: 0, via: entity }));
+  const until = asOfMs === undefined ? Infinity : lastEventAt(sources.ledger, asOfMs);
+  const own = historyOf(sources.views, entity).filter((id) => id <= until);
+  const queue: Due[] = own.map((id) => ({ id, depth: 0, via: entity }));
   const seen = new Set(queue.map(({ id }) => id));
   const steps: WhyStep[] = [];
   for (let due = queue.shift(); due !== undefined && steps.length < whyEventsMax; due = queue.shift()) {
@@ -55,7 +64,36 @@ export function why(sources: Sources, entity: string): Why | undefined {
     }
   }
   if (steps.length === 0) return undefined;
-  return { entity, steps: steps.sort((a, b) => a.depth - b.depth || a.id - b.id), truncated: queue.length > 0 };
+  return {
+    entity,
+    steps: steps.sort((a, b) => a.depth - b.depth || a.id - b.id),
+    truncated: queue.length > 0,
+    values: valuesAfter(own.flatMap((id) => read(id) ?? [])),
+  };
+}
+
+/** The last event of that time or before, whatever clocks did meanwhile: what was recorded after it was not known then. */
+export function lastEventAt(ledger: Database.Database, atMs: number): number {
+  const found = ledger.prepare<[number], number>('SELECT id FROM events WHERE ts_ms <= ? ORDER BY id DESC LIMIT 1');
+  return found.pluck().get(atMs) ?? 0;
+}
+
+/** Kinds that give an entity its fields. */
+const describing: ReadonlySet<string> = new Set(['contact.upserted', 'account.upserted', 'note.created']);
+
+function valuesAfter(events: readonly StoredEvent[]): Why['values'] {
+  const values = new Map<string, { value: JsonValue; event: number }>();
+  for (const { id, kind, payload } of events) {
+    if (payload === null) continue;
+    const predicate = text(payload, 'predicate');
+    if (kind === 'contact.removed') values.clear();
+    else if (kind === 'fact.retracted' && predicate !== null) values.delete(predicate);
+    else if (kind === 'fact.asserted' && predicate !== null)
+      values.set(predicate, { value: payload['object'] ?? null, event: id });
+    else if (describing.has(kind))
+      for (const [field, value] of Object.entries(payload)) values.set(field, { value, event: id });
+  }
+  return Object.fromEntries(values);
 }
 
 /** The event that gave the field the value it has now. */

@@ -105,9 +105,9 @@ test('a ledger of version 1 is read as it stands, and goes on as one of this ver
   expect(events.map(({ kind }) => kind)).toEqual(['run.accepted', 'run.started', 'node.finished']);
   expect(Buffer.from(unwrap(await kb.getBlob(digest), 'a blob of before')).toString()).toBe(content);
   const now = blobOf('"now"');
-  expect(unwrap(await kb.append([draft()], [now]), 'an append')).toEqual([{ id: 4, existing: false }]);
+  expect(unwrap(await kb.append([draft()], [now]), 'an append')).toEqual([{ id: 5, existing: false }]);
   expect(Buffer.from(unwrap(await kb.getBlob(now.digest), 'a blob of now')).toString()).toBe(now.content);
-  expect(unwrap(await kb.verify(), 'a check')).toMatchObject({ events: 4 });
+  expect(unwrap(await kb.verify(), 'a check')).toMatchObject({ events: 5 });
   expect(unwrap(await kb.verify(), 'a check').first_bad).toBeUndefined();
   expect(unwrap(await kb.rebuild(), 'a rebuild').equal).toBe(true);
   const after = new Database(path, { readonly: true });

@@ -7,7 +7,7 @@ import { digestBytes, unwrap } from '@runloop/core';
 import { expect, test } from 'vitest';
 import type { Kb } from '../src/index.ts';
 import { needles } from '../src/index.ts';
-import { draft, open, runEvent, tempDir } from './kb-kit.ts';
+import { open, runEvent, tempDir } from './kb-kit.ts';
 
 const by = { actor: 'user:test', provenance: {} };
 const trace = (n: number): string => n.toString(16).padStart(32, '0');
@@ -26,7 +26,12 @@ function holding(dir: string, texts: readonly string[]): string[] {
 const jane = { name: 'Jane Doe-Miller', email: 'jane.doe@example.org', notes: 'Likes long walks at the sea.' };
 const personal = Object.values(jane);
 
-async function propose(kb: Kb, kind: string, payload: Record<string, string | number>, evidence: number[] = []): Promise<number> {
+async function propose(
+  kb: Kb,
+  kind: string,
+  payload: Record<string, string | number>,
+  evidence: number[] = [],
+): Promise<number> {
   const said = await kb.propose({ kind, payload, evidence }, { ...by, scope: 'operator', kb_write: true });
   return unwrap(said, kind).event_id;
 }
@@ -35,7 +40,13 @@ async function propose(kb: Kb, kind: string, payload: Record<string, string | nu
 async function fill(kb: Kb): Promise<{ readonly large: string; readonly derived: number }> {
   const contact = { contact: 'contact:jane', confidence: 1, trust: 'trusted', ...jane };
   const id = await propose(kb, 'contact.upserted', contact);
-  await propose(kb, 'contact.upserted', { contact: 'contact:janet', confidence: 1, trust: 'trusted', name: 'Janet Roe', email: 'janet@example.org' });
+  await propose(kb, 'contact.upserted', {
+    contact: 'contact:janet',
+    confidence: 1,
+    trust: 'trusted',
+    name: 'Janet Roe',
+    email: 'janet@example.org',
+  });
   const derived = await propose(kb, 'note.created', { text: 'Somebody likes walking.' }, [id]);
   await propose(kb, 'note.created', { text: `Dinner with JANE doe-miller on Friday` });
   const letter = Buffer.from(JSON.stringify({ text: `Dear ${jane.name}, `.repeat(8_000) }));
@@ -46,14 +57,44 @@ async function fill(kb: Kb): Promise<{ readonly large: string; readonly derived:
   const told = await kb.append(
     [
       runEvent('run.accepted', { name: 'write', params: { to: 'jane' }, actor: 'user:test' }, 1, a),
-      runEvent('effect.intent', { node: 'n', attempt: 1, index: 0, call: 'c', op: 'kb.query', args: { key: 'contact:jane' } }, undefined, a),
-      runEvent('effect.result', { node: 'n', attempt: 1, index: 0, call: 'c', op: 'kb.query', ok: true, value: { rows: [contact] } }, undefined, a),
-      runEvent('model.called', { node: 'n', attempt: 1, agent: 'w', model: 'm', provider: 'p', tokens_in: 5, tokens_out: 7, usd_nano: 9 }, 2, a),
-      runEvent('effect.result', { node: 'n', attempt: 1, index: 1, call: 'd', op: 'model.complete', ok: true, value: { blob: digest } }, undefined, a),
-      runEvent('node.finished', { node: 'n', attempt: 1, state: 'succeeded', outputs: { out: [{ type: 't', digest: large }] } }, 3, a),
+      runEvent(
+        'effect.intent',
+        { node: 'n', attempt: 1, index: 0, call: 'c', op: 'kb.query', args: { key: 'contact:jane' } },
+        undefined,
+        a,
+      ),
+      runEvent(
+        'effect.result',
+        { node: 'n', attempt: 1, index: 0, call: 'c', op: 'kb.query', ok: true, value: { rows: [contact] } },
+        undefined,
+        a,
+      ),
+      runEvent(
+        'model.called',
+        { node: 'n', attempt: 1, agent: 'w', model: 'm', provider: 'p', tokens_in: 5, tokens_out: 7, usd_nano: 9 },
+        2,
+        a,
+      ),
+      runEvent(
+        'effect.result',
+        { node: 'n', attempt: 1, index: 1, call: 'd', op: 'model.complete', ok: true, value: { blob: digest } },
+        undefined,
+        a,
+      ),
+      runEvent(
+        'node.finished',
+        { node: 'n', attempt: 1, state: 'succeeded', outputs: { out: [{ type: 't', digest: large }] } },
+        3,
+        a,
+      ),
       runEvent('run.finished', { state: 'succeeded', duration_ms: 4, tokens: 12, usd_nano: 9 }, 4, a),
       runEvent('run.accepted', { name: 'other', params: {}, actor: 'user:test' }, 1, b),
-      runEvent('effect.result', { node: 'n', attempt: 1, index: 0, call: 'e', op: 'kb.search', ok: true, value: { hits: [] } }, undefined, b),
+      runEvent(
+        'effect.result',
+        { node: 'n', attempt: 1, index: 0, call: 'e', op: 'kb.search', ok: true, value: { hits: [] } },
+        undefined,
+        b,
+      ),
       runEvent('run.finished', { state: 'succeeded' }, 2, b),
     ],
     [{ digest, content: answer }],
@@ -77,14 +118,18 @@ test('no byte of the values stays, the chain holds, others and what was paid sta
   expect(done.events).toEqual(plan.events);
   expect(holding(dir.path, [...personal, 'JANE doe-miller', 'fond of the coast'])).toEqual([]);
   expect(unwrap(await kb.verify(), 'verified')).not.toHaveProperty('first_bad');
-  expect(unwrap(await kb.find({ kind: 'contact', max: 9, raw: true }), 'contacts')).toMatchObject([{ name: 'Janet Roe' }]);
+  expect(unwrap(await kb.find({ kind: 'contact', max: 9, raw: true }), 'contacts')).toMatchObject([
+    { name: 'Janet Roe' },
+  ]);
   expect(unwrap(await kb.search({ text: 'walking', max: 5 }), 'hits').hits).toHaveLength(1);
   expect(unwrap(await kb.runs({ max: 9 }), 'runs')).toMatchObject([
     { name: 'other', forgotten_event: null },
     { name: 'write', state: 'succeeded', usd_nano: 9, forgotten_event: done.event_id },
   ]);
   expect(unwrap(await kb.costs({ by: 'agent', max: 9 }), 'costs').total.usd_nano).toBe(9);
-  expect(unwrap(await kb.why('contact:jane'), 'why').steps).toMatchObject([{ id: done.event_id, kind: 'subject.forgotten' }]);
+  expect(unwrap(await kb.why('contact:jane'), 'why').steps).toMatchObject([
+    { id: done.event_id, kind: 'subject.forgotten' },
+  ]);
   const rebuilt = unwrap(await kb.rebuild(), 'rebuilt');
   expect(rebuilt.equal).toBe(true);
   expect((await kb.forget('contact:jane', by)).ok).toBe(false);
@@ -111,7 +156,10 @@ test('a run that holds it and goes on stands in the way', async () => {
   using dir = tempDir();
   await using kb = await open(dir.path);
   await propose(kb, 'note.created', { text: jane.notes, entity: 'contact:jane' });
-  unwrap(await kb.append([runEvent('run.accepted', { name: 'x', params: { about: jane.notes } }, 1, trace(3))]), 'a run');
+  unwrap(
+    await kb.append([runEvent('run.accepted', { name: 'x', params: { about: jane.notes } }, 1, trace(3))]),
+    'a run',
+  );
   expect(await kb.forget('contact:jane', by)).toMatchObject({ ok: false, error: { code: 'Busy' } });
   expect(unwrap(await kb.find({ kind: 'note', max: 9 }), 'notes')).toHaveLength(1);
 });

@@ -117,7 +117,8 @@ describe('tampering', () => {
   beforeAll(async () => {
     template = tempDir();
     const drafts = Array.from({ length: rows }, (_, i) => {
-      const told = i % 3 === 2 ? runEvent('node.ready', { node: `n${i}` }, i + 1) : draft({ payload: { text: `note ${i}` } });
+      const told =
+        i % 3 === 2 ? runEvent('node.ready', { node: `n${i}` }, i + 1) : draft({ payload: { text: `note ${i}` } });
       return i % 5 === 4 ? { ...told, dedupe_key: `k${i}` } : told;
     });
     await append(template.path, drafts);
@@ -159,8 +160,9 @@ describe('tampering', () => {
   test.each(Object.entries(values))('a changed %s is found at its row', (column, value) =>
     check(`UPDATE events SET ${column} = ${value} WHERE id = ${at}`, at),
   );
-  test.each(['payload_json', 'payload_salt', 'trace_id', 'run_seq', 'dedupe_key'])('%s set to NULL is found', (column) =>
-    check(`UPDATE events SET ${column} = NULL WHERE id = ${at}`, at),
+  test.each(['payload_json', 'payload_salt', 'trace_id', 'run_seq', 'dedupe_key'])(
+    '%s set to NULL is found',
+    (column) => check(`UPDATE events SET ${column} = NULL WHERE id = ${at}`, at),
   );
   test('an erased payload that no event lists is found', () =>
     check(`UPDATE events SET payload_json = NULL, payload_salt = NULL WHERE id = ${at}`, at));
@@ -194,7 +196,10 @@ describe('tampering', () => {
     const db = new Database(join(dir.path, 'events.sqlite'));
     db.exec(loosen + cut);
     db.close();
-    await append(dir.path, Array.from({ length: rows - at }, () => draft()));
+    await append(
+      dir.path,
+      Array.from({ length: rows - at }, () => draft()),
+    );
     await using kb = await open(dir.path);
     expect(unwrap(await kb.verify(), 'a check')).toMatchObject({ events: rows, heads: 0 });
     expect(unwrap(await kb.verify({ head, key }), 'a check').bad_head).toEqual({

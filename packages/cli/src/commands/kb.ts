@@ -2,9 +2,18 @@
  * rlp kb: reading and writing the knowledge base, and proving that nobody changed it.
  */
 import { readFileSync } from 'node:fs';
-import { failure, isJsonObject, type JsonObject, type JsonValue, parseJson, showLine } from '@runloop/core';
+import {
+  failure,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  parseJson,
+  showLine,
+  systemClock,
+} from '@runloop/core';
 import { type Arguments, type Command, text, texts, type Tools } from '../command.ts';
-import { duration, time } from '../screen.ts';
+import { time } from '../screen.ts';
+import { parseTime } from '../parse-time.ts';
 
 type Step = {
   id: number;
@@ -31,11 +40,14 @@ export const commands: readonly Command[] = [
   {
     usage: 'kb why <entity>',
     about: 'the ladder of events that made something, down to the root',
+    options: {
+      'as-of': { type: 'string', about: 'what was known then: 2026-11-20, 2026-11-20T09:30, 3d for three days ago' },
+    },
     examples: [
       ['rlp kb why contact:john', 'who said so, when, in which run'],
       ['rlp kb why artifact:<digest>', 'an artifact and what went into it'],
     ],
-    run: (args, tools) => call(tools, 'kb.why', { entity: text(args, 'entity') ?? '' }, printLadder),
+    run: why,
   },
   {
     usage: 'kb blame <entity> <field>',
@@ -43,6 +55,12 @@ export const commands: readonly Command[] = [
     examples: [['rlp kb blame contact:john email', 'where this address comes from']],
     run: (args, tools) =>
       call(tools, 'kb.blame', { entity: text(args, 'entity') ?? '', field: text(args, 'field') ?? '' }, printBlame),
+  },
+  {
+    usage: 'kb contradictions',
+    about: 'what two sources disagree on, with what each says',
+    examples: [['rlp kb contradictions', 'settle one by proposing what holds, or by retracting what does not']],
+    run: (_, tools) => call(tools, 'kb.contradictions', {}, printContradictions),
   },
   {
     usage: 'kb propose',
@@ -60,27 +78,6 @@ export const commands: readonly Command[] = [
       ],
     ],
     run: propose,
-  },
-  {
-    usage: 'kb verify',
-    about: 'check every row and the chain of the ledger',
-    examples: [['rlp kb verify', 'names the first bad row']],
-    run: verify,
-  },
-  {
-    usage: 'kb rebuild',
-    about: 'drop every view, replay the ledger, compare',
-    examples: [['rlp kb rebuild', 'the hashes must be equal']],
-    run: rebuild,
-  },
-  {
-    usage: 'kb stats',
-    about: 'how much there is',
-    examples: [['rlp kb stats', 'events and watermark']],
-    run: (_, tools) =>
-      call(tools, 'kb.stats', {}, (value, { screen }) =>
-        Object.entries(value).forEach(([key, member]) => screen.line(showLine(`${key}: ${JSON.stringify(member)}`))),
-      ),
   },
 ];
 
@@ -117,13 +114,45 @@ function printRows(value: JsonObject, { screen }: Tools): void {
   if (truncated) screen.note('(more rows were cut off)');
 }
 
+async function why(args: Arguments, tools: Tools): Promise<number> {
+  const given = text(args, 'as-of');
+  const at = given === undefined ? undefined : parseTime(given, systemClock.nowMs());
+  if (given !== undefined && at === undefined)
+    return tools.fail(
+      failure('Usage', `"${given}" is no time`, {
+        hint: 'such as 2026-11-20, 2026-11-20T09:30 or 3d for three days ago',
+      }),
+    );
+  const asked = { entity: text(args, 'entity') ?? '', ...(at === undefined ? {} : { as_of_ms: at }) };
+  return call(tools, 'kb.why', asked, printLadder);
+}
+
+function printContradictions(value: JsonObject, { screen }: Tools): void {
+  const found = value['contradictions'] as unknown as readonly {
+    entity: string;
+    field: string;
+    claims: readonly { source: string; value: string; ts_ms: number; source_event: number }[];
+  }[];
+  if (found.length === 0) screen.note('no two sources disagree');
+  for (const { entity, field, claims } of found) {
+    screen.line(`${screen.paint('bold', showLine(entity))} ${showLine(field)}`);
+    for (const claim of claims)
+      screen.line(showLine(`  ${claim.value}  ${claim.source}, ${time(claim.ts_ms)}, event ${claim.source_event}`));
+  }
+}
+
 function printLadder(value: JsonObject, { screen }: Tools): void {
-  const { entity, steps, truncated } = value as unknown as {
+  const { entity, steps, truncated, values } = value as unknown as {
     entity: string;
     steps: readonly Step[];
     truncated: boolean;
+    values: { readonly [field: string]: { readonly value: JsonValue; readonly event: number } };
   };
   screen.line(screen.paint('bold', showLine(entity)));
+  for (const [field, { value: now, event }] of Object.entries(values)) {
+    const shown = `  ${field} = ${typeof now === 'string' ? now : JSON.stringify(now)}`;
+    screen.line(`${cut(showLine(shown), screen.width - 10)}  ${screen.paint('dim', `#${event}`)}`);
+  }
   for (const step of steps) printStep(step, screen);
   if (truncated) screen.note('(the ladder goes on)');
 }
@@ -175,47 +204,6 @@ async function propose(args: Arguments, tools: Tools): Promise<number> {
           : `event ${String(value['event_id'])}`,
       ),
   );
-}
-
-type Verified = {
-  readonly events: number;
-  readonly first_bad?: { readonly id: number; readonly why: string };
-  readonly bad_blob?: { readonly digest: string };
-};
-
-async function verify(_args: Arguments, tools: Tools): Promise<number> {
-  const client = await tools.connect();
-  if (!client.ok) return tools.fail(client.error);
-  const done = await client.value.call('kb.verify', {}, { timeoutMs: 600_000 });
-  if (!done.ok) return tools.fail(done.error);
-  const { events, first_bad: row, bad_blob: blob } = done.value as unknown as Verified;
-  if (row !== undefined || blob !== undefined) {
-    const what =
-      row === undefined ? `blob ${blob?.digest} does not hold what its name says` : `row ${row.id}: ${row.why}`;
-    const hint = 'restore it from a backup';
-    return tools.fail(failure('StorageCorrupt', `the ledger was changed: ${what}`, { hint }));
-  }
-  if (tools.json) tools.screen.json(done.value);
-  else tools.screen.line(`the ledger holds: ${events} events, chain intact`);
-  return 0;
-}
-
-async function rebuild(_args: Arguments, tools: Tools): Promise<number> {
-  const client = await tools.connect();
-  if (!client.ok) return tools.fail(client.error);
-  const done = await client.value.call('kb.rebuild', {}, { timeoutMs: 600_000 });
-  if (!done.ok) return tools.fail(done.error);
-  const {
-    events,
-    duration_ms: took,
-    equal,
-  } = done.value as unknown as { events: number; duration_ms: number; equal: boolean };
-  if (tools.json) tools.screen.json(done.value);
-  else
-    tools.screen.line(
-      `${events} events replayed in ${duration(took)} (${Math.round((events / Math.max(1, took)) * 1000)}/s); the views are ${equal ? 'equal' : 'NOT equal'}`,
-    );
-  return equal ? 0 : 1;
 }
 
 function cut(line: string, width: number): string {

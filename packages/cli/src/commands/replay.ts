@@ -104,9 +104,18 @@ function readText(file: string, cwd: string): Result<string, Failure> {
 async function replayAll(replayer: Replayer, tools: Tools): Promise<number> {
   const finished = await replayer.finished();
   if (!finished.ok) return tools.fail(finished.error);
-  const reports: (ReplayReport | { readonly trace_id: string; readonly equal: false; readonly error: Failure })[] = [];
+  const reports: (
+    | ReplayReport
+    | { readonly trace_id: string; readonly equal: false; readonly error: Failure }
+    | { readonly trace_id: string; readonly forgotten: true }
+  )[] = [];
   for (const traceId of finished.value) {
     const report = await replayer.replay(traceId, () => undefined);
+    if (!report.ok && report.error.details?.['forgotten'] === true) {
+      reports.push({ trace_id: traceId, forgotten: true });
+      if (!tools.json) tools.screen.line(`replay: forgotten (${traceId})`);
+      continue;
+    }
     const one = report.ok ? report.value : { trace_id: traceId, equal: false as const, error: report.error };
     reports.push(one);
     if (tools.json) continue;
@@ -115,7 +124,7 @@ async function replayAll(replayer: Replayer, tools: Tools): Promise<number> {
   }
   if (tools.json) tools.screen.json(reports);
   else if (reports.length === 0) tools.screen.note('rlp: no run has finished yet');
-  return reports.every(({ equal }) => equal) ? 0 : 1;
+  return reports.every((one) => 'forgotten' in one || one.equal) ? 0 : 1;
 }
 
 function progress(node: NodeReplay, { json, screen }: Tools): void {

@@ -3,6 +3,7 @@
  */
 import { err, failure, isJsonObject, ok } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
+import { ownKey } from './kb-upkeep-operations.ts';
 import { type Operations, seesAddresses } from './operation.ts';
 
 export function kbOperations(kb: Kb): Operations {
@@ -18,7 +19,8 @@ export function kbOperations(kb: Kb): Operations {
     },
     'kb.why': (args, caller) => {
       const entity = args.text('entity');
-      return args.check(() => kb.why(entity, seesAddresses(caller)));
+      const asOfMs = args.optionalNumber('as_of_ms');
+      return args.check(() => kb.why(entity, seesAddresses(caller), asOfMs));
     },
     'kb.blame': (args, caller) => {
       const entity = args.text('entity');
@@ -33,7 +35,7 @@ export function kbOperations(kb: Kb): Operations {
       if (!isJsonObject(payload)) args.refuse('payload must be a map');
       return args.check(() =>
         kb.propose(
-          { kind, payload, evidence, ...(key === undefined ? {} : { dedupe_key: key }) },
+          { kind, payload, evidence, ...(key === undefined ? {} : { dedupe_key: ownKey(caller, key) }) },
           {
             actor: caller.principal.id,
             scope: 'operator',
@@ -43,9 +45,6 @@ export function kbOperations(kb: Kb): Operations {
         ),
       );
     },
-    'kb.stats': (args) => args.check(() => kb.stats()),
-    'kb.verify': (args) => args.check(() => kb.verify()),
-    'kb.rebuild': (args) => args.check(() => kb.rebuild()),
     'kb.artifacts': (args) => {
       const traceId = args.optionalText('trace_id');
       const digest = args.optionalText('digest');

@@ -3,9 +3,10 @@
  *
  * No line holds a secret. Writing never blocks and never fails a caller; what could not be written is counted and told when writing works again.
  */
+import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Clock, Log, LogLevel } from '@runloop/core';
+import { type Clock, err, type Failure, failure, type Log, type LogLevel, ok, type Result } from '@runloop/core';
 import type { Scrubber } from '../secrets/scrubber.ts';
 
 /** Size at which a file is turned over. */
@@ -47,10 +48,14 @@ export class LogFile implements Log, AsyncDisposable {
   }
 
   /** Rewrites what was written so far without the lines of which `has` is true; what is logged meanwhile waits. */
-  async forget(has: (line: string) => boolean): Promise<void> {
+  async forget(has: (line: string) => boolean): Promise<Result<void, Failure>> {
     while (this.#writing !== undefined) await this.#writing;
-    this.#writing = this.#rewrite(has).then(() => this.#write());
+    let done: Result<void, Failure> = ok(undefined);
+    this.#writing = this.#rewrite(has)
+      .then((result) => (done = result))
+      .then(() => this.#write());
     await this.#writing;
+    return done;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -82,15 +87,22 @@ export class LogFile implements Log, AsyncDisposable {
     this.#writing = undefined;
   }
 
-  async #rewrite(has: (line: string) => boolean): Promise<void> {
-    for (const path of [this.#path, `${this.#path}.1`]) {
-      const text = await readFile(path, 'utf8').catch(() => '');
-      const kept = text.split('\n').filter((line) => !has(line));
-      if (kept.length === text.split('\n').length) continue;
-      await writeFile(`${path}.new`, kept.join('\n'), { mode: 0o600, flush: true });
-      await rename(`${path}.new`, path);
+  async #rewrite(has: (line: string) => boolean): Promise<Result<void, Failure>> {
+    try {
+      for (const path of [this.#path, `${this.#path}.1`]) {
+        if (!existsSync(path)) continue;
+        const lines = (await readFile(path, 'utf8')).split('\n');
+        const kept = lines.filter((line) => !has(line));
+        if (kept.length === lines.length) continue;
+        await writeFile(`${path}.new`, kept.join('\n'), { mode: 0o600, flush: true });
+        await rename(`${path}.new`, path);
+      }
+      this.#bytes = undefined;
+      return ok(undefined);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return err(failure('StorageFailed', `the log ${this.#path} cannot be rewritten: ${why}`));
     }
-    this.#bytes = undefined;
   }
 
   async #open(): Promise<number> {

@@ -45,8 +45,9 @@ export async function performKb(kb: KbPort, op: string, args: JsonObject, scope:
     case 'kb.why': {
       const found = await kb.why(text(args['entity']) ?? '', raw);
       if (!found.ok) return refused(found.error);
-      const steps = found.value.steps.map((step) => withheld(scope, step));
-      return tell(kb, { ...found.value, steps }, steps);
+      const { values: _, ...ladder } = found.value;
+      const steps = ladder.steps.map((step) => withheld(scope, step));
+      return tell(kb, { ...ladder, steps }, steps);
     }
     default:
       return propose(kb, args, scope);

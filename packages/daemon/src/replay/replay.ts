@@ -104,7 +104,9 @@ async function finishedRows(source: TapeSource, traceId: string): Promise<Result
   if (!rows.ok) return rows;
   if (rows.value.length === 0) return err(failure('NotFound', `there is no run ${traceId}`, { hint: 'see: rlp runs' }));
   if (rows.value.some((row) => row.payload === null))
-    return err(failure('NotFound', `run ${traceId} was forgotten: its values were erased`));
+    return err(
+      failure('NotFound', `run ${traceId} was forgotten: its values were erased`, { details: { forgotten: true } }),
+    );
   if (!rows.value.some((row) => row.kind === 'run.finished'))
     return err(failure('Busy', `run ${traceId} has not finished`, { hint: 'wait for it: rlp attach' }));
   return rows;

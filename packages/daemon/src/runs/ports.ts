@@ -8,7 +8,7 @@ import type { AgentInterface } from '@runloop/openings';
 import type { AttemptOutcome, Bundle, Caps, Referents, Verdict } from '@runloop/runtime';
 
 /** The ledger as runs see it: an append is answered only when it is durable. */
-export type RunLedger = Pick<Kb, 'append' | 'putBlob' | 'getBlob' | 'runEvents' | 'openRuns'>;
+export type RunLedger = Pick<Kb, 'append' | 'putBlob' | 'getBlob' | 'runEvents' | 'openRuns' | 'restoredAt'>;
 
 /** Agents by name for a new run, by digest for one that was accepted before. */
 export interface AgentSource {

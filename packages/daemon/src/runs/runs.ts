@@ -53,6 +53,16 @@ import {
 } from './submission.ts';
 import { metaOf, readRun, spentOf } from './tape.ts';
 
+/** Ends a run that a restored backup knows as unfinished. */
+const restoredEnding: RunDraft = {
+  kind: 'run.trace',
+  level: 'warn',
+  message: 'The run is being ended: the ledger was restored from a backup.',
+  meta: {
+    ending: { state: 'cancelled', reason: 'the ledger was restored from a backup; what it did since is not known' },
+  },
+};
+
 /** How long to wait before a run whose ledger refused is recovered again. */
 export const recoveryMs = 5000;
 /** Version of the engine's rules, pinned in each run. */
@@ -74,6 +84,7 @@ export class Runs {
   /** Trace ids whose submission is being looked at. */
   readonly #submitting = new Set<string>();
   #closed = false;
+  #restoredAt = 0;
   #draining = false;
 
   constructor(deps: RunDeps, options: RunsOptions) {
@@ -344,6 +355,9 @@ export class Runs {
   async recover(): Promise<Result<number, Failure>> {
     const open = await this.#deps.ledger.openRuns();
     if (!open.ok) return open;
+    const restored = await this.#deps.ledger.restoredAt();
+    if (!restored.ok) return restored;
+    this.#restoredAt = restored.value;
     for (const traceId of open.value) await this.#recoverOne(traceId);
     return ok(open.value.length);
   }
@@ -420,7 +434,9 @@ export class Runs {
     const lost = await settleLostCalls({ values, performer: { forfeit } }, rows, (node, attempt) =>
       run.spenderOf(node, attempt),
     );
-    const recorded = await run.driver.record([...lost, recovered]);
+    // It may have gone on after the backup was made, and what it did then would be done again.
+    const isPast = (rows[0]?.id ?? 0) < this.#restoredAt;
+    const recorded = await run.driver.record([...(isPast ? [restoredEnding] : []), ...lost, recovered]);
     if (!recorded.ok) return;
     for (const action of run.driver.actions.pending())
       run.questions.expireLater(action.id, action.hash, action.expiresMs);

@@ -36,6 +36,7 @@ export function scheduledKb(life: Life, kb: Kb, faults: Faults): Kb {
     getBlob: read('blob', (digest) => kb.getBlob(digest)),
     runEvents: read('events', (q) => kb.runEvents(q)),
     openRuns: read('open runs', () => kb.openRuns()),
+    restoredAt: read('restored', () => kb.restoredAt()),
     find: read('find', (q) => kb.find(q)),
     search: read('search', (q) => kb.search(q)),
     taint: read('taint', (q) => kb.taint(q)),

@@ -1,7 +1,6 @@
 /**
  * A thread for planning what to forget: it reads the whole ledger, and holds up neither the writer nor the readers.
  */
-import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { err } from '@runloop/core';
@@ -24,7 +23,7 @@ function plan(entity: string): Answer['answer'] {
       stack.adopt(new Database(path, { readonly: true, fileMustExist: true }), (db) => db.close());
     const ledger = opened(eventsDb);
     const views = opened(viewDb);
-    return ledger.transaction(() => planForget({ ledger, views, blobsDir: join(rootDir, 'blobs') }, entity, blake3))();
+    return ledger.transaction(() => planForget({ ledger, views, rootDir }, entity, blake3))();
   } catch (error) {
     return err(storageFailure(error, eventsDb));
   }

@@ -12,7 +12,7 @@ export type Needles = {
   readonly values: readonly string[];
   /** Values of the entity that are too common to be looked for by themselves. */
   readonly common: readonly string[];
-  has(text: string): boolean;
+  readonly has: (text: string) => boolean;
 };
 
 /** Members that say what an event is about or how sure it is, not who somebody is. */
@@ -54,7 +54,7 @@ export function needles(entity: string, values: readonly string[]): Needles {
   return {
     values,
     common: [],
-    has(text) {
+    has: (text) => {
       const lower = text.toLowerCase();
       for (const form of folded) if (lower.includes(form)) return true;
       for (const form of exact) if (text.includes(form)) return true;

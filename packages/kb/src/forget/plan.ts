@@ -7,6 +7,8 @@
  * 3. Blobs that runs outside of these name too stay, unless a value stands in them.
  * 4. Knowledge that rests on what goes and names nobody is listed, not erased: it is about somebody else.
  */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type Database from 'better-sqlite3';
 import { type Digest, type Failure, isJsonObject, type JsonObject, type Result, err, failure, ok } from '@runloop/core';
 import { type Blake3, hexOf } from '../blake3.ts';
@@ -30,6 +32,8 @@ export type ForgetPlan = {
   readonly derived: readonly number[];
   /** Events in whose fixed columns a value stands: those cannot be erased. */
   readonly fixed: readonly number[];
+  /** Backups and replaced ledgers that still hold it. */
+  readonly backups: readonly string[];
   /** The last event that was looked at. */
   readonly last: number;
 };
@@ -37,7 +41,7 @@ export type ForgetPlan = {
 /** What is still told of a run whose first event was erased. */
 export type ForgottenRun = JsonObject & { readonly trace_id: string };
 
-type Sources = { readonly ledger: Database.Database; readonly views: Database.Database; readonly blobsDir: string };
+type Sources = { readonly ledger: Database.Database; readonly views: Database.Database; readonly rootDir: string };
 type Row = {
   readonly id: number;
   readonly kind: string;
@@ -59,6 +63,7 @@ const contentKinds: ReadonlySet<string> = new Set([
 
 export function planForget(sources: Sources, entity: string, blake3: Blake3): Result<ForgetPlan, Failure> {
   const { ledger } = sources;
+  const blobsDir = join(sources.rootDir, 'blobs');
   const own = ownEvents(sources, entity);
   const blobOf = /^artifact:([0-9a-f]{64})$/.exec(entity)?.[1];
   const runOf = /^run:([0-9a-f]{32})$/.exec(entity)?.[1];
@@ -66,7 +71,7 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
     return err(failure('NotFound', `the ledger knows nothing of ${entity}`, { hint: 'rlp kb search finds entities' }));
   const needles = needlesOf(entity, payloadsOf(ledger, own));
   const held = blobsHolding(ledger, needles);
-  const files = filesHolding(sources.blobsDir, needles);
+  const files = filesHolding(blobsDir, needles);
   if (blobOf !== undefined) held.add(blobOf);
   const found = findEvents(sources, needles, { own, tainted: new Set([...held, ...files]), wholeRun: runOf });
   const open = openRuns(sources.views, [...found.runs.keys()]);
@@ -85,10 +90,11 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
     values: needles.values,
     common: needles.common,
     events: [...found.events].sort((a, b) => a - b),
-    ...placed(ledger, sources.blobsDir, go),
+    ...placed(ledger, blobsDir, go),
     runs: [...found.runs.keys()].map((trace) => skeleton(sources.views, trace, needles)),
     derived: derived(ledger, found),
     fixed: found.fixed,
+    backups: backupsSince(sources, Math.min(...found.events, found.last)),
     last: found.last,
   });
 }
@@ -98,10 +104,7 @@ function ownEvents({ ledger, views }: Sources, entity: string): Set<number> {
   const one = /^event:(\d{1,15})$/.exec(entity)?.[1];
   const ids =
     one === undefined
-      ? views
-          .prepare<[string], number>('SELECT event_id FROM entity_history WHERE entity = ?')
-          .pluck()
-          .all(entity)
+      ? views.prepare<[string], number>('SELECT event_id FROM entity_history WHERE entity = ?').pluck().all(entity)
       : [Number(one)];
   const kindOf = ledger
     .prepare<[number], string>('SELECT kind FROM events WHERE id = ? AND payload_json IS NOT NULL')
@@ -203,8 +206,7 @@ function namedBlobs(ledger: Database.Database, { runs }: Found): Set<string> {
     )
     .iterate();
   for (const { trace, payload_json: payload } of others)
-    if (trace === null || !runs.has(trace))
-      for (const digest of payload.match(digests) ?? []) named.delete(digest);
+    if (trace === null || !runs.has(trace)) for (const digest of payload.match(digests) ?? []) named.delete(digest);
   return named;
 }
 
@@ -254,6 +256,20 @@ function skeleton(views: Database.Database, trace: string, needles: Needles): Fo
     .get(trace);
   const kept = Object.entries(row ?? {}).filter(([, value]) => value !== null && !needles.has(String(value)));
   return { ...Object.fromEntries(kept), trace_id: trace };
+}
+
+/** Backups with the event, as far as they are still where they were made; and what migrating and restoring have kept. */
+function backupsSince({ ledger, views, rootDir }: Sources, event: number): readonly string[] {
+  const made = views
+    .prepare<[], number>(`SELECT event_id FROM entity_history WHERE entity = 'ledger:backups'`)
+    .pluck()
+    .all();
+  const payloads = payloadsOf(ledger, new Set(made));
+  const named = payloads.flatMap(({ path, events }) =>
+    typeof path === 'string' && Number(events) >= event ? [path] : [],
+  );
+  const kept = readdirSync(rootDir).filter((name) => /^before-|\.version-\d+$/.test(name));
+  return [...named.filter((path) => existsSync(path)), ...kept.map((name) => join(rootDir, name))];
 }
 
 /** Knowledge that stays although it cites what goes, or was written by a run after it had read it. */

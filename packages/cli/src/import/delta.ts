@@ -1,0 +1,42 @@
+/**
+ * What an import hands over: a delta with its place in the file, or why there is none.
+ */
+import { digestJson, type JsonObject } from '@runloop/core';
+
+export type Delta = { readonly kind: string; readonly payload: JsonObject; readonly dedupe_key: string };
+/** `place` is for people: `line 7`, `card 3`, a file's name. */
+export type Read = { readonly place: string } & ({ readonly delta: Delta } | { readonly problem: string });
+
+/** The same content under the same kind is written once, however often it is imported. */
+export function deltaOf(kind: string, payload: JsonObject): Delta {
+  return { kind, payload, dedupe_key: `import/${digestJson({ kind, payload })}` };
+}
+
+/** Text as a member of an entity's name: letters and digits of any script, lower case. */
+export function slugOf(text: string): string {
+  return text
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 80);
+}
+
+/** A person's entity: the name, and of the address so much that two of one name stay two. */
+export function contactOf(name: string | undefined, email: string | undefined): string {
+  const known = slugOf(name ?? '') || slugOf(email?.split('@')[0] ?? '');
+  return email === undefined ? `contact:${known}` : `contact:${known}-${digestJson(email.toLowerCase()).slice(0, 6)}`;
+}
+
+/** A contact from what a file says of somebody; a problem where it says neither a name nor an address. */
+export function contactDelta(place: string, members: { readonly [name: string]: string | undefined }): Read {
+  const given = Object.entries(members).flatMap(([name, value]) => {
+    const text = value?.trim() ?? '';
+    return text === '' ? [] : [[name, text] as const];
+  });
+  const { name, email, ...rest } = Object.fromEntries(given);
+  if (name === undefined && email === undefined) return { place, problem: 'it has neither a name nor an address' };
+  const known = { ...(name === undefined ? {} : { name }), ...(email === undefined ? {} : { email }) };
+  const payload = { contact: contactOf(name, email), ...known, ...rest, confidence: 1, trust: 'trusted' };
+  return { place, delta: deltaOf('contact.upserted', payload) };
+}

@@ -1,0 +1,37 @@
+/** What a file or folder holds, by its name: vCards, a table, notes, or events that were exported. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { err, failure, type Failure, isJsonObject, ok, parseJson, type Result } from '@runloop/core';
+import { deltaOf, type Read } from './delta.ts';
+import { readNotes } from './notes.ts';
+
+export const importBytesMax: number = 512 * 1024 * 1024;
+
+export async function readImport(path: string): Promise<Result<Iterable<Read>, Failure>> {
+  if (!existsSync(path)) return err(failure('NotFound', `there is no ${path}`));
+  const found = statSync(path);
+  if (found.isDirectory() || /\.(?:md|markdown)$/i.test(path)) return ok(readNotes(path));
+  if (!found.isFile()) return err(failure('InvalidParams', `${path} is neither a file nor a folder`));
+  if (found.size > importBytesMax)
+    return err(failure('LimitExceeded', `${path} has ${found.size} bytes, the limit is ${importBytesMax}`));
+  const text = readFileSync(path, 'utf8');
+  if (/\.(?:vcf|vcard)$/i.test(path)) return ok((await import('./vcard.ts')).readVcards(text));
+  if (/\.(?:csv|tsv)$/i.test(path)) return ok((await import('./csv.ts')).readCsv(text));
+  if (/\.(?:ndjson|jsonl)$/i.test(path)) return ok(readEvents(text));
+  return err(
+    failure('InvalidParams', `${path} is of no kind that is known`, {
+      hint: 'files: .vcf, .csv, .tsv, .md, .ndjson, .jsonl; or a folder with .md files',
+    }),
+  );
+}
+
+/** Lines as `rlp kb export` writes them; `kind` and `payload` are enough. */
+function* readEvents(text: string): Generator<Read> {
+  for (const [i, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue;
+    const place = `line ${i + 1}`;
+    const parsed = parseJson(line);
+    const { kind, payload } = parsed.ok && isJsonObject(parsed.value) ? parsed.value : {};
+    if (typeof kind === 'string' && isJsonObject(payload)) yield { place, delta: deltaOf(kind, payload) };
+    else yield { place, problem: parsed.ok ? 'it has no kind and payload' : `it is no JSON: ${parsed.error}` };
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * A thread that writes one backup: the ledger as it stands at one moment, whoever is writing to it, and its blob files.
+ *
+ * 1. Blobs are on disk before the events that name them: whatever the copied ledger names is there to be copied.
+ * 2. `backup.json` comes last, and everything before it is on disk: a backup that has it is whole.
+ */
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import Database from 'better-sqlite3';
+import { type Failure, type Result, err, failure, isDigest, ok } from '@runloop/core';
+import { copyLedger } from '../copy-ledger.ts';
+import { ledgerVersion } from '../ledger-schema.ts';
+import { type ProgressCounts, tell } from '../progress.ts';
+import { storageFailure } from '../storage-failure.ts';
+import type { Answer, Question } from '../thread.ts';
+import { type BackupManifest, manifestFile } from './manifest.ts';
+
+export type BackupData = { readonly rootDir: string; readonly eventsDb: string; readonly counts: ProgressCounts };
+export type BackupRequest = { readonly into: string; readonly nowMs: number };
+
+const port = parentPort;
+if (port === null) throw new Error('assumed to run as a thread');
+const { rootDir, eventsDb, counts } = workerData as BackupData;
+
+function backup({ into, nowMs }: BackupRequest): Result<BackupManifest, Failure> {
+  if (existsSync(into) && readdirSync(into).length > 0)
+    return err(failure('Conflict', `${into} is there already and not empty`, { hint: 'name another folder' }));
+  try {
+    mkdirSync(join(into, 'blobs'), { recursive: true, mode: 0o700 });
+    // Heads first: the copied ledger then has each of them.
+    if (existsSync(join(rootDir, 'heads.ndjson')))
+      copyFileSync(join(rootDir, 'heads.ndjson'), join(into, 'heads.ndjson'));
+    const ledger = join(into, 'events.sqlite');
+    for (const [source, copy] of [
+      [eventsDb, ledger],
+      [join(rootDir, 'archive.sqlite'), join(into, 'archive.sqlite')],
+    ] as const) {
+      const copied = copyLedger(source, copy);
+      if (!copied.ok) return copied;
+    }
+    const files = blobFiles();
+    tell(counts, 0, files.length);
+    let bytes = statSync(ledger).size;
+    for (const [i, digest] of files.entries()) {
+      const folder = join(into, 'blobs', digest.slice(0, 2));
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      const path = join(folder, digest.slice(2));
+      copyFileSync(join(rootDir, 'blobs', digest.slice(0, 2), digest.slice(2)), path);
+      sync(path);
+      bytes += statSync(path).size;
+      tell(counts, i + 1);
+    }
+    const manifest: BackupManifest = {
+      version: 1,
+      made_ms: nowMs,
+      ledger_version: ledgerVersion,
+      ...headOf(ledger),
+      blobs: files.length,
+      bytes,
+    };
+    for (const path of [ledger, join(into, 'blobs')]) sync(path);
+    writeFileSync(join(into, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600, flush: true });
+    for (const path of [into, dirname(into)]) sync(path);
+    return ok(manifest);
+  } catch (error) {
+    return err(storageFailure(error, into));
+  }
+}
+
+function blobFiles(): readonly string[] {
+  const folder = join(rootDir, 'blobs');
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .flatMap(({ name }) => readdirSync(join(folder, name)).map((rest) => name + rest))
+    .filter(isDigest);
+}
+
+function headOf(path: string): Pick<BackupManifest, 'events' | 'chain'> {
+  const db = new Database(path, { readonly: true });
+  try {
+    const row = db
+      .prepare<[], { id: number; chain: string }>(
+        'SELECT id, lower(hex(chain_blake3)) AS chain FROM events ORDER BY id DESC LIMIT 1',
+      )
+      .get();
+    return { events: row?.id ?? 0, chain: row?.chain ?? '0'.repeat(64) };
+  } finally {
+    db.close();
+  }
+}
+
+function sync(path: string): void {
+  const file = openSync(path, 'r');
+  fsyncSync(file);
+  closeSync(file);
+}
+
+port.on('message', (message: 'close' | Question<BackupRequest>) => {
+  if (message === 'close') return port.close();
+  port.postMessage({ n: message.n, answer: backup(message.question) } satisfies Answer);
+});

@@ -1,0 +1,108 @@
+/**
+ * Puts a backup in the place of what is there. Needs the lock of the state directory: no daemon runs.
+ *
+ * 1. The backup's chain is checked before anything is touched; what is replaced is kept beside it, in `before-<time>`.
+ * 2. A mark is on disk from when the copy is whole until all is in place and the restored ledger has said so
+ *    (`ledger.restored`): opening the directory finishes what was cut off.
+ */
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Failure, type Result, err, failure, ok } from '@runloop/core';
+import type { Blake3 } from '../blake3.ts';
+import { storageFailure } from '../storage-failure.ts';
+import { verifyLedger } from '../verify.ts';
+import { type BackupManifest, backupFiles, readManifest } from './manifest.ts';
+
+const markOf = (rootDir: string): string => join(rootDir, 'restoring.json');
+const incomingOf = (rootDir: string): string => join(rootDir, 'restoring');
+/** The ledger's journal belongs to what is replaced; views grow anew. */
+const replaced = [...backupFiles, 'events.sqlite-wal', 'events.sqlite-shm'];
+const dropped = ['pog.sqlite', 'pog.sqlite-wal', 'pog.sqlite-shm', 'forgetting'];
+
+export type Restoring = {
+  /** Where the replaced files are kept. */
+  readonly before: string;
+  readonly from: string;
+  readonly events: number;
+};
+
+/** Checks the backup and lays its copy ready, with the mark: the next opening of the directory puts it in place. */
+export function stageRestore(
+  rootDir: string,
+  from: string,
+  { blake3, nowMs }: { readonly blake3: Blake3; readonly nowMs: number },
+): Result<BackupManifest, Failure> {
+  const manifest = readManifest(from);
+  if (!manifest.ok) return manifest;
+  const sound = checkBackup(from, manifest.value, blake3);
+  if (!sound.ok) return sound;
+  try {
+    const incoming = incomingOf(rootDir);
+    rmSync(incoming, { recursive: true, force: true });
+    mkdirSync(incoming, { recursive: true, mode: 0o700 });
+    for (const name of backupFiles)
+      if (existsSync(join(from, name))) cpSync(join(from, name), join(incoming, name), { recursive: true });
+    const before = join(rootDir, `before-${new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, '')}`);
+    const mark: Restoring = { before, from, events: manifest.value.events };
+    writeFileSync(markOf(rootDir), JSON.stringify(mark), { mode: 0o600, flush: true });
+    return manifest;
+  } catch (error) {
+    return err(storageFailure(error, rootDir));
+  }
+}
+
+/** What is being restored here, or nothing. */
+export function restoringHere(rootDir: string): Restoring | undefined {
+  return existsSync(markOf(rootDir)) ? (JSON.parse(readFileSync(markOf(rootDir), 'utf8')) as Restoring) : undefined;
+}
+
+/** Moves what is still to be moved: each step may have happened already. Under the lock, before the ledger is opened. */
+export function placeRestored(rootDir: string): Result<void, Failure> {
+  try {
+    const restoring = restoringHere(rootDir);
+    if (restoring === undefined) return ok(undefined);
+    const { before } = restoring;
+    mkdirSync(before, { recursive: true, mode: 0o700 });
+    for (const name of replaced) {
+      const [here, next, moved] = [join(rootDir, name), join(incomingOf(rootDir), name), join(before, `${name}.moved`)];
+      if (existsSync(here) && !existsSync(moved)) renameSync(here, join(before, name));
+      writeFileSync(moved, '', { flush: true });
+      if (existsSync(next)) renameSync(next, here);
+    }
+    for (const name of dropped) rmSync(join(rootDir, name), { force: true });
+    return ok(undefined);
+  } catch (error) {
+    return err(storageFailure(error, rootDir));
+  }
+}
+
+/** The restored ledger has said what it is: the work is done. */
+export function endRestoring(rootDir: string, { before }: Restoring): Result<void, Failure> {
+  try {
+    rmSync(markOf(rootDir), { force: true });
+    rmSync(incomingOf(rootDir), { recursive: true, force: true });
+    for (const name of replaced) rmSync(join(before, `${name}.moved`), { force: true });
+    return ok(undefined);
+  } catch (error) {
+    return err(storageFailure(error, rootDir));
+  }
+}
+
+function checkBackup(from: string, { events, chain }: BackupManifest, blake3: Blake3): Result<void, Failure> {
+  const checked = verifyLedger({ rootDir: from, eventsDb: join(from, 'events.sqlite') }, {}, blake3);
+  if (!checked.ok) return checked;
+  const { first_bad: row, bad_blob: blob, bad_head: head } = checked.value;
+  const why =
+    row !== undefined
+      ? `row ${row.id}: ${row.why}`
+      : blob !== undefined
+        ? `blob ${blob.digest} does not hold what its name says`
+        : head !== undefined
+          ? `its head ${head.id}: ${head.why}`
+          : checked.value.events !== events || checked.value.head !== chain
+            ? 'its ledger is not the one that it says it holds'
+            : undefined;
+  if (why !== undefined)
+    return err(failure('StorageCorrupt', `the backup ${from} was changed: ${why}`, { hint: 'take another backup' }));
+  return ok(undefined);
+}
