@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { RunEvent } from '@runloop/core';
+import { loadBlake3 } from '../../packages/kb/src/blake3.ts';
+import { verifyLedger } from '../../packages/kb/src/verify.ts';
 import { root, template } from './place.ts';
 
 /** Whether a program can be given a network of its own, with nobody in it. */
@@ -172,9 +174,19 @@ export class Home implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (existsSync(join(this.path, 'pog', 'owner.pid'))) await this.rlp('daemon', 'stop');
-    const differing = this.#replays ? await this.#replayed() : [];
+    const differing = this.#replays ? [...(await this.#verified()), ...(await this.#replayed())] : [];
     rmSync(this.path, { recursive: true, force: true });
     if (differing.length > 0) throw new Error(`runs that do not replay equal: ${JSON.stringify(differing, null, 1)}`);
+  }
+
+  /** What is wrong with the ledger: its chain, or an event that has not the shape of its kind. */
+  async #verified(): Promise<unknown[]> {
+    const eventsDb = join(this.path, 'pog', 'events.sqlite');
+    if (!existsSync(eventsDb)) return [];
+    const checked = verifyLedger({ rootDir: join(this.path, 'pog'), eventsDb }, {}, await loadBlake3());
+    if (!checked.ok) return [checked.error];
+    const { first_bad: bad, bad_head: head, misfit } = checked.value;
+    return [bad, head, misfit].filter((one) => one !== undefined);
   }
 
   /** Every run that has finished here, again over its tape, with no network: those that did not come out equal. */

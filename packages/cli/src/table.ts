@@ -79,6 +79,7 @@ export const table: readonly Entry[] = [
     ['kb rebuild', 'drop the views and replay the ledger'],
     ['kb stats', 'how much there is'],
     ['kb vacuum', 'give back room on the disk'],
+    ['kb archive', 'pack away what old runs read and wrote'],
     ['kb forget', 'erase what is known of somebody'],
   ]),
   ...of('remember', () => import('./commands/kb-import.ts'), [

@@ -223,6 +223,8 @@ function wireSessions(
       slots,
       cells,
       tokens: base.tokens,
+      clock,
+      kb: base.kb,
       config,
       origin: options.origin,
     }),

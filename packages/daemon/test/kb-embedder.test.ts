@@ -50,6 +50,8 @@ test('its vectors find, and each request is on the bill once', () =>
     expect(vectors).toMatchObject({ embedder: 'tiny', missing: 0 });
     const costs = unwrap(await kb.costs({ by: 'agent', max: 5 }), 'costs');
     expect(costs.rows).toMatchObject([{ key: 'kb', calls: 2, unanswered: 0 }]);
+    const verified = unwrap(await kb.verify(), 'a check');
+    expect([verified.first_bad, verified.misfit]).toEqual([undefined, undefined]);
   }));
 
 test('a provider that is not cleared for private data gets nothing, and words still find', () =>

@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, type Failure, type Random, type Result, err, failure, isDigest, ok, toHex } from '@runloop/core';
+import { archivedSize, readArchived } from './archive/archive.ts';
 import { blobMismatch } from './ledger-blobs.ts';
 import { blobBytesMax } from './limits.ts';
 import { storageFailure } from './storage-failure.ts';
@@ -31,6 +32,11 @@ export function createBlobs(
   const place = (digest: string): { dir: string; path: string } => {
     const dir = join(folder, digest.slice(0, 2));
     return { dir, path: join(dir, digest.slice(2)) };
+  };
+  const checked = async (digest: Digest, bytes: Uint8Array): Promise<Result<Uint8Array, Failure>> => {
+    const found = await deps.digestOf(bytes);
+    if (!found.ok) return found;
+    return found.value === digest ? ok(bytes) : err(blobMismatch(digest));
   };
   return {
     async put(bytes) {
@@ -73,13 +79,11 @@ export function createBlobs(
       if (!isDigest(digest)) return err(failure('NotFound', `"${digest}" is not a digest (64 hex digits)`));
       const { path } = place(digest);
       try {
-        const bytes = await readFile(path);
-        const found = await deps.digestOf(bytes);
-        if (!found.ok) return found;
-        if (found.value === digest) return ok(bytes);
-        return err(blobMismatch(digest));
+        return await checked(digest, await readFile(path));
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+          const archived = readArchived(rootDir, digest);
+          if (archived !== undefined) return checked(digest, archived);
           return err(failure('NotFound', `there is no blob ${digest}`));
         }
         return err(storageFailure(error, path));
@@ -89,7 +93,7 @@ export function createBlobs(
       isDigest(digest)
         ? stat(place(digest).path).then(
             (found) => found.size,
-            () => undefined,
+            () => archivedSize(rootDir, digest),
           )
         : Promise.resolve(undefined),
   };

@@ -12,7 +12,10 @@ import { takeLock } from './lock.ts';
 export type LedgerQuestion = 'open' | LedgerUpkeep | readonly AppendRequest[];
 /** What the writer does beside writing, alone. */
 export type LedgerUpkeep =
-  ({ readonly type: 'erase' } & EraseRequest) | { readonly type: 'compact' } | { readonly type: 'head' };
+  | ({ readonly type: 'erase' } & EraseRequest)
+  | { readonly type: 'compact' }
+  | { readonly type: 'head' }
+  | { readonly type: 'archive'; readonly beforeMs: number };
 export type LedgerData = {
   readonly rootDir: string;
   readonly eventsDb: string;
@@ -48,6 +51,7 @@ export function createLedgerDesk(data: LedgerData, blake3: Blake3, pid: number):
     open: () => (opened.ok ? { ok: true, value: opened.value.head().id } : opened),
     upkeep(question) {
       if (!opened.ok) return opened;
+      if (question.type === 'archive') return opened.value.archive(data.rootDir, question.beforeMs);
       if (question.type === 'head') return { ok: true, value: opened.value.head() };
       return question.type === 'erase' ? opened.value.erase(question) : opened.value.compact();
     },

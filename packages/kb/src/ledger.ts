@@ -9,6 +9,7 @@
 import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
+import { archiveBlobs, type Archived } from './archive/archive.ts';
 import type { Blake3 } from './blake3.ts';
 import { type ChainedColumns, createChain, eventHash, genesisChain } from './chain.ts';
 import type { BlobDraft, EventDraft } from './event.ts';
@@ -37,6 +38,8 @@ export interface Ledger extends Disposable {
    * events after the plan hold the entity too: it must be planned anew.
    */
   erase(request: EraseRequest): Result<number | undefined, Failure>;
+  /** Moves the blobs of runs that ended before that time to the archive of the state directory. */
+  archive(rootDir: string, beforeMs: number): Result<Archived, Failure>;
   /** Rewrites the file and empties its write-ahead log: what was deleted is nowhere in them. */
   compact(): Result<void, Failure>;
   /** The last durable event's id and chain value; 0 and 32 zero bytes at first. */
@@ -209,6 +212,13 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
       // Nothing of it will have to be erased: the salt need not be secret.
       const salts = new Uint8Array(saltBytes);
       for (const event of hashed(blake3, { drafts: prepared.value, salts, blobs: [] })) write(at, event);
+    },
+    archive(rootDir, beforeMs) {
+      try {
+        return ok(archiveBlobs(db, rootDir, beforeMs));
+      } catch (error) {
+        return err(storageFailure(error, db.name));
+      }
     },
     compact() {
       try {

@@ -3,9 +3,6 @@
  *
  * Checked in order: kind, kb_write, scope, schema, size, evidence. What passes becomes a draft whose provenance this fills.
  */
-import { createRequire } from 'node:module';
-import type { ValidateFunction } from 'ajv';
-import type * as Ajv from 'ajv/dist/2020.js';
 import {
   type Failure,
   type JsonObject,
@@ -16,6 +13,7 @@ import {
   inlineBytesMax,
   ok,
 } from '@runloop/core';
+import { createSchemaCheck } from './check-schema.ts';
 import type { EventDraft } from './event.ts';
 import { evidenceMax } from './limits.ts';
 import { kindSchemas } from './schemas.ts';
@@ -45,9 +43,9 @@ export type Proposer = {
 
 export type Validator = (delta: StateDelta, by: Proposer) => Result<EventDraft, Failure>;
 
-/** Schemas of kinds by their name, compiled at the first proposal of each. */
-const compiled = new Map<string, ValidateFunction>();
-let ajv: Ajv.Ajv2020 | undefined;
+const check = createSchemaCheck(
+  Object.fromEntries(Object.entries(kindSchemas).map(([kind, { schema }]) => [kind, schema])),
+);
 
 /** `exists` says whether the ledger has an event of this id. */
 export function createValidator(exists: (id: number) => boolean): Validator {
@@ -72,16 +70,8 @@ export function createValidator(exists: (id: number) => boolean): Validator {
     const scope = delta.scope ?? by.scope;
     if (scope !== by.scope && !scope.startsWith(`${by.scope}/`))
       return refuse('scope', `"${scope}" is outside of "${by.scope}"`, 'Leave the scope out, or narrow it.');
-    const validate = compiled.get(delta.kind) ?? (ajv ??= newAjv()).compile(known.schema);
-    compiled.set(delta.kind, validate);
-    if (!validate(delta.payload)) {
-      const first = validate.errors?.[0];
-      return refuse(
-        'schema',
-        `${delta.kind}${first?.instancePath ?? ''} ${first?.message ?? 'does not fit'}`,
-        'Fix the payload; docs/kb.md lists its members.',
-      );
-    }
+    const misfit = check(delta.kind, delta.payload);
+    if (misfit !== undefined) return refuse('schema', misfit, 'Fix the payload; docs/kb.md lists its members.');
     const canonical = canonicalJson(delta.payload);
     if (!canonical.ok) return refuse('schema', `${canonical.error.path}: ${canonical.error.why}`, 'Send plain JSON.');
     if (canonical.value.length > inlineBytesMax)
@@ -111,10 +101,4 @@ export function createValidator(exists: (id: number) => boolean): Validator {
       trace_id: by.trace_id,
     });
   };
-}
-
-/** Loaded at the first proposal: it is 80 files, and most starts of a daemon see none. */
-function newAjv(): Ajv.Ajv2020 {
-  const { Ajv2020 } = createRequire(import.meta.url)('ajv/dist/2020.js') as typeof Ajv;
-  return new Ajv2020({ strict: true, allErrors: false, validateFormats: false });
 }

@@ -50,8 +50,8 @@ export interface SearchDesk extends Disposable {
   embedSome(): boolean;
 }
 
-/** Nearness below this is chance: two texts that share no word are about as often above it as 1 in 40. */
-const hashNgramCosineMin = 0.1;
+/** Nearness below this is chance: two texts that share no word are about as often above it as 1 in 50. */
+const hashNgramCosineMin = 0.12;
 
 type Open = {
   readonly inode: number;

@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import { readdir, stat } from 'node:fs/promises';
 import { type Clock, type Failure, type JsonObject, type Log, type Random, type Result, ok } from '@runloop/core';
+import type { Archived } from './archive/archive.ts';
 import type { Appender } from './appender.ts';
 import type { BackupData, BackupRequest } from './backup/backup-main.ts';
 import type { BackupManifest } from './backup/manifest.ts';
@@ -54,6 +55,8 @@ export interface Upkeep {
   backup(into: string, by: By): Asked<Backup>;
   /** Rewrites both databases without what was deleted. */
   vacuum(): Asked<{ readonly before: number; readonly after: number }>;
+  /** Packs the blobs of runs that ended before that time away, out of the ledger's file; they are read as before. */
+  archive(beforeMs: number): Asked<Archived>;
   /** What would go, if the entity were forgotten. */
   planForget(entity: string): Asked<ForgetPlan>;
   /** Erases the entity wherever it stands in this directory; what is in backups stays there. */
@@ -103,6 +106,13 @@ export function upkeepOf(deps: UpkeepDeps): Upkeep {
           if (!done.ok) return done;
         }
         return ok({ before, after: await bytesOf(paths) });
+      }),
+    archive: (beforeMs) =>
+      long('archive', async () => {
+        const moved = await ledger.ask({ type: 'archive', beforeMs });
+        if (!moved.ok) return moved;
+        const compacted = await ledger.ask({ type: 'compact' });
+        return compacted.ok ? (moved as Result<Archived, Failure>) : compacted;
       }),
     planForget: (entity) => planForgetting(forgetting, entity),
     forget: (entity, by) => long('forget', () => forget(forgetting, entity, { ...by, ts_ms: clock.nowMs() })),

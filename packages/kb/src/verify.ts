@@ -8,12 +8,15 @@
  *    rewritten as a whole does not have it.
  */
 import Database from 'better-sqlite3';
-import { type Failure, type Result, err, ok } from '@runloop/core';
+import { type Failure, type JsonObject, type Result, err, ok } from '@runloop/core';
+import { archivedBlobs } from './archive/archive.ts';
 import { type Blake3, hexOf } from './blake3.ts';
+import { createSchemaCheck, type SchemaCheck } from './check-schema.ts';
 import { createChain, eventHash, genesisChain } from './chain.ts';
 import type { EventRow } from './event.ts';
 import { type SignedHead, badSignature, readHeads } from './heads.ts';
 import { hasBlobs } from './ledger-blobs.ts';
+import { allSchemas } from './own-schemas.ts';
 import { type ProgressCounts, tell } from './progress.ts';
 import { storageFailure } from './storage-failure.ts';
 
@@ -24,6 +27,8 @@ export type Verified = {
   readonly first_bad?: { readonly id: number; readonly why: string };
   /** A blob in the ledger whose bytes are not what its name says. */
   readonly bad_blob?: { readonly digest: string };
+  /** The first event that is whole but has not the shape of its kind: a defect of whoever wrote it. */
+  readonly misfit?: { readonly id: number; readonly why: string };
   /** How many signed heads the ledger still has. */
   readonly heads: number;
   /** The first signed head that it does not have, or that is not signed. */
@@ -50,7 +55,9 @@ export function verifyLedger(
     using stack = new DisposableStack();
     const db = stack.adopt(new Database(path, { readonly: true, fileMustExist: true }), (opened) => opened.close());
     const known = readHeads(rootDir);
-    return ok(db.transaction(() => ({ ...check(db, blake3, counts), ...checkHeads(db, known, options) }))());
+    const archived = badArchived(rootDir, blake3);
+    const found = db.transaction(() => ({ ...check(db, blake3, counts), ...checkHeads(db, known, options) }))();
+    return ok(archived === undefined ? found : { bad_blob: { digest: archived }, ...found });
   } catch (error) {
     return err(storageFailure(error, path));
   }
@@ -93,6 +100,8 @@ function check(
   let head: Uint8Array = genesisChain;
   let last = 0;
   let events = 0;
+  let misfit: Verified['misfit'];
+  const fits = createSchemaCheck(allSchemas);
   tell(counts, 0, db.prepare<[], number>('SELECT max(id) FROM events').pluck().get() ?? 0);
   const bad = (id: number, why: string): ReturnType<typeof check> => ({
     events,
@@ -111,6 +120,7 @@ function check(
     }
     if (!row.chain_blake3.equals(expected))
       return bad(row.id, 'its chain value does not follow from its columns and the row before');
+    misfit ??= misfitOf(row, fits);
     head = row.chain_blake3;
     last = row.id;
     events += 1;
@@ -119,7 +129,22 @@ function check(
   const counted = db.prepare<[], number>(`SELECT seq FROM sqlite_sequence WHERE name = 'events'`).pluck().get() ?? 0;
   if (counted > last) return bad(last + 1, `rows ${last + 1} to ${counted} are missing from the end`);
   const blob = badBlob(db, blake3);
-  return { events, head: hexOf(head), ...(blob === undefined ? {} : { bad_blob: { digest: blob } }) };
+  return {
+    events,
+    head: hexOf(head),
+    ...(misfit === undefined ? {} : { misfit }),
+    ...(blob === undefined ? {} : { bad_blob: { digest: blob } }),
+  };
+}
+
+function badArchived(rootDir: string, blake3: Blake3): string | undefined {
+  for (const { digest, bytes } of archivedBlobs(rootDir)) if (hexOf(blake3.digest(bytes)) !== digest) return digest;
+  return undefined;
+}
+
+function misfitOf({ id, kind, payload_json: text }: EventRow, fits: SchemaCheck): Verified['misfit'] {
+  const why = text === null ? undefined : fits(kind, JSON.parse(text) as JsonObject);
+  return why === undefined ? undefined : { id, why };
 }
 
 function badBlob(db: Database.Database, blake3: Blake3): string | undefined {

@@ -3,10 +3,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
-import { failure, isJsonObject, parseJson, showJson, showLine } from '@runloop/core';
+import { failure, isJsonObject, parseJson, showJson, showLine, systemClock } from '@runloop/core';
 import { canAsk } from '../ask-approval.ts';
 import { type Arguments, type Command, flag, text, type Tools } from '../command.ts';
 import { longCall } from '../long-call.ts';
+import { parseTime } from '../parse-time.ts';
 import { duration } from '../screen.ts';
 
 export const commands: readonly Command[] = [
@@ -59,6 +60,13 @@ export const commands: readonly Command[] = [
     },
   },
   {
+    usage: 'kb archive',
+    about: 'pack away the values of old runs, out of the file of the ledger; they are read as before',
+    options: { older: { type: 'string', about: 'runs that ended so long ago', default: '90d' } },
+    examples: [['rlp kb archive --older 30d', 'into archive.sqlite, packed']],
+    run: archive,
+  },
+  {
     usage: 'kb forget <entity>',
     about: 'erase what is known of somebody, wherever it stands; it cannot be undone',
     options: {
@@ -77,6 +85,7 @@ export const commands: readonly Command[] = [
 type Verified = {
   readonly events: number;
   readonly heads: number;
+  readonly misfit?: { readonly id: number; readonly why: string };
   readonly first_bad?: { readonly id: number; readonly why: string };
   readonly bad_blob?: { readonly digest: string };
   readonly bad_head?: { readonly id: number; readonly why: string };
@@ -101,7 +110,7 @@ async function verify(args: Arguments, tools: Tools): Promise<number> {
   }
   const done = await longCall(tools, 'kb.verify', { head });
   if (!done.ok) return tools.fail(done.error);
-  const { events, heads, first_bad: row, bad_blob: blob, bad_head: bad } = done.value as unknown as Verified;
+  const { events, heads, misfit, first_bad: row, bad_blob: blob, bad_head: bad } = done.value as unknown as Verified;
   const what =
     row !== undefined
       ? `row ${row.id}: ${row.why}`
@@ -116,6 +125,8 @@ async function verify(args: Arguments, tools: Tools): Promise<number> {
         hint: 'put a backup in its place: rlp kb restore <folder>',
       }),
     );
+  if (misfit !== undefined)
+    tools.screen.note(showLine(`row ${misfit.id} has not the shape of its kind: ${misfit.why}`));
   if (tools.json) tools.screen.json(done.value);
   else tools.screen.line(`the ledger holds: ${events} events, chain intact, ${heads} signed heads`);
   return 0;
@@ -163,6 +174,24 @@ async function stats(_args: Arguments, tools: Tools): Promise<number> {
   return 0;
 }
 
+async function archive(args: Arguments, tools: Tools): Promise<number> {
+  const older = text(args, 'older') ?? '';
+  const before = parseTime(older, systemClock.nowMs());
+  if (before === undefined)
+    return tools.fail(failure('Usage', `--older: "${older}" is no time`, { hint: 'such as 90d or 2026-01-31' }));
+  const done = await longCall(tools, 'kb.archive', { before_ms: before });
+  if (!done.ok) return tools.fail(done.error);
+  const {
+    runs,
+    blobs,
+    bytes: size,
+    packed,
+  } = done.value as { runs: number; blobs: number; bytes: number; packed: number };
+  if (tools.json) tools.screen.json(done.value);
+  else tools.screen.line(`${blobs} values of ${runs} runs packed away: ${bytes(size)} in ${bytes(packed)}`);
+  return 0;
+}
+
 type Plan = {
   readonly entity: string;
   readonly values: readonly string[];
@@ -170,6 +199,7 @@ type Plan = {
   readonly events: readonly number[];
   readonly blobs: readonly string[];
   readonly files: readonly string[];
+  readonly archived: readonly string[];
   readonly runs: readonly { readonly trace_id: string; readonly name?: string }[];
   readonly derived: readonly number[];
   readonly fixed: readonly number[];
@@ -216,11 +246,11 @@ async function isSure({ environment }: Tools): Promise<boolean> {
 }
 
 function showPlan(
-  { values, common, events, blobs, files, runs, ...more }: Plan,
+  { values, common, events, blobs, files, archived, runs, ...more }: Plan,
   { screen }: Tools,
   verb: string,
 ): void {
-  screen.line(`${events.length} events and ${blobs.length + files.length} blobs ${verb}`);
+  screen.line(`${events.length} events and ${blobs.length + files.length + archived.length} blobs ${verb}`);
   for (const value of values) screen.line(`  wherever it stands: ${showLine(value).slice(0, screen.width - 22)}`);
   for (const value of common) screen.line(`  too common to look for: ${showLine(value).slice(0, screen.width - 26)}`);
   if (runs.length > 0) screen.line(`${runs.length} runs have read it; they can no longer be replayed`);

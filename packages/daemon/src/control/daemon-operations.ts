@@ -1,12 +1,13 @@
 /**
  * daemon.*, config.show, token.*: the daemon about itself.
  */
-import { type Config, ok } from '@runloop/core';
+import { type Clock, type Config, type Failure, type JsonObject, ok, type Result } from '@runloop/core';
+import type { Kb } from '@runloop/kb';
 import type { Cells } from '@runloop/runtime';
 import type { Runs } from '../runs/runs.ts';
 import type { Slots } from '../runs/slots.ts';
 import type { Tokens } from '../tokens/index.ts';
-import type { Operations } from './operation.ts';
+import type { Caller, Operations } from './operation.ts';
 
 export type DaemonOperationDeps = {
   readonly version: string;
@@ -23,12 +24,18 @@ export type DaemonOperationDeps = {
   readonly slots: Slots;
   readonly cells: Cells;
   readonly tokens: Tokens;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly kb: Pick<Kb, 'append'>;
   readonly config: Config;
   readonly origin: ReadonlyMap<string, string>;
 };
 
 export function daemonOperations(deps: DaemonOperationDeps): Operations {
   const { runs, slots, cells, tokens } = deps;
+  const tell = ({ principal }: Caller, kind: string, payload: JsonObject): Promise<Result<unknown, Failure>> =>
+    deps.kb.append([
+      { ts_ms: deps.clock.nowMs(), actor: principal.id, kind, scope: 'operator', payload, provenance: {} },
+    ]);
   return {
     'daemon.version': (args) => args.check(async () => ok({ version: deps.version })),
     'daemon.status': (args) =>
@@ -57,16 +64,29 @@ export function daemonOperations(deps: DaemonOperationDeps): Operations {
       }),
     'config.show': (args) =>
       args.check(async () => ok({ config: deps.config, origin: Object.fromEntries(deps.origin) })),
-    'token.issue': (args) => {
+    'token.issue': (args, caller) => {
       const name = args.text('name');
       const grants = args.list('can').filter((grant): grant is string => typeof grant === 'string');
       const expiresMs = args.optionalNumber('expires_ms');
-      return args.check(async () => tokens.issue({ name, grants, ...(expiresMs === undefined ? {} : { expiresMs }) }));
+      const expiry = expiresMs === undefined ? {} : { expires_ms: expiresMs };
+      return args.check(async () => {
+        const issued = tokens.issue({ name, grants, ...(expiresMs === undefined ? {} : { expiresMs }) });
+        if (!issued.ok) return issued;
+        const told = await tell(caller, 'token.issued', { name, can: grants, ...expiry });
+        // A token that the ledger does not know of is none.
+        if (!told.ok) tokens.revoke(name);
+        return told.ok ? issued : told;
+      });
     },
     'token.list': (args) => args.check(async () => ok({ tokens: tokens.list() })),
-    'token.revoke': (args) => {
+    'token.revoke': (args, caller) => {
       const name = args.text('name');
-      return args.check(async () => tokens.revoke(name));
+      return args.check(async () => {
+        const revoked = tokens.revoke(name);
+        if (!revoked.ok) return revoked;
+        const told = await tell(caller, 'token.revoked', { name });
+        return told.ok ? revoked : told;
+      });
     },
     'token.rotate': (args) => args.check(async () => tokens.rotate()),
   };

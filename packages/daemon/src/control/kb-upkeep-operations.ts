@@ -32,6 +32,10 @@ export function kbUpkeepOperations({ clock, kb, signer, backupsDir, forgetElsewh
     'kb.seal': (args) => args.check(() => kb.seal(signer)),
     'kb.rebuild': (args) => args.check(() => kb.rebuild()),
     'kb.vacuum': (args) => args.check(() => kb.vacuum()),
+    'kb.archive': (args) => {
+      const beforeMs = args.number('before_ms', 0, Number.MAX_SAFE_INTEGER);
+      return args.check(() => kb.archive(beforeMs));
+    },
     'kb.backup': (args, caller) => {
       const stamp = new Date(clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, '');
       const into = args.optionalText('into') ?? join(backupsDir, stamp);

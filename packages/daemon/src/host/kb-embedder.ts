@@ -26,7 +26,14 @@ export function kbEmbedder({ clock, opened }: KbEmbedderDeps, name: string): Emb
         actor: 'daemon',
         kind,
         scope: 'kb',
-        payload: { meta: { node: 'kb.embed', agent: 'kb', ...meta } },
+        payload: {
+          // Of no run: what the kinds ask for is said of the knowledge base itself.
+          run_id: 'kb',
+          opening_id: 'kb',
+          level: 'info',
+          message: `kb embedded ${texts.length} texts with ${name}.`,
+          meta: { node: 'kb.embed', attempt: 0, agent: 'kb', ...meta },
+        },
         provenance: {},
       });
       const events = spent.map((one) => event('budget.settled', one));

@@ -10,6 +10,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Failure, type JsonObject, type Random, type Result, err, failure, ok } from '@runloop/core';
+import { dropArchived } from '../archive/archive.ts';
 import { saltBytes } from '../ledger.ts';
 import type { LedgerQuestion } from '../ledger-desk.ts';
 import { forgetPlansMax } from '../limits.ts';
@@ -58,7 +59,7 @@ export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy):
           ...by,
           kind: 'subject.forgotten',
           scope: 'operator',
-          payload: { subject, events, files, blobs: plan.blobs.length, runs },
+          payload: { subject, events, files: [...files, ...plan.archived], blobs: plan.blobs.length, runs },
         },
       ],
       [],
@@ -77,7 +78,7 @@ export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy):
     });
     if (!erased.ok) return erased;
     if (erased.value === undefined) continue;
-    const cleaned = await finishForgetting(deps, files);
+    const cleaned = await finishForgetting(deps, [...files, ...plan.archived]);
     return cleaned.ok ? ok({ ...plan, event_id: erased.value as number }) : cleaned;
   }
   return err(
@@ -103,6 +104,7 @@ export async function finishForgetting(
       gone = listed.value as readonly string[];
     }
     for (const digest of gone) await rm(blobFile(join(data.rootDir, 'blobs'), digest), { force: true });
+    dropArchived(data.rootDir, gone);
     const rebuilt = await views.ask({ type: 'rebuild', compact: true });
     if (!rebuilt.ok) return rebuilt;
     const purged = await search.ask({ type: 'purge' });

@@ -11,6 +11,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type Database from 'better-sqlite3';
 import { type Digest, type Failure, isJsonObject, type JsonObject, type Result, err, failure, ok } from '@runloop/core';
+import { archivedBlobs, archivedSize } from '../archive/archive.ts';
 import { type Blake3, hexOf } from '../blake3.ts';
 import { hasBlobs } from '../ledger-blobs.ts';
 import { kindSchemas } from '../schemas.ts';
@@ -27,6 +28,7 @@ export type ForgetPlan = {
   /** Digests of blobs in the ledger, and of those that are files. */
   readonly blobs: readonly string[];
   readonly files: readonly string[];
+  readonly archived: readonly string[];
   readonly runs: readonly ForgottenRun[];
   /** Events that rest on what goes, and stay. */
   readonly derived: readonly number[];
@@ -72,6 +74,7 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
   const needles = needlesOf(entity, payloadsOf(ledger, own));
   const held = blobsHolding(ledger, needles);
   const files = filesHolding(blobsDir, needles);
+  for (const { digest, bytes } of archivedBlobs(sources.rootDir)) if (needles.has(bytes.toString())) held.add(digest);
   if (blobOf !== undefined) held.add(blobOf);
   const found = findEvents(sources, needles, { own, tainted: new Set([...held, ...files]), wholeRun: runOf });
   const open = openRuns(sources.views, [...found.runs.keys()]);
@@ -90,7 +93,7 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
     values: needles.values,
     common: needles.common,
     events: [...found.events].sort((a, b) => a - b),
-    ...placed(ledger, blobsDir, go),
+    ...placed(ledger, sources.rootDir, go),
     runs: [...found.runs.keys()].map((trace) => skeleton(sources.views, trace, needles)),
     derived: derived(ledger, found),
     fixed: found.fixed,
@@ -212,16 +215,17 @@ function namedBlobs(ledger: Database.Database, { runs }: Found): Set<string> {
 
 function placed(
   ledger: Database.Database,
-  blobsDir: string,
+  rootDir: string,
   digestsToGo: ReadonlySet<string>,
-): Pick<ForgetPlan, 'blobs' | 'files'> {
+): Pick<ForgetPlan, 'blobs' | 'files' | 'archived'> {
   const inLedger = hasBlobs(ledger)
     ? ledger.prepare<[Buffer], number>('SELECT 1 FROM blobs WHERE digest = ?').pluck()
     : undefined;
   const all = [...digestsToGo].sort();
   return {
     blobs: all.filter((digest) => inLedger?.get(Buffer.from(digest, 'hex')) === 1),
-    files: all.filter((digest) => isBlobFile(blobsDir, digest)),
+    files: all.filter((digest) => isBlobFile(join(rootDir, 'blobs'), digest)),
+    archived: all.filter((digest) => archivedSize(rootDir, digest) !== undefined),
   };
 }
 

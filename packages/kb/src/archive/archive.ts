@@ -1,0 +1,143 @@
+/**
+ * Where blobs of old runs go: `archive.sqlite` beside the ledger, each packed by zstd under its digest. They are read from
+ * there as from anywhere else; the ledger's file stays small.
+ *
+ * 1. A blob is on disk in the archive before it leaves the ledger or its file: it may be in both, never in neither.
+ * 2. Only what runs name that ended long ago, and nothing else names, is moved.
+ */
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import Database from 'better-sqlite3';
+import { blobFile, isBlobFile } from '../forget/files.ts';
+import { hasBlobs } from '../ledger-blobs.ts';
+import { archiveBatch, blobBytesMax } from '../limits.ts';
+
+export type Archived = {
+  readonly runs: number;
+  readonly blobs: number;
+  /** Bytes of the blobs as they are, and as they are packed. */
+  readonly bytes: number;
+  readonly packed: number;
+};
+
+export function archiveFile(rootDir: string): string {
+  return join(rootDir, 'archive.sqlite');
+}
+
+/** Opens the archive, made where there is none. */
+function openArchive(rootDir: string): Database.Database {
+  const db = new Database(archiveFile(rootDir));
+  for (const pragma of ['journal_mode = WAL', 'synchronous = FULL', 'secure_delete = ON']) db.pragma(pragma);
+  db.exec('CREATE TABLE IF NOT EXISTS blobs(digest BLOB PRIMARY KEY, size INTEGER NOT NULL, bytes BLOB NOT NULL)');
+  return db;
+}
+
+/** The blob, or nothing; its digest is for the caller to check. */
+export function readArchived(rootDir: string, digest: string): Buffer | undefined {
+  if (!existsSync(archiveFile(rootDir))) return undefined;
+  using stack = new DisposableStack();
+  const db = stack.adopt(new Database(archiveFile(rootDir), { readonly: true }), (opened) => opened.close());
+  const bytes = db
+    .prepare<[Buffer], Buffer>('SELECT bytes FROM blobs WHERE digest = ?')
+    .pluck()
+    .get(Buffer.from(digest, 'hex'));
+  return bytes === undefined ? undefined : unpack(bytes);
+}
+
+export function archivedSize(rootDir: string, digest: string): number | undefined {
+  if (!existsSync(archiveFile(rootDir))) return undefined;
+  using stack = new DisposableStack();
+  const db = stack.adopt(new Database(archiveFile(rootDir), { readonly: true }), (opened) => opened.close());
+  return db
+    .prepare<[Buffer], number>('SELECT size FROM blobs WHERE digest = ?')
+    .pluck()
+    .get(Buffer.from(digest, 'hex'));
+}
+
+/** Each archived blob; opens nothing where there is no archive. */
+export function* archivedBlobs(rootDir: string): Generator<{ readonly digest: string; readonly bytes: Buffer }> {
+  if (!existsSync(archiveFile(rootDir))) return;
+  using stack = new DisposableStack();
+  const db = stack.adopt(new Database(archiveFile(rootDir), { readonly: true }), (opened) => opened.close());
+  const rows = db.prepare<[], { digest: Buffer; bytes: Buffer }>('SELECT digest, bytes FROM blobs').iterate();
+  for (const { digest, bytes } of rows) yield { digest: digest.toString('hex'), bytes: unpack(bytes) };
+}
+
+/** Takes blobs out of the archive for good. */
+export function dropArchived(rootDir: string, digests: readonly string[]): void {
+  if (!existsSync(archiveFile(rootDir))) return;
+  using stack = new DisposableStack();
+  const db = stack.adopt(openArchive(rootDir), (opened) => opened.close());
+  const drop = db.prepare('DELETE FROM blobs WHERE digest = ?');
+  db.transaction(() => {
+    for (const digest of digests) drop.run(Buffer.from(digest, 'hex'));
+  })();
+  db.exec('VACUUM');
+  db.pragma('wal_checkpoint(TRUNCATE)');
+}
+
+/** Moves the blobs that only runs name which ended before `beforeMs`. `ledger` is the writer's own connection. */
+export function archiveBlobs(ledger: Database.Database, rootDir: string, beforeMs: number): Archived {
+  const traces = oldRuns(ledger, beforeMs);
+  const digests = [...namedOnlyBy(ledger, traces)];
+  const told = { runs: traces.size, blobs: 0, bytes: 0, packed: 0 };
+  if (digests.length === 0 || !hasBlobs(ledger)) return told;
+  using stack = new DisposableStack();
+  const archive = stack.adopt(openArchive(rootDir), (opened) => opened.close());
+  const put = archive.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?, ?)');
+  const find = ledger.prepare<[Buffer], Buffer>('SELECT bytes FROM blobs WHERE digest = ?').pluck();
+  const drop = ledger.prepare('DELETE FROM blobs WHERE digest = ?');
+  const blobsDir = join(rootDir, 'blobs');
+  for (let at = 0; at < digests.length; at += archiveBatch) {
+    const batch = digests.slice(at, at + archiveBatch);
+    const moved: string[] = [];
+    archive.transaction(() => {
+      for (const digest of batch) {
+        const key = Buffer.from(digest, 'hex');
+        const bytes =
+          find.get(key) ?? (isBlobFile(blobsDir, digest) ? readFileSync(blobFile(blobsDir, digest)) : undefined);
+        if (bytes === undefined) continue;
+        const packed = zstdCompressSync(bytes);
+        put.run(key, bytes.length, packed);
+        moved.push(digest);
+        told.blobs += 1;
+        told.bytes += bytes.length;
+        told.packed += packed.length;
+      }
+    })();
+    ledger.transaction(() => {
+      for (const digest of moved) drop.run(Buffer.from(digest, 'hex'));
+    })();
+    for (const digest of moved) rmSync(blobFile(blobsDir, digest), { force: true });
+  }
+  return told;
+}
+
+function oldRuns(ledger: Database.Database, beforeMs: number): ReadonlySet<string> {
+  const rows = ledger
+    .prepare<[number], string>(`SELECT lower(hex(trace_id)) FROM events WHERE kind = 'run.finished' AND ts_ms < ?`)
+    .pluck();
+  return new Set(rows.all(beforeMs));
+}
+
+/** Digests that stand in events of these runs and in no other event. */
+function namedOnlyBy(ledger: Database.Database, traces: ReadonlySet<string>): ReadonlySet<string> {
+  const named = new Set<string>();
+  const others = new Set<string>();
+  if (traces.size === 0) return named;
+  const rows = ledger
+    .prepare<[], { trace: string | null; payload_json: string }>(
+      'SELECT lower(hex(trace_id)) AS trace, payload_json FROM events WHERE payload_json IS NOT NULL',
+    )
+    .iterate();
+  for (const { trace, payload_json: payload } of rows) {
+    const into = trace !== null && traces.has(trace) ? named : others;
+    for (const digest of payload.match(/[0-9a-f]{64}/g) ?? []) into.add(digest);
+  }
+  return named.difference(others);
+}
+
+function unpack(bytes: Buffer): Buffer {
+  return zstdDecompressSync(bytes, { maxOutputLength: blobBytesMax });
+}
