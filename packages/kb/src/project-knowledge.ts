@@ -147,11 +147,9 @@ function overlaps(row: FactRow, from: number | null, to: number | null): boolean
 }
 
 export function projectEdges(db: Database.Database): Projection {
-  const open = db
-    .prepare<[string, string, string], number>(
-      'SELECT id FROM edges WHERE subject = ? AND relation = ? AND object = ? AND recorded_to IS NULL',
-    )
-    .pluck();
+  const open = db.prepare<[string, string, string], { id: number; valid_from: number | null; valid_to: number | null }>(
+    'SELECT id, valid_from, valid_to FROM edges WHERE subject = ? AND relation = ? AND object = ? AND recorded_to IS NULL',
+  );
   const add = db.prepare('INSERT INTO edges VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)');
   const close = db.prepare('UPDATE edges SET recorded_to = ?, source_event = ? WHERE id = ?');
   const history = historyOf(db);
@@ -165,8 +163,12 @@ export function projectEdges(db: Database.Database): Projection {
       if (edge === undefined) return;
       history(edge[0], id);
       history(edge[2], id);
-      if (open.get(...edge) === undefined)
-        add.run(id, ...edge, integer(payload, 'valid_from'), integer(payload, 'valid_to'), ts_ms, id);
+      const [from, to] = [integer(payload, 'valid_from'), integer(payload, 'valid_to')];
+      const known = open.get(...edge);
+      if (known?.valid_from === from && known.valid_to === to) return;
+      // The same edge for another time: what was believed until now is kept.
+      if (known !== undefined) close.run(ts_ms, id, known.id);
+      add.run(id, ...edge, from, to, ts_ms, id);
     },
     'edge.retracted': ({ id, ts_ms, payload }) => {
       const edge = triple(payload);
@@ -174,7 +176,7 @@ export function projectEdges(db: Database.Database): Projection {
       history(edge[0], id);
       history(edge[2], id);
       const known = open.get(...edge);
-      if (known !== undefined) close.run(ts_ms, id, known);
+      if (known !== undefined) close.run(ts_ms, id, known.id);
     },
   };
 }

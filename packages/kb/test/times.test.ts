@@ -147,3 +147,16 @@ test('why as of a time tells what was believed then, whatever the clock did', as
   expect(await email()).toEqual({ value: 'latest@acme.com', event: 3 });
   expect(unwrap(await kb.why('contact:john'), 'redacted').values['email']?.value).toBe('l***@acme.com');
 });
+
+test('an edge that is said anew for another time closes the one before', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  const edge = (valid: JsonObject): EventDraft =>
+    draft({ kind: 'edge.asserted', payload: { subject: 'ann', relation: 'leads', object: 'team', ...valid } });
+  await filled(kb, [edge({}), edge({}), edge({ valid_to: 9 })]);
+  const rows = await kb.query('SELECT id, valid_to, recorded_to IS NULL FROM edges ORDER BY id');
+  expect(unwrap(rows, 'rows').rows).toEqual([
+    [1, null, 0],
+    [3, 9, 1],
+  ]);
+});

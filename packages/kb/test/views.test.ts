@@ -188,7 +188,12 @@ describe('A5: every view can be dropped and rebuilt', () => {
     name.map((n) => draft({ kind: 'fact.retracted', payload: { subject: n, predicate: 'p' } })),
     fc
       .record({ n: name, m: name })
-      .map(({ n, m }) => draft({ kind: 'edge.asserted', payload: { subject: n, relation: 'r', object: m } })),
+      .map(({ n, m }) =>
+        draft({
+          kind: 'edge.asserted',
+          payload: { subject: n, relation: 'r', object: m, valid_from: n === 'a' ? 1 : m.length + 1 },
+        }),
+      ),
     fc
       .record({ n: name, m: name })
       .map(({ n, m }) => draft({ kind: 'edge.retracted', payload: { subject: n, relation: 'r', object: m } })),

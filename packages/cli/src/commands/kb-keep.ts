@@ -253,7 +253,12 @@ function showPlan(
   screen.line(`${events.length} events and ${blobs.length + files.length + archived.length} blobs ${verb}`);
   for (const value of values) screen.line(`  wherever it stands: ${showLine(value).slice(0, screen.width - 22)}`);
   for (const value of common) screen.line(`  too common to look for: ${showLine(value).slice(0, screen.width - 26)}`);
-  if (runs.length > 0) screen.line(`${runs.length} runs have read it; they can no longer be replayed`);
+  if (runs.length > 0)
+    screen.line(
+      runs.length === 1
+        ? '1 run has read it; it can no longer be replayed'
+        : `${runs.length} runs have read it; they can no longer be replayed`,
+    );
   for (const run of runs.slice(0, 10)) screen.line(`  ${run.trace_id}  ${showLine(run.name ?? '')}`);
   if (runs.length > 10) screen.line(`  and ${runs.length - 10} more`);
   if (more.derived.length > 0)

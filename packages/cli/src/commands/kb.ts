@@ -150,6 +150,7 @@ function printLadder(value: JsonObject, { screen }: Tools): void {
   };
   screen.line(screen.paint('bold', showLine(entity)));
   for (const [field, { value: now, event }] of Object.entries(values)) {
+    if (now === entity) continue;
     const shown = `  ${field} = ${typeof now === 'string' ? now : JSON.stringify(now)}`;
     screen.line(`${cut(showLine(shown), screen.width - 10)}  ${screen.paint('dim', `#${event}`)}`);
   }
@@ -164,8 +165,11 @@ function printStep(step: Step, screen: Tools['screen']): void {
     ...(step.node === undefined ? [] : [`node ${step.node}`]),
   ];
   const indent = '  '.repeat(step.depth + 1);
+  const kind = showLine(step.kind);
+  const room = screen.width - indent.length - `#${step.id}`.length - kind.length - 24;
+  const whence = cut(showLine(`${step.via}; by ${by.join(', ')}`), room);
   screen.line(
-    `${indent}${screen.paint('cyan', `#${step.id}`)} ${time(step.ts_ms)}  ${showLine(step.kind)}  ${screen.paint('dim', showLine(`${step.via}; by ${by.join(', ')}`))}`,
+    `${indent}${screen.paint('cyan', `#${step.id}`)} ${time(step.ts_ms)}  ${kind}  ${screen.paint('dim', whence)}`,
   );
   if (step.summary !== '') screen.line(`${indent}   ${cut(showLine(step.summary), screen.width - indent.length - 4)}`);
 }
