@@ -21,6 +21,7 @@ import { agentOperations } from './control/agent-operations.ts';
 import { createControl } from './control/control.ts';
 import { daemonOperations } from './control/daemon-operations.ts';
 import { kbOperations } from './control/kb-operations.ts';
+import { kbSearchOperations } from './control/kb-search-operations.ts';
 import { kbUpkeepOperations } from './control/kb-upkeep-operations.ts';
 import type { Operations } from './control/operation.ts';
 import { modelOperations } from './control/model-operations.ts';
@@ -288,7 +289,7 @@ function knowledgeOperations(clock: DaemonDeps['clock'], root: string, base: Bas
   const { kb, signer } = base;
   const backupsDir = join(root, 'backups');
   const upkeep = { clock, kb, signer, backupsDir, forgetElsewhere: (has: Has) => forgetElsewhere(base, has) };
-  return { ...kbOperations(kb), ...kbUpkeepOperations(upkeep) };
+  return { ...kbOperations(kb), ...kbSearchOperations(kb), ...kbUpkeepOperations(upkeep) };
 }
 
 type Has = (text: string) => boolean;

@@ -14,8 +14,6 @@ export {
   type ApprovalsQuery,
   type FindQuery,
   type EntityKind,
-  type SearchQuery,
-  type SearchHit,
   type TaintQuery,
   type CostsBy,
   type CostsQuery,
@@ -24,6 +22,10 @@ export {
   costsBy,
   type RunWithNodes,
 } from './reads.ts';
+export { type SearchHit, type SearchMode, type SearchQuery, searchModes } from './search.ts';
+export { type SearchFound, type Vectors } from './kb-search.ts';
+export { type Embedder } from './embedder.ts';
+export { hashNgramId } from './hash-ngram.ts';
 export { type Backup, type KbStats, type Rebuilt } from './upkeep.ts';
 export { type ProgressShown } from './progress.ts';
 export { type Restored, reopened, restoreKb } from './backup/restore-kb.ts';

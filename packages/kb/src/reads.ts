@@ -6,7 +6,7 @@
 import type Database from 'better-sqlite3';
 import { joinLabels, type JsonValue, type Label, readLabel } from '@runloop/core';
 import { type StoredEvent, storedColumns, toStored, type EventRow } from './event.ts';
-import { readBytesMax, readRowsMax, searchHitsMax, searchTermsMax } from './limits.ts';
+import { readBytesMax, readRowsMax, searchTermsMax } from './limits.ts';
 import { kindSchemas } from './schemas.ts';
 
 /** A row of a view, under its column names. */
@@ -45,20 +45,6 @@ export type FindQuery = {
   readonly max: number;
   /** Whether e-mail addresses are shown. */
   readonly raw?: boolean | undefined;
-};
-export type SearchQuery = {
-  readonly text: string;
-  readonly max: number;
-  readonly kinds?: readonly string[] | undefined;
-  readonly raw?: boolean | undefined;
-};
-export type SearchHit = {
-  readonly entity: string;
-  readonly kind: string;
-  readonly score: number;
-  readonly excerpt: string;
-  readonly ts_ms: number;
-  readonly source_events: readonly number[];
 };
 export type TaintQuery = {
   /** Events that an answer names. */
@@ -309,24 +295,4 @@ export function find(db: Database.Database, q: FindQuery, redact: (row: Row) => 
     )
     .all(...(q.key === undefined ? [] : [q.key]), ...words, bounded(q.max));
   return q.raw === true ? rows : rows.map(redact);
-}
-
-/** BM25 over the documents; without `raw` only the redacted text is looked in, so that an address cannot be guessed by asking. */
-export function search(db: Database.Database, q: SearchQuery): SearchHit[] {
-  const words = (q.text.match(/[\p{L}\p{N}]+/gu) ?? []).slice(0, searchTermsMax);
-  if (words.length === 0) return [];
-  const column = q.raw === true ? 'body' : 'body_redacted';
-  const kinds = q.kinds ?? [];
-  const match = `${column} : (${words.map((word) => `"${word}"`).join(' OR ')})`;
-  const rows = db
-    .prepare<
-      (string | number)[],
-      { entity: string; kind: string; score: number; excerpt: string; ts_ms: number; source_event: number; id: number }
-    >(
-      `SELECT d.entity, d.kind, -bm25(search_fts) AS score, snippet(search_fts, ${q.raw === true ? 0 : 1}, '', '', '…', 24) AS excerpt, d.ts_ms, d.source_event, d.id
-     FROM search_fts JOIN search_docs d ON d.id = search_fts.rowid WHERE search_fts MATCH ?
-     ${kinds.length > 0 ? `AND d.kind IN (${kinds.map(() => '?').join(', ')})` : ''} ORDER BY bm25(search_fts), d.id LIMIT ?`,
-    )
-    .all(match, ...kinds, bounded(q.max, searchHitsMax));
-  return rows.map(({ id, source_event, ...hit }) => ({ ...hit, source_events: [...new Set([id, source_event])] }));
 }

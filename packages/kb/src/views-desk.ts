@@ -30,6 +30,8 @@ export type ViewsData = {
 export type ViewsQuestion =
   /** Something new is durable. */
   | { readonly type: 'durable' }
+  /** Answered when all that is durable is projected. */
+  | { readonly type: 'catchUp' }
   | { readonly type: 'digest'; readonly bytes: Uint8Array }
   | { readonly type: 'blob'; readonly digest: string }
   | { readonly type: 'runEvents'; readonly q: reads.RunEventsQuery }
@@ -43,7 +45,6 @@ export type ViewsQuestion =
   | { readonly type: 'costs'; readonly q: reads.CostsQuery }
   | { readonly type: 'overruns' }
   | { readonly type: 'find'; readonly q: reads.FindQuery }
-  | { readonly type: 'search'; readonly q: reads.SearchQuery }
   | { readonly type: 'taint'; readonly q: reads.TaintQuery }
   | { readonly type: 'mailbox'; readonly q: MailboxQuery }
   | { readonly type: 'why'; readonly entity: string; readonly raw: boolean; readonly asOfMs?: number | undefined }
@@ -144,6 +145,8 @@ function answerFrom(
   if (question.type === 'validate') return validate(question.delta, question.by);
   views.catchUp();
   switch (question.type) {
+    case 'catchUp':
+      return ok(undefined);
     case 'openRuns':
       return ok(reads.readOpenRuns(db));
     case 'runs':
@@ -162,8 +165,6 @@ function answerFrom(
       return ok(reads.readCosts(db, question.q));
     case 'find':
       return ok(reads.find(db, question.q, redactAll));
-    case 'search':
-      return ok(reads.search(db, question.q));
     case 'taint':
       return ok(reads.readTaint(ledger, db, question.q));
     case 'mailbox':

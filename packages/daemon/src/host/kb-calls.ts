@@ -32,8 +32,15 @@ export async function performKb(kb: KbPort, op: string, args: JsonObject, scope:
         max,
         raw,
         ...(kinds === undefined ? {} : { kinds }),
+        by: text(args['by']),
+        asOfMs: number(args['as_of_ms']),
+        sinceMs: number(args['since_ms']),
+        untilMs: number(args['until_ms']),
+        confirmedOnly: args['confirmed_only'] === true,
       });
-      return found.ok ? tell(kb, { hits: found.value as unknown as JsonValue }, found.value) : refused(found.error);
+      if (!found.ok) return refused(found.error);
+      const { hits } = found.value;
+      return tell(kb, { hits: hits as unknown as JsonValue }, hits);
     }
     case 'kb.why': {
       const found = await kb.why(text(args['entity']) ?? '', raw);
@@ -119,4 +126,8 @@ function seesAddresses(scope: CallScope): boolean {
 
 function text(value: JsonValue | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined;
+}
+
+function number(value: JsonValue | undefined): number | undefined {
+  return typeof value === 'number' ? value : undefined;
 }
