@@ -4,6 +4,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { Home } from './home.ts';
 
@@ -57,6 +58,11 @@ test('the address in a letter leads back to who entered it; forgotten, no byte o
   // From the letter by its node and its inputs to the event with which the operator entered the address.
   expect(letter.steps.find(({ id }) => id === entered)).toMatchObject({ kind: 'contact.upserted', actor: 'operator' });
   expect(letter.steps.find(({ id }) => id === entered)?.depth).toBeGreaterThan(0);
+  const ledger = new Database(join(home.path, 'pog', 'events.sqlite'), { readonly: true });
+  const mail = ledger.prepare(`SELECT id FROM events WHERE kind = 'email.drafted'`).pluck().get() as number;
+  ledger.close();
+  const sent = await home.json<Why>('kb', 'why', `event:${mail}`);
+  expect(sent.steps.find(({ id }) => id === entered)).toMatchObject({ kind: 'contact.upserted', actor: 'operator' });
   const now = await home.json<Why>('kb', 'why', 'contact:john');
   const then = await home.json<Why>('kb', 'why', 'contact:john', '--as-of', before);
   expect([then.values['email']?.value, now.values['email']?.value]).toEqual(['johnny.old@acme.example', john.email]);
