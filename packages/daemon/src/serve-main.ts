@@ -52,7 +52,7 @@ export async function serve(): Promise<number> {
   });
   if (!config.ok) return refuse(config.error);
   const delay = monitorEventLoopDelay({ resolution: 10 });
-  delay.enable();
+  const collect = createCollect();
   const stop = Promise.withResolvers<string>();
   const opened = await openDaemon(
     {
@@ -63,7 +63,12 @@ export async function serve(): Promise<number> {
       rssBytes: () => process.memoryUsage.rss(),
       loopDelayMs: () => Math.round(delay.percentile(99) / 1e4) / 100,
       stopRequested: () => stop.resolve('drain'),
-      rested: createCollect(),
+      // Measuring wakes the process a hundred times a second: at rest nobody asks for it.
+      woke: () => void delay.enable(),
+      rested: () => {
+        delay.disable();
+        collect();
+      },
     },
     {
       root,

@@ -38,6 +38,8 @@ export type DaemonDeps = {
   readonly env: { readonly [name: string]: string | undefined };
   readonly rssBytes: () => number;
   readonly loopDelayMs: () => number;
+  /** Something is asked again, or for the first time. */
+  readonly woke?: () => void;
   /** Nothing has been asked for a while: a good moment to give memory back. */
   readonly rested?: () => void;
   /** Somebody asked the daemon to stop. */
@@ -98,7 +100,14 @@ export async function openBase(
   const embedder = kbEmbedder({ clock, opened: () => embedding }, config.kb.embedder);
   const kb = await openKb(
     { clock, random, log },
-    { rootDir: home.kb, eventsDb: join(home.kb, events), viewDb: join(home.kb, views), embedder, onRest: deps.rested },
+    {
+      rootDir: home.kb,
+      eventsDb: join(home.kb, events),
+      viewDb: join(home.kb, views),
+      embedder,
+      onWake: deps.woke,
+      onRest: deps.rested,
+    },
   );
   if (!kb.ok) return kb;
   opening.use(kb.value);

@@ -76,6 +76,8 @@ export type KbOptions = {
    * What is written survives the process, not the machine.
    */
   readonly simulated?: boolean | undefined;
+  /** Told when the views thread is started, at first and after a rest. */
+  readonly onWake?: (() => void) | undefined;
   /** Told when the views thread has ended because nobody asked. */
   readonly onRest?: (() => void) | undefined;
 };
@@ -329,7 +331,7 @@ async function startThreads(
   options: KbOptions,
   { rootDir, eventsDb, viewDb }: { readonly rootDir: string; readonly eventsDb: string; readonly viewDb: string },
 ): Promise<Threads> {
-  const { ledgerPagesMax: pagesMax, onRest } = options;
+  const { ledgerPagesMax: pagesMax, onWake, onRest } = options;
   const progress = createProgress();
   const viewsData: ViewsData = { eventsDb, viewDb, counts: progress.counts };
   const embedder = options.embedder?.id ?? hashNgramId;
@@ -342,7 +344,15 @@ async function startThreads(
     return { progress, ledger, views: () => views, search: () => search };
   }
   const resting = <Q>(name: string, data: unknown, idleMs: number): Thread<Q> =>
-    restingThread(clock, () => startThread<Q>(name, data), idleMs, onRest);
+    restingThread(
+      clock,
+      () => {
+        onWake?.();
+        return startThread<Q>(name, data);
+      },
+      idleMs,
+      onRest,
+    );
   return {
     progress,
     ledger: startThread<LedgerQuestion>('ledger-main', { rootDir, eventsDb, pagesMax, nowMs } satisfies LedgerData),

@@ -95,7 +95,11 @@ const runKinds: { readonly [kind: string]: object } = {
   'effect.result': ofRun(call, { ok: yesNo, value: {}, error: map, cost: map }),
   'artifact.created': ofRun({ node: words, port: words, type: words, digest, bytes: count }),
   'model.called': ofRun({ ...spent, cache: words, latency_ms: { type: 'number' } }),
-  'budget.settled': ofRun(spent, { why: words }),
+  // Of a call that was lost nobody may know who would have served it.
+  'budget.settled': ofRun(
+    { node: words, attempt: count, tokens_in: count, tokens_out: count, usd_nano: count },
+    { agent: words, provider: words, model: words, why: words },
+  ),
   'budget.exhausted': ofRun({}),
   'budget.raised': ofRun({}),
   'budget.overrun': ofRun({ ...attempt, agent: words, ...overrun }),
