@@ -97,8 +97,10 @@ export function createSearchDesk(data: SearchData): SearchDesk {
         lent = textsOf(here, here.index.takeMissing(question.max));
         return lent.map(({ digest, text }): LentText => ({ digest, text }));
       case 'store': {
-        putVectors(here, data.embedder, lent, question.vectors);
-        // What was lent by a thread that has rested since: it is stored, and read with all others.
+        // What was lent by a thread that has rested since, or before something was forgotten: what still is a text is stored.
+        const texts = lent.length > 0 ? undefined : textsInUse(here.db);
+        const vectors = question.vectors.filter(({ digest }) => texts?.has(keyOf(digest)) ?? true);
+        putVectors(here, data.embedder, lent, vectors);
         if (lent.length === 0) close();
         lent = [];
         return statusOf(data, open().index, 0);
