@@ -119,7 +119,7 @@ export function createSearchDesk(data: SearchData): SearchDesk {
     answer(question) {
       try {
         if (question.type === 'store') {
-          const wrong = wrongDimension(question.vectors, open().index.matrix?.dimension);
+          const wrong = wrongVectors(question.vectors, open().index.matrix?.dimension);
           if (wrong !== undefined) return err(wrong);
         }
         return ok(answerFrom(question));
@@ -239,7 +239,12 @@ function keyOf(digest: Uint8Array): string {
   return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString('latin1');
 }
 
-function wrongDimension(vectors: readonly NewVector[], known: number | undefined): Failure | undefined {
+function wrongVectors(vectors: readonly NewVector[], known: number | undefined): Failure | undefined {
+  const isFinite = vectors.every(({ vector }) => vector.every(Number.isFinite));
+  if (!isFinite)
+    return failure('ProviderFailed', 'the embedder answered with what is no number', {
+      hint: 'Choose another model for kb.embedder.',
+    });
   const dimension = known ?? vectors[0]?.vector.length;
   const bad = vectors.find(({ vector: { length } }) => length === 0 || length > dimensionMax || length !== dimension);
   if (bad === undefined) return undefined;
