@@ -6,7 +6,7 @@
  * 3. After a failure of the disk nothing of the transaction remains, and the next append starts from what is on disk.
  * It hashes and chains, but does not judge kinds: proposals are checked before they come here (propose.ts).
  */
-import { rmSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
 import { archiveBlobs, type Archived } from './archive/archive.ts';
@@ -100,6 +100,16 @@ export function openLedger(path: string, blake3: Blake3, options: LedgerOptions)
   }
 }
 
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
+}
+
+function replacedFailure(path: string): Failure {
+  return failure('StorageFailed', `${path} was removed or replaced while it was in use: nothing more is written`, {
+    hint: 'Stop the daemon, put the file back or restore a backup (rlp kb restore), and start it again.',
+  });
+}
+
 function hasEvents(db: Database.Database): boolean {
   const table = db.prepare(`SELECT 1 FROM sqlite_schema WHERE name = 'events'`).get();
   return table !== undefined && db.prepare('SELECT 1 FROM events LIMIT 1').get() !== undefined;
@@ -171,6 +181,7 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
   const commit = db.prepare('COMMIT');
   const eraseFrom = createErase(db);
   let head: Head | undefined = readHead();
+  const inode = inodeOf(db.name);
   /** The head as it will be; where the work does not end well, it is read from disk next time. */
   const take = (): Head => {
     const at = { ...(head ?? readHead()) };
@@ -180,6 +191,8 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
   return {
     append(requests) {
       const all = requests.map((request) => hashed(blake3, request));
+      // What is written into a file that has no name any more is gone with the process.
+      if (inodeOf(db.name) !== inode) return requests.map(() => err(replacedFailure(db.name)));
       try {
         const at = take();
         begin.run();

@@ -97,8 +97,10 @@ export function createSearchDesk(data: SearchData): SearchDesk {
         lent = textsOf(here, here.index.takeMissing(question.max));
         return lent.map(({ digest, text }): LentText => ({ digest, text }));
       case 'store': {
-        putVectors(here, data.embedder, lent, question.vectors);
-        // What was lent by a thread that has rested since: it is stored, and read with all others.
+        // What was lent by a thread that has rested since, or before something was forgotten: what still is a text is stored.
+        const texts = lent.length > 0 ? undefined : textsInUse(here.db);
+        const vectors = question.vectors.filter(({ digest }) => texts?.has(keyOf(digest)) ?? true);
+        putVectors(here, data.embedder, lent, vectors);
         if (lent.length === 0) close();
         lent = [];
         return statusOf(data, open().index, 0);
@@ -117,7 +119,7 @@ export function createSearchDesk(data: SearchData): SearchDesk {
     answer(question) {
       try {
         if (question.type === 'store') {
-          const wrong = wrongDimension(question.vectors, open().index.matrix?.dimension);
+          const wrong = wrongVectors(question.vectors, open().index.matrix?.dimension);
           if (wrong !== undefined) return err(wrong);
         }
         return ok(answerFrom(question));
@@ -237,7 +239,12 @@ function keyOf(digest: Uint8Array): string {
   return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString('latin1');
 }
 
-function wrongDimension(vectors: readonly NewVector[], known: number | undefined): Failure | undefined {
+function wrongVectors(vectors: readonly NewVector[], known: number | undefined): Failure | undefined {
+  const isFinite = vectors.every(({ vector }) => vector.every(Number.isFinite));
+  if (!isFinite)
+    return failure('ProviderFailed', 'the embedder answered with what is no number', {
+      hint: 'Choose another model for kb.embedder.',
+    });
   const dimension = known ?? vectors[0]?.vector.length;
   const bad = vectors.find(({ vector: { length } }) => length === 0 || length > dimensionMax || length !== dimension);
   if (bad === undefined) return undefined;

@@ -29,7 +29,10 @@ export interface VectorStore extends Disposable {
 const schema = `CREATE TABLE IF NOT EXISTS search_vec(id INTEGER PRIMARY KEY, embedder TEXT NOT NULL, text BLOB NOT NULL, vector BLOB NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS search_vec_of ON search_vec(embedder, text);`;
 
-/** Opens the file, made anew where what stands there is no database. */
+/** The file is a database, but not this one. */
+class OtherSchemaError extends Error {}
+
+/** Opens the file, made anew where what stands there is no database, or another. */
 function connect(path: string): Database.Database {
   const open = (): Database.Database => {
     const db = new Database(path);
@@ -38,6 +41,8 @@ function connect(path: string): Database.Database {
       db.pragma('synchronous = NORMAL');
       db.pragma('secure_delete = ON');
       loadVec(db);
+      const columns = db.prepare<[], string>(`SELECT name FROM pragma_table_info('search_vec')`).pluck().all();
+      if (columns.length > 0 && columns.join() !== 'id,embedder,text,vector') throw new OtherSchemaError();
       db.exec(schema);
       return db;
     } catch (error) {
@@ -48,7 +53,7 @@ function connect(path: string): Database.Database {
   try {
     return open();
   } catch (error) {
-    if (!isBroken(error)) throw error;
+    if (!isBroken(error) && !(error instanceof OtherSchemaError)) throw error;
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
     return open();
   }
@@ -64,7 +69,8 @@ export function openVectors(path: string): VectorStore {
     'SELECT id, vector FROM search_vec WHERE embedder = ? ORDER BY id',
   );
   const near = db.prepare<[Uint8Array, string], NearVector>(
-    `SELECT id, 1 - vec_distance_cosine(vector, ?) AS cosine FROM search_vec
+    // The zero vector, which a text without words has, is near nothing.
+    `SELECT id, coalesce(1 - vec_distance_cosine(vector, ?), -1) AS cosine FROM search_vec
      WHERE id IN (SELECT value FROM json_each(?)) ORDER BY cosine DESC, id`,
   );
   return {

@@ -1,5 +1,16 @@
 /** Backups while the ledger is in use, restoring, migrating, and each of them cut off. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { unwrap } from '@runloop/core';
@@ -143,4 +154,91 @@ test('compacting empties the write-ahead logs', async () => {
   const { before, after } = unwrap(await kb.vacuum(), 'compacted');
   expect(after).toBeLessThan(before);
   expect(unwrap(await kb.stats(), 'stats')).toMatchObject({ events: 1, blob_files: 0, rows: { notes: 1 } });
+});
+
+describe('what is hostile or clumsy', () => {
+  const outside = (dir: string): string => {
+    mkdirSync(join(dir, 'outside'), { recursive: true });
+    writeFileSync(join(dir, 'outside', 'file'), 'not yours');
+    return join(dir, 'outside');
+  };
+  const check = async (change: (backup: string, outside: string) => void, expected: object): Promise<void> => {
+    using dir = tempDir();
+    const root = join(dir.path, 'root');
+    const backup = await withBackup(root);
+    const out = outside(dir.path);
+    change(backup, out);
+    const done = await restoreKb(deps, { rootDir: root }, backup, 1);
+    expect(done).toMatchObject(expected);
+    await using kb = await open(root);
+    unwrap(await kb.putBlob(Buffer.alloc(100_001, 'y')), 'a blob file');
+    expect(readdirSync(out)).toEqual(['file']);
+    expect(lstatSync(join(root, 'events.sqlite')).isFile()).toBe(true);
+    if (!done.ok) expect(readdirSync(root)).not.toContain('restoring');
+  };
+  const refused = { ok: false, error: { code: 'StorageCorrupt' } };
+  const replace = (path: string, target: string): void => {
+    rmSync(path, { recursive: true, force: true });
+    symlinkSync(target, path);
+  };
+  test('a link in the place of blobs', () => check((b, out) => replace(join(b, 'blobs'), out), refused));
+  test('a link in the place of the ledger', () =>
+    check((b) => {
+      renameSync(join(b, 'events.sqlite'), join(b, 'moved'));
+      symlinkSync('moved', join(b, 'events.sqlite'));
+    }, refused));
+  test('a link in the place of the heads', () =>
+    check((b, out) => replace(join(b, 'heads.ndjson'), join(out, 'file')), refused));
+  test('links among the blobs are left behind', () =>
+    check(
+      (b, out) => {
+        mkdirSync(join(b, 'blobs', 'aa'), { recursive: true });
+        symlinkSync(join(out, 'file'), join(b, 'blobs', 'aa', 'b'.repeat(62)));
+        symlinkSync(out, join(b, 'blobs', 'cc'));
+      },
+      { ok: true },
+    ));
+  test('a folder in the place of what it says of itself', () =>
+    check((b) => {
+      rmSync(join(b, 'backup.json'));
+      mkdirSync(join(b, 'backup.json'));
+    }, refused));
+
+  test('two in one second keep what each has replaced', async () => {
+    using dir = tempDir();
+    const backup = await withBackup(dir.path);
+    const clock = { ...deps.clock, nowMs: () => 1_800_000_000_000 };
+    const before = [];
+    for (let i = 0; i < 3; i += 1)
+      before.push(unwrap(await restoreKb({ ...deps, clock }, { rootDir: dir.path }, backup, 1), 'restored').before);
+    expect(new Set(before).size).toBe(3);
+    expect(before.every((kept) => existsSync(join(kept, 'events.sqlite')))).toBe(true);
+  });
+
+  test('a mark that was cut off while it was written is none', async () => {
+    using dir = tempDir();
+    await withBackup(dir.path);
+    writeFileSync(join(dir.path, 'restoring.json'), '{"before":');
+    expect(await texts(dir.path)).toEqual(['two', 'one']);
+  });
+
+  test('a backup is its owner’s alone, wherever it is put, and not where the ledger keeps its own', async () => {
+    using dir = tempDir();
+    const root = join(dir.path, 'root');
+    await withBackup(root);
+    await using kb = await open(root);
+    const into = join(dir.path, 'shared');
+    mkdirSync(into, { mode: 0o755 });
+    unwrap(await kb.backup(into, by), 'a backup');
+    for (const name of ['events.sqlite', 'backup.json']) expect(lstatSync(join(into, name)).mode & 0o077).toBe(0);
+    symlinkSync(join(root, 'blobs'), join(dir.path, 'link'));
+    for (const [path, code] of [
+      [join(root, 'blobs', 'ab'), 'InvalidParams'],
+      [join(dir.path, 'link', 'ab'), 'InvalidParams'],
+      [join(root, 'restoring'), 'InvalidParams'],
+      [join(root, 'events.sqlite'), 'StorageFailed'],
+      ['/proc/nowhere/deep', 'StorageFailed'],
+    ] as const)
+      expect([path, await kb.backup(path, by)]).toMatchObject([path, { ok: false, error: { code } }]);
+  });
 });

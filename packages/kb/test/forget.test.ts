@@ -1,15 +1,19 @@
 /**
  * Forgetting: no byte of the values stays in any file, the chain holds, and what is about others stays.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { digestBytes, unwrap } from '@runloop/core';
-import { expect, test } from 'vitest';
-import type { Kb } from '../src/index.ts';
+import Database from 'better-sqlite3';
+import { digestBytes, ok, unwrap } from '@runloop/core';
+import * as fc from 'fast-check';
+import { expect, test, vi } from 'vitest';
+import { holdsAny } from '../src/forget/patterns.ts';
+import type { Embedder, Kb } from '../src/index.ts';
 import { needles } from '../src/index.ts';
-import { open, runEvent, tempDir } from './kb-kit.ts';
+import { letters, open, runEvent, tempDir } from './kb-kit.ts';
 
 const by = { actor: 'user:test', provenance: {} };
+const operator = { ...by, scope: 'operator', kb_write: true } as const;
 const trace = (n: number): string => n.toString(16).padStart(32, '0');
 
 /** Every file below that holds one of the texts, as `grep -a` would. */
@@ -194,4 +198,149 @@ test('values are found in every form that they take', () => {
   check('see contact:jo.', true);
   check('see contact:joan and contact:jo-ann', false);
   check('j***@example.org', false);
+});
+
+test('normal forms, ASCII JSON, broken lines, member names, numbers and names in two members are found', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  const name = 'José Núñez-Ágüero';
+  const said = {
+    contact: 'contact:jose',
+    confidence: 1,
+    trust: 'trusted',
+    name,
+    links: { 'jose@example.org': 'home' },
+  };
+  unwrap(await kb.propose({ kind: 'contact.upserted', payload: said, evidence: [] }, operator), 'a contact');
+  await propose(kb, 'contact.upserted', {
+    contact: 'contact:jose',
+    confidence: 1,
+    trust: 'trusted',
+    first_name: 'Zeb',
+    last_name: 'Quirk',
+  });
+  await propose(kb, 'fact.asserted', { subject: 'contact:jose', predicate: 'number', object: 15551234567 });
+  const ascii = name.replace(/[^ -~]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const notes = [
+    `met ${name.normalize('NFD')}`,
+    `{"name":"${ascii}"}`,
+    `Dear ${name.replace(' ', '\r\n')}`,
+    `wrote to jose@example.org`,
+    `called 15551234567`,
+    `Quirk, Zeb`,
+    `ZEB\tQUIRK`,
+  ];
+  for (const text of notes) await propose(kb, 'note.created', { text });
+  await propose(kb, 'note.created', { text: 'order 155512345678' });
+  unwrap(await kb.forget('contact:jose', by), 'a forgetting');
+  expect(unwrap(await kb.find({ kind: 'note', max: 20 }), 'notes')).toMatchObject([{ text: 'order 155512345678' }]);
+});
+
+test('a name without a kind before it is a value itself', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  await propose(kb, 'note.created', { text: 'likes tea', entity: 'Zanzibar Quux' });
+  await propose(kb, 'note.created', { text: 'told by zanzibar quux' });
+  unwrap(await kb.forget('Zanzibar Quux', by), 'a forgetting');
+  expect(holding(dir.path, ['Zanzibar', 'zanzibar'])).toEqual([]);
+});
+
+test('what others are said to be stays, and so do those whom it names', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  const same = { confidence: 1, trust: 'trusted', org: 'Acme', title: 'Vice President', notes: 'a good customer' };
+  await propose(kb, 'contact.upserted', { contact: 'contact:jo', name: 'Jo', ...same });
+  const stays = [
+    await propose(kb, 'contact.upserted', { contact: 'contact:ann', name: 'Ann', ...same }),
+    await propose(kb, 'fact.asserted', { subject: 'contact:ann', predicate: 'lives_in', object: 'San Francisco' }),
+    await propose(kb, 'note.created', { text: 'The Vice President was in San Francisco on 2026-11-20.' }),
+    await propose(kb, 'note.created', { text: 'contact:jo.smith and contact:jo-ann and contact:joan' }),
+    await propose(kb, 'contact.upserted', { contact: 'contact:ann-marie-miller', confidence: 1, trust: 'trusted' }),
+  ];
+  await propose(kb, 'fact.asserted', { subject: 'contact:jo', predicate: 'lives_in', object: 'San Francisco' });
+  await propose(kb, 'fact.asserted', { subject: 'contact:jo', predicate: 'met', object: '2026-11-20' });
+  await propose(kb, 'edge.asserted', {
+    subject: 'contact:jo',
+    relation: 'knows',
+    object: 'contact:ann-marie-miller',
+  });
+  const plan = unwrap(await kb.planForget('contact:jo'), 'a plan');
+  expect(plan.values).toEqual([]);
+  expect(plan.events.filter((id) => stays.includes(id))).toEqual([]);
+  // Of somebody with the same address it is the same person: the name is looked for.
+  await propose(kb, 'contact.upserted', { contact: 'contact:jane', ...jane, confidence: 1, trust: 'trusted' });
+  await propose(kb, 'contact.upserted', { contact: 'contact:jd', ...jane, confidence: 1, trust: 'low' });
+  expect(unwrap(await kb.planForget('contact:jane'), 'a plan').values).toContain(jane.name);
+  // Nothing of a name but its kind names everybody.
+  await propose(kb, 'note.created', { text: 'of nobody', entity: 'contact:' });
+  expect(unwrap(await kb.planForget('contact:'), 'a plan').events).toHaveLength(1);
+});
+
+test('thousands of values are looked for in one pass', () => {
+  const values = Array.from({ length: 20_000 }, (_, i) => `the note ${i} of a diary`);
+  const { has } = needles('contact:jo', [...values, '5550001234']);
+  const check = (text: string, expected: boolean): void => expect([text, has(text)]).toEqual([text, expected]);
+  const others = 'a text about the note of others, '.repeat(20_000);
+  expect(has(others)).toBe(false);
+  expect(has(`${others}the NOTE 19999 of a diary`)).toBe(true);
+  check('the note 20000 of a diary', false);
+  check('tel. 5550001234.', true);
+  check('order 15550001234', false);
+});
+
+test('patterns are found where includes finds them', () => {
+  const text = fc.string({ unit: fc.constantFrom('a', 'b', 'é', ' '), minLength: 5, maxLength: 12 });
+  fc.assert(
+    fc.property(
+      fc.array(text, { maxLength: 20 }),
+      fc.array(text).map((all) => all.join('')),
+      (patterns, within) => {
+        expect(holdsAny(patterns)(within)).toBe(patterns.some((pattern) => within.includes(pattern)));
+      },
+    ),
+  );
+});
+
+test('one that could not be finished is finished by the next', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  await fill(kb);
+  // A folder in the place of the vectors cannot be opened: the disk says no, after the commit.
+  mkdirSync(join(dir.path, 'vectors.sqlite'));
+  expect(await kb.forget('contact:jane', by)).toMatchObject({
+    ok: false,
+    error: { message: expect.stringContaining('contact:jane is erased, but not yet from every file') },
+  });
+  rmSync(join(dir.path, 'vectors.sqlite'), { recursive: true });
+  expect(await kb.forget('contact:jane', by)).toMatchObject({ ok: false, error: { code: 'NotFound' } });
+  expect(holding(dir.path, personal)).toEqual([]);
+  expect(readdirSync(dir.path)).not.toContain('forgetting');
+});
+
+test('vectors that are on their way when their text is forgotten are not kept', async () => {
+  using dir = tempDir();
+  const asked = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const embedder: Embedder = {
+    id: 'slow',
+    async embed(texts) {
+      asked.resolve();
+      await gate.promise;
+      return ok(texts.map(letters));
+    },
+  };
+  {
+    await using kb = await open(dir.path, { embedder });
+    await propose(kb, 'note.created', { text: jane.notes, entity: 'contact:jane' });
+    await propose(kb, 'note.created', { text: 'about somebody else' });
+    unwrap(await kb.reembed(true), 'begun');
+    await asked.promise;
+    unwrap(await kb.forget('contact:jane', by), 'a forgetting');
+    gate.resolve();
+    await vi.waitFor(async () => expect(unwrap(await kb.reembed(false), 'status')).toMatchObject({ running: false }));
+  }
+  const db = new Database(join(dir.path, 'vectors.sqlite'));
+  using stack = new DisposableStack();
+  stack.defer(() => db.close());
+  expect(db.prepare('SELECT count(*) AS n FROM search_vec').get()).toEqual({ n: 1 });
 });

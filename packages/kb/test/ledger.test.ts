@@ -1,6 +1,6 @@
 /** The ledger: what is appended, what is refused, what tampering is found, what a broken disk answers. */
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { appendFileSync, closeSync, cpSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, cpSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type JsonObject, digestBytes, unwrap } from '@runloop/core';
@@ -325,4 +325,19 @@ test('the WASM digest is that of core, over any bytes', async () => {
       expect(hexOf(blake3.digest(a, b))).toBe(digestBytes(Buffer.concat([a, b])));
     }),
   );
+});
+
+test('nothing is acknowledged that goes into a file which was removed', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  unwrap(await kb.append([draft()]), 'an event');
+  const path = join(dir.path, 'events.sqlite');
+  renameSync(path, `${path}.moved`);
+  expect(await kb.append([draft()])).toMatchObject({
+    ok: false,
+    error: { code: 'StorageFailed', message: expect.stringContaining('removed or replaced') },
+  });
+  renameSync(`${path}.moved`, path);
+  unwrap(await kb.append([draft()]), 'another, in its place again');
+  expect(unwrap(await kb.verify(), 'verified').events).toBe(2);
 });

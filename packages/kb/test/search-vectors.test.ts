@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import Database from 'better-sqlite3';
 import { err, failure, ok, unwrap } from '@runloop/core';
 import { describe, expect, test } from 'vitest';
 import type { Embedder, Kb, SearchFound } from '../src/index.ts';
@@ -93,6 +94,7 @@ describe('embedders', () => {
       (texts) => Promise.resolve(ok(texts.map(() => new Float32Array(dimensionMax + 1)))),
       `${dimensionMax + 1} numbers`,
     ],
+    ['answers NaN', (texts) => Promise.resolve(ok(texts.map(() => new Float32Array(26).fill(NaN)))), 'no number'],
   ])('one that %s: words still find, and the answer says so', async (_, embed, why) => {
     using dir = tempDir();
     await using kb = await open(dir.path, { embedder: { id: 'bad', embed } });
@@ -177,4 +179,26 @@ test('A10: documents whose vectors find no room are found by their words, and co
   using desk = createSearchDesk({ ...files, embedder: 'hash-ngram-384', vectorBytesMax: 500_000 });
   const answer = desk.answer({ type: 'search', q: { text: 'note 3', max: 5 } });
   expect(answer).toMatchObject({ ok: true, value: { vectors: { docs: 1_500, missing: 0, left_out: 1_500 - 1_024 } } });
+});
+
+test('a file of another program or version is made anew', async () => {
+  using dir = tempDir();
+  const other = new Database(join(dir.path, 'vectors.sqlite'));
+  other.exec('CREATE TABLE search_vec(id INTEGER PRIMARY KEY, bits BLOB)');
+  other.close();
+  await using kb = await open(dir.path);
+  unwrap(await kb.append([draft({ payload: { text: 'walking at the sea' } })]), 'a note');
+  expect(unwrap(await kb.search({ text: 'walking', max: 3 }), 'found')).toMatchObject({
+    hits: [{}],
+    vectors: { missing: 0 },
+  });
+});
+
+test('a vector of zeros is near nothing', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path, { embedder: counting('zeros', () => new Float32Array(26)) });
+  unwrap(await kb.append([draft({ payload: { text: 'walking at the sea' } })]), 'a note');
+  await reembedded(kb);
+  expect(unwrap(await kb.search({ text: 'sea', max: 3, mode: 'semantic' }), 'found').hits).toEqual([]);
+  expect(unwrap(await kb.search({ text: 'sea', max: 3 }), 'found').hits).toHaveLength(1);
 });

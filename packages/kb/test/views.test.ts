@@ -433,6 +433,9 @@ describe('the operator’s SQL', () => {
         'rows',
       ).rows,
     ).toEqual([['contact:john']]);
+    expect(
+      unwrap(await kb.query(`SELECT 9007199254740993, 'a pragma_x', "name" FROM contacts /* '`), 'rows').rows,
+    ).toEqual([['9007199254740993', 'a pragma_x', 'John Smith']]);
     const long = unwrap(
       await kb.query('WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT i FROM n'),
       'rows',
@@ -446,6 +449,10 @@ describe('the operator’s SQL', () => {
       'SELECT * FROM pragma_table_info(1)',
       'SELECT * FROM "pragma_table_list"',
       'SELECT * FROM search_fts_data',
+      `SELECT * FROM 'search_fts_data'`,
+      `SELECT * FROM 'pragma_database_list'`,
+      `SELECT 1 AS "'", * FROM pragma_database_list AS "'"`,
+      'SELECT zeroblob(500000000)',
       `SELECT load_extension('x')`,
       `WITH x AS (SELECT 1) DELETE FROM contacts`,
       'SELECT',

@@ -34,8 +34,9 @@ export const commands: readonly Command[] = [
   },
 ];
 
-/** Deltas of one request. */
+/** Deltas of one request, and their bytes: a frame holds twice as many. */
 const chunk = 500;
+const chunkBytes = 4 * 1024 * 1024;
 const problemsShown = 10;
 
 async function take(args: Arguments, tools: Tools): Promise<number> {
@@ -48,9 +49,11 @@ async function take(args: Arguments, tools: Tools): Promise<number> {
   const began = systemClock.monotonicMs();
   const told = { written: 0, existing: 0, refused: [] as { place: string; why: string }[] };
   let waiting: { place: string; delta: Delta }[] = [];
+  let bytes = 0;
   const send = async (): Promise<number | undefined> => {
     const sent = waiting;
     waiting = [];
+    bytes = 0;
     const failed = await hand(client.value, sent, told);
     if (failed !== undefined) return tools.fail(failed);
     const done = told.written + told.existing + told.refused.length;
@@ -61,11 +64,19 @@ async function take(args: Arguments, tools: Tools): Promise<number> {
   };
   try {
     for (const read of reading.value) {
-      if ('problem' in read) told.refused.push({ place: read.place, why: read.problem });
-      else waiting.push(read);
-      if (waiting.length < chunk) continue;
-      const failed = await send();
+      if ('problem' in read) {
+        told.refused.push({ place: read.place, why: read.problem });
+        continue;
+      }
+      const size = Buffer.byteLength(JSON.stringify(read.delta));
+      if (size > chunkBytes) {
+        told.refused.push({ place: read.place, why: `it has ${size} bytes, the limit is ${chunkBytes}` });
+        continue;
+      }
+      const failed = waiting.length === chunk || bytes + size > chunkBytes ? await send() : undefined;
       if (failed !== undefined) return failed;
+      waiting.push(read);
+      bytes += size;
     }
     const failed = await send();
     if (failed !== undefined) return failed;

@@ -7,6 +7,14 @@ export type Delta = { readonly kind: string; readonly payload: JsonObject; reado
 /** `place` is for people: `line 7`, `card 3`, a file's name. */
 export type Read = { readonly place: string } & ({ readonly delta: Delta } | { readonly problem: string });
 
+/** Bytes of one file. */
+export const importBytesMax: number = 512 * 1024 * 1024 - 1024;
+
+/** Without a byte order mark, and with line ends of one kind. */
+export function plainText(text: string): string {
+  return text.replace(/^\ufeff/, '').replace(/\r\n?/g, '\n');
+}
+
 /** The same content under the same kind is written once, however often it is imported. */
 export function deltaOf(kind: string, payload: JsonObject): Delta {
   return { kind, payload, dedupe_key: `import/${digestJson({ kind, payload })}` };

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { load } from 'js-yaml';
 import { isJsonObject } from '@runloop/core';
-import { deltaOf, type Read } from './delta.ts';
+import { deltaOf, importBytesMax, plainText, type Read } from './delta.ts';
 
 /** What one note may hold as JSON, in bytes; longer ones become several. */
 const noteBytes = 15_000;
@@ -29,8 +29,12 @@ function markdownUnder(folder: string): readonly string[] {
 }
 
 function* readNote(place: string, path: string): Generator<Read> {
-  const text = readFileSync(path, 'utf8');
-  const [, above, below] = /^---\r?\n([\s\S]*?)\r?\n---\r?\n?([\s\S]*)$/.exec(text) ?? [];
+  const text = readNoteFile(path);
+  if (typeof text !== 'string') {
+    yield { place, problem: text.problem };
+    return;
+  }
+  const [, above, below] = /^---\n([\s\S]*?)\n---\n?([\s\S]*)$/.exec(text) ?? [];
   const about = above === undefined ? {} : front(above);
   const body = (below ?? text).trim();
   if (about === undefined || body === '') {
@@ -44,12 +48,24 @@ function* readNote(place: string, path: string): Generator<Read> {
   }
 }
 
+/** Its text with line ends of one kind. A file may vanish, or be a pipe, before it is its turn. */
+function readNoteFile(path: string): string | { readonly problem: string } {
+  try {
+    const found = statSync(path);
+    if (!found.isFile()) return { problem: 'it is no file' };
+    if (found.size > importBytesMax) return { problem: `it has ${found.size} bytes, the limit is ${importBytesMax}` };
+    return plainText(readFileSync(path, 'utf8'));
+  } catch (error) {
+    return { problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
 function front(above: string): { entity?: string; written_ms?: number } | undefined {
   try {
     const value: unknown = load(above);
     if (!isJsonObject(value)) return undefined;
     const { entity } = value;
-    const written = Date.parse(String(value['date'] ?? value['created'] ?? ''));
+    const written = timeOf(value['date'] ?? value['created']);
     return {
       ...(typeof entity === 'string' && entity !== '' ? { entity } : {}),
       ...(Number.isNaN(written) || written < 0 ? {} : { written_ms: written }),
@@ -59,11 +75,20 @@ function front(above: string): { entity?: string; written_ms?: number } | undefi
   }
 }
 
+/** A list in its place is no time: of a few lines of YAML its text would be without end. */
+function timeOf(value: unknown): number {
+  if (value instanceof Date) return value.getTime();
+  return typeof value === 'string' || typeof value === 'number' ? Date.parse(String(value)) : NaN;
+}
+
 /** Where a part that begins at `from` ends: all of it that fits, up to the end of a line where there is one. */
 function endOfPart(text: string, from: number): number {
   let chars = noteBytes;
   while (Buffer.byteLength(JSON.stringify(text.slice(from, from + chars))) > noteBytes) chars = Math.floor(chars * 0.9);
   if (from + chars >= text.length) return text.length;
-  const line = text.lastIndexOf('\n', from + chars);
-  return line > from ? line + 1 : from + chars;
+  const line = text.slice(from, from + chars).lastIndexOf('\n');
+  if (line > 0) return from + line + 1;
+  // No character is cut in two.
+  const last = text.charCodeAt(from + chars - 1);
+  return from + chars - (last >= 0xd800 && last < 0xdc00 ? 1 : 0);
 }

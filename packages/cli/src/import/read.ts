@@ -1,10 +1,8 @@
 /** What a file or folder holds, by its name: vCards, a table, notes, or events that were exported. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { err, failure, type Failure, isJsonObject, ok, parseJson, type Result } from '@runloop/core';
-import { deltaOf, type Read } from './delta.ts';
+import { canonicalJson, err, failure, type Failure, isJsonObject, ok, parseJson, type Result } from '@runloop/core';
+import { deltaOf, importBytesMax, plainText, type Read } from './delta.ts';
 import { readNotes } from './notes.ts';
-
-export const importBytesMax: number = 512 * 1024 * 1024;
 
 export async function readImport(path: string): Promise<Result<Iterable<Read>, Failure>> {
   if (!existsSync(path)) return err(failure('NotFound', `there is no ${path}`));
@@ -14,7 +12,7 @@ export async function readImport(path: string): Promise<Result<Iterable<Read>, F
   if (found.size > importBytesMax)
     return err(failure('LimitExceeded', `${path} has ${found.size} bytes, the limit is ${importBytesMax}`));
   const text = readFileSync(path, 'utf8');
-  if (/\.(?:vcf|vcard)$/i.test(path)) return ok((await import('./vcard.ts')).readVcards(text));
+  if (/\.(?:vcf|vcard)$/i.test(path)) return ok((await import('./vcard.ts')).readVcards(plainText(text)));
   if (/\.(?:csv|tsv)$/i.test(path)) return ok((await import('./csv.ts')).readCsv(text));
   if (/\.(?:ndjson|jsonl)$/i.test(path)) return ok(readEvents(text));
   return err(
@@ -31,7 +29,11 @@ function* readEvents(text: string): Generator<Read> {
     const place = `line ${i + 1}`;
     const parsed = parseJson(line);
     const { kind, payload } = parsed.ok && isJsonObject(parsed.value) ? parsed.value : {};
-    if (typeof kind === 'string' && isJsonObject(payload)) yield { place, delta: deltaOf(kind, payload) };
-    else yield { place, problem: parsed.ok ? 'it has no kind and payload' : `it is no JSON: ${parsed.error}` };
+    if (typeof kind === 'string' && isJsonObject(payload)) {
+      // Half a character, or a member that no frame can carry.
+      const canonical = canonicalJson({ kind, payload });
+      if (canonical.ok) yield { place, delta: deltaOf(kind, payload) };
+      else yield { place, problem: `${canonical.error.path}: ${canonical.error.why}` };
+    } else yield { place, problem: parsed.ok ? 'it has no kind and payload' : `it is no JSON: ${parsed.error}` };
   }
 }

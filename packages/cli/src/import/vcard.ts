@@ -2,10 +2,23 @@
 import ICAL from 'ical.js';
 import { contactDelta, type Read } from './delta.ts';
 
+/** `text` has line ends of one kind. */
 export function* readVcards(text: string): Generator<Read> {
-  const cards = text.match(/^BEGIN:VCARD\r?$[\s\S]*?^END:VCARD\r?$/gim) ?? [];
-  if (cards.length === 0) yield { place: 'the file', problem: 'it holds no vCard' };
-  for (const [i, card] of cards.entries()) yield readCard(`card ${i + 1}`, card);
+  let cards = 0;
+  let card: string[] | undefined;
+  for (const line of text.split('\n')) {
+    if (/^BEGIN:VCARD\s*$/i.test(line)) {
+      if (card !== undefined) yield { place: `card ${cards}`, problem: 'it has no END:VCARD' };
+      card = [];
+      cards += 1;
+    }
+    card?.push(line);
+    if (card === undefined || !/^END:VCARD\s*$/i.test(line)) continue;
+    yield readCard(`card ${cards}`, card.join('\n'));
+    card = undefined;
+  }
+  if (card !== undefined) yield { place: `card ${cards}`, problem: 'it has no END:VCARD' };
+  if (cards === 0) yield { place: 'the file', problem: 'it holds no vCard' };
 }
 
 function readCard(place: string, card: string): Read {

@@ -17,6 +17,16 @@ export type KbUpkeepDeps = {
 };
 
 export function kbUpkeepOperations({ clock, kb, signer, backupsDir, forgetElsewhere }: KbUpkeepDeps): Operations {
+  const elsewhere = async (entity: string, values: readonly string[]): Promise<Result<void, Failure>> => {
+    const gone = await forgetElsewhere(needles(entity, values).has);
+    if (gone.ok) return gone;
+    const { code, message } = gone.error;
+    return err(
+      failure(code, `a log or a cache still holds ${entity}: ${message}`, {
+        hint: 'remove the files in logs/ of the state directory yourself, and say it again',
+      }),
+    );
+  };
   return {
     'kb.stats': (args) => args.check(() => kb.stats()),
     'kb.progress': (args) => args.check(() => Promise.resolve(ok(kb.progress() ?? {}))),
@@ -47,20 +57,14 @@ export function kbUpkeepOperations({ clock, kb, signer, backupsDir, forgetElsewh
       const planned = args.boolean('plan');
       return args.check(async () => {
         if (planned) return kb.planForget(entity);
+        // Logs and caches first, for what is cut off later finds no values any more; and again for what was written meanwhile.
+        const plan = await kb.planForget(entity);
+        const before = plan.ok ? await elsewhere(entity, plan.value.values) : ok(undefined);
+        if (!before.ok) return before;
         const done = await kb.forget(entity, byOf(caller));
         if (!done.ok) return done;
-        const { has } = needles(entity, done.value.values);
-        const elsewhere = await forgetElsewhere(has);
-        if (elsewhere.ok) return done;
-        return err(
-          failure(
-            elsewhere.error.code,
-            `${entity} is forgotten, but for a log or a cache: ${elsewhere.error.message}`,
-            {
-              hint: 'remove the files in logs/ of the state directory yourself',
-            },
-          ),
-        );
+        const after = await elsewhere(entity, done.value.values);
+        return after.ok ? done : after;
       });
     },
     'kb.export': (args) => {

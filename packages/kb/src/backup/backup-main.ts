@@ -4,26 +4,18 @@
  * 1. Blobs are on disk before the events that name them: whatever the copied ledger names is there to be copied.
  * 2. `backup.json` comes last, and everything before it is on disk: a backup that has it is whole.
  */
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, copyFileSync, existsSync, readdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { type Failure, type Result, err, failure, isDigest, ok } from '@runloop/core';
+import { type Failure, type Result, err, failure, ok } from '@runloop/core';
 import { copyLedger } from '../copy-ledger.ts';
 import { ledgerVersion } from '../ledger-schema.ts';
 import { type ProgressCounts, tell } from '../progress.ts';
+import { blobFile } from '../forget/files.ts';
 import { storageFailure } from '../storage-failure.ts';
 import type { Answer, Question } from '../thread.ts';
+import { copyBlobFiles, makeFolder, sync } from './copy-files.ts';
 import { type BackupManifest, manifestFile } from './manifest.ts';
 
 export type BackupData = { readonly rootDir: string; readonly eventsDb: string; readonly counts: ProgressCounts };
@@ -34,10 +26,15 @@ if (port === null) throw new Error('assumed to run as a thread');
 const { rootDir, eventsDb, counts } = workerData as BackupData;
 
 function backup({ into, nowMs }: BackupRequest): Result<BackupManifest, Failure> {
-  if (existsSync(into) && readdirSync(into).length > 0)
-    return err(failure('Conflict', `${into} is there already and not empty`, { hint: 'name another folder' }));
   try {
-    mkdirSync(join(into, 'blobs'), { recursive: true, mode: 0o700 });
+    if (existsSync(into) && readdirSync(into).length > 0)
+      return err(failure('Conflict', `${into} is there already and not empty`, { hint: 'name another folder' }));
+    const [owned = ''] = relative(realpathSync(rootDir), placeOf(into)).split(sep);
+    if (/^(?:blobs|restoring|before-.*)$/.test(owned))
+      return err(
+        failure('InvalidParams', `${into} is where the ledger keeps its own files`, { hint: 'name another folder' }),
+      );
+    makeFolder(into);
     // Heads first: the copied ledger then has each of them.
     if (existsSync(join(rootDir, 'heads.ndjson')))
       copyFileSync(join(rootDir, 'heads.ndjson'), join(into, 'heads.ndjson'));
@@ -48,26 +45,19 @@ function backup({ into, nowMs }: BackupRequest): Result<BackupManifest, Failure>
     ] as const) {
       const copied = copyLedger(source, copy);
       if (!copied.ok) return copied;
+      if (existsSync(copy)) chmodSync(copy, 0o600);
     }
-    const files = blobFiles();
-    tell(counts, 0, files.length);
-    let bytes = statSync(ledger).size;
-    for (const [i, digest] of files.entries()) {
-      const folder = join(into, 'blobs', digest.slice(0, 2));
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-      const path = join(folder, digest.slice(2));
-      copyFileSync(join(rootDir, 'blobs', digest.slice(0, 2), digest.slice(2)), path);
-      sync(path);
-      bytes += statSync(path).size;
-      tell(counts, i + 1);
-    }
+    const files = copyBlobFiles(join(rootDir, 'blobs'), join(into, 'blobs'), (copied, all) =>
+      tell(counts, copied, all),
+    );
+    const bytes = files.reduce((sum, digest) => sum + statSync(blobFile(join(into, 'blobs'), digest)).size, 0);
     const manifest: BackupManifest = {
       version: 1,
       made_ms: nowMs,
       ledger_version: ledgerVersion,
       ...headOf(ledger),
       blobs: files.length,
-      bytes,
+      bytes: bytes + statSync(ledger).size,
     };
     for (const path of [ledger, join(into, 'blobs')]) sync(path);
     writeFileSync(join(into, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600, flush: true });
@@ -78,12 +68,9 @@ function backup({ into, nowMs }: BackupRequest): Result<BackupManifest, Failure>
   }
 }
 
-function blobFiles(): readonly string[] {
-  const folder = join(rootDir, 'blobs');
-  return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .flatMap(({ name }) => readdirSync(join(folder, name)).map((rest) => name + rest))
-    .filter(isDigest);
+/** Where the folder is, or will be, without links. */
+function placeOf(path: string): string {
+  return existsSync(path) || dirname(path) === path ? realpathSync(path) : join(placeOf(dirname(path)), basename(path));
 }
 
 function headOf(path: string): Pick<BackupManifest, 'events' | 'chain'> {
@@ -98,12 +85,6 @@ function headOf(path: string): Pick<BackupManifest, 'events' | 'chain'> {
   } finally {
     db.close();
   }
-}
-
-function sync(path: string): void {
-  const file = openSync(path, 'r');
-  fsyncSync(file);
-  closeSync(file);
 }
 
 port.on('message', (message: 'close' | Question<BackupRequest>) => {

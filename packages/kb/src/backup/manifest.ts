@@ -1,7 +1,7 @@
 /**
  * What a backup says of itself. A folder without it is none: it is written last.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Failure, type Result, err, failure, isJsonObject, ok, parseJson } from '@runloop/core';
 
@@ -16,6 +16,7 @@ export type BackupManifest = {
   readonly bytes: number;
 };
 
+const manifestBytesMax = 64 * 1024;
 export const manifestFile = 'backup.json';
 /** What else lies in a backup, and in the directory that it was made from. */
 export const backupFiles = ['events.sqlite', 'heads.ndjson', 'archive.sqlite', 'blobs'] as const;
@@ -28,8 +29,9 @@ export function readManifest(dir: string): Result<BackupManifest, Failure> {
         hint: 'make one: rlp kb backup',
       }),
     );
-  const parsed = parseJson(readFileSync(path, 'utf8'));
-  const value = parsed.ok ? parsed.value : undefined;
+  const found = statSync(path);
+  const parsed = found.isFile() && found.size <= manifestBytesMax ? parseJson(readFileSync(path, 'utf8')) : undefined;
+  const value = parsed?.ok === true ? parsed.value : undefined;
   if (!isJsonObject(value) || typeof value['events'] !== 'number' || typeof value['chain'] !== 'string')
     return err(failure('StorageCorrupt', `${path} is not what a backup writes`));
   if (value['version'] !== 1)

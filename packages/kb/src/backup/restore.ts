@@ -1,16 +1,18 @@
 /**
  * Puts a backup in the place of what is there. Needs the lock of the state directory: no daemon runs.
  *
- * 1. The backup's chain is checked before anything is touched; what is replaced is kept beside it, in `before-<time>`.
+ * 1. The backup is copied first, plain files alone, and the copy's chain is checked before anything is touched; what is
+ *    replaced is kept beside it, in `before-<time>`.
  * 2. A mark is on disk from when the copy is whole until all is in place and the restored ledger has said so
  *    (`ledger.restored`): opening the directory finishes what was cut off.
  */
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Failure, type Result, err, failure, ok } from '@runloop/core';
+import { type Failure, type Result, err, failure, ok, parseJson } from '@runloop/core';
 import type { Blake3 } from '../blake3.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { verifyLedger } from '../verify.ts';
+import { copyBlobFiles, copyDurably } from './copy-files.ts';
 import { type BackupManifest, backupFiles, readManifest } from './manifest.ts';
 
 const markOf = (rootDir: string): string => join(rootDir, 'restoring.json');
@@ -32,17 +34,18 @@ export function stageRestore(
   from: string,
   { blake3, nowMs }: { readonly blake3: Blake3; readonly nowMs: number },
 ): Result<BackupManifest, Failure> {
-  const manifest = readManifest(from);
-  if (!manifest.ok) return manifest;
-  const sound = checkBackup(from, manifest.value, blake3);
-  if (!sound.ok) return sound;
   try {
+    const manifest = readManifest(from);
+    if (!manifest.ok) return manifest;
     const incoming = incomingOf(rootDir);
     rmSync(incoming, { recursive: true, force: true });
-    mkdirSync(incoming, { recursive: true, mode: 0o700 });
-    for (const name of backupFiles)
-      if (existsSync(join(from, name))) cpSync(join(from, name), join(incoming, name), { recursive: true });
-    const before = join(rootDir, `before-${new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, '')}`);
+    const copied = copyBackup(from, incoming);
+    const sound = copied.ok ? checkBackup(from, incoming, manifest.value, blake3) : copied;
+    if (!sound.ok) {
+      rmSync(incoming, { recursive: true, force: true });
+      return sound;
+    }
+    const before = unusedName(join(rootDir, `before-${new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, '')}`));
     const mark: Restoring = { before, from, events: manifest.value.events };
     writeFileSync(markOf(rootDir), JSON.stringify(mark), { mode: 0o600, flush: true });
     return manifest;
@@ -53,7 +56,9 @@ export function stageRestore(
 
 /** What is being restored here, or nothing. */
 export function restoringHere(rootDir: string): Restoring | undefined {
-  return existsSync(markOf(rootDir)) ? (JSON.parse(readFileSync(markOf(rootDir), 'utf8')) as Restoring) : undefined;
+  const mark = existsSync(markOf(rootDir)) ? parseJson(readFileSync(markOf(rootDir), 'utf8')) : undefined;
+  // One that was cut off while it was written: nothing has been moved yet.
+  return mark?.ok === true ? (mark.value as Restoring) : undefined;
 }
 
 /** Moves what is still to be moved: each step may have happened already. Under the lock, before the ledger is opened. */
@@ -88,8 +93,40 @@ export function endRestoring(rootDir: string, { before }: Restoring): Result<voi
   }
 }
 
-function checkBackup(from: string, { events, chain }: BackupManifest, blake3: Blake3): Result<void, Failure> {
-  const checked = verifyLedger({ rootDir: from, eventsDb: join(from, 'events.sqlite') }, {}, blake3);
+/** Two in one second keep what each replaced. */
+function unusedName(path: string): string {
+  for (let n = 1; ; n += 1) {
+    const name = n === 1 ? path : `${path}-${n}`;
+    if (!existsSync(name)) return name;
+  }
+}
+
+/** Plain files alone: a link in a backup would have the ledger, or what is written later, live elsewhere. */
+function copyBackup(from: string, into: string): Result<void, Failure> {
+  mkdirSync(into, { recursive: true, mode: 0o700 });
+  for (const name of backupFiles) {
+    const path = join(from, name);
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined) continue;
+    if (name === 'blobs' ? !found.isDirectory() : !found.isFile())
+      return err(
+        failure('StorageCorrupt', `${path} is neither a plain file nor a plain folder`, {
+          hint: 'put the file itself in its place, or take another backup',
+        }),
+      );
+    if (name === 'blobs') copyBlobFiles(path, join(into, name));
+    else copyDurably(path, join(into, name));
+  }
+  return ok(undefined);
+}
+
+function checkBackup(
+  from: string,
+  copy: string,
+  { events, chain }: BackupManifest,
+  blake3: Blake3,
+): Result<void, Failure> {
+  const checked = verifyLedger({ rootDir: copy, eventsDb: join(copy, 'events.sqlite') }, {}, blake3);
   if (!checked.ok) return checked;
   const { first_bad: row, bad_blob: blob, bad_head: head } = checked.value;
   const why =

@@ -48,6 +48,11 @@ export async function planForgetting(
 
 export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy): Promise<Result<Forgotten, Failure>> {
   const { rootDir } = deps.data;
+  // One that could not be finished, as on a full disk: its subject is no longer known by its name.
+  if (isForgetting(rootDir)) {
+    const finished = await finishForgetting(deps);
+    if (!finished.ok) return finished;
+  }
   for (let tries = 0; tries < forgetPlansMax; tries += 1) {
     const planned = await planForgetting(deps, entity);
     if (!planned.ok) return planned;
@@ -79,7 +84,13 @@ export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy):
     if (!erased.ok) return erased;
     if (erased.value === undefined) continue;
     const cleaned = await finishForgetting(deps, [...files, ...plan.archived]);
-    return cleaned.ok ? ok({ ...plan, event_id: erased.value as number }) : cleaned;
+    if (cleaned.ok) return ok({ ...plan, event_id: erased.value as number });
+    const { code, message } = cleaned.error;
+    return err(
+      failure(code, `${entity} is erased, but not yet from every file: ${message}`, {
+        hint: 'it is finished when the daemon starts next, and with the next rlp kb forget',
+      }),
+    );
   }
   return err(
     failure('Busy', `what is new keeps naming ${entity}`, { hint: 'pause the runs that work on it, and say it again' }),

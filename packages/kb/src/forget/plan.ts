@@ -71,7 +71,7 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
   const runOf = /^run:([0-9a-f]{32})$/.exec(entity)?.[1];
   if (own.size === 0 && blobOf === undefined && runOf === undefined)
     return err(failure('NotFound', `the ledger knows nothing of ${entity}`, { hint: 'rlp kb search finds entities' }));
-  const needles = needlesOf(entity, payloadsOf(ledger, own));
+  const needles = needlesOf(entity, payloadsOf(ledger, own), () => knowledgeWithout(ledger, own));
   const held = blobsHolding(ledger, needles);
   const files = filesHolding(blobsDir, needles);
   for (const { digest, bytes } of archivedBlobs(sources.rootDir)) if (needles.has(bytes.toString())) held.add(digest);
@@ -126,6 +126,20 @@ function payloadsOf(ledger: Database.Database, ids: ReadonlySet<number>): readon
     const payload: unknown = JSON.parse(read.get(id) ?? 'null');
     return isJsonObject(payload) ? [payload] : [];
   });
+}
+
+/** What is known of others. */
+function* knowledgeWithout(ledger: Database.Database, own: ReadonlySet<number>): Generator<JsonObject> {
+  const kinds = Object.keys(kindSchemas);
+  const rows = ledger
+    .prepare<string[], { id: number; payload_json: string }>(
+      `SELECT id, payload_json FROM events WHERE payload_json IS NOT NULL AND kind IN (${kinds.map(() => '?').join(', ')})`,
+    )
+    .iterate(...kinds);
+  for (const { id, payload_json: text } of rows) {
+    const payload: unknown = own.has(id) ? undefined : JSON.parse(text);
+    if (isJsonObject(payload)) yield payload;
+  }
 }
 
 function blobsHolding(ledger: Database.Database, needles: Needles): Set<string> {
