@@ -4,9 +4,9 @@
 import { createRequire } from 'node:module';
 import { canonicalJson, systemRandom, unwrap } from '../packages/core/src/index.ts';
 import { loadBlake3 } from '../packages/kb/src/blake3.ts';
-import { createChain, eventHash, genesisChain } from '../packages/kb/src/chain.ts';
+import { createChain, eventHash, genesisChain } from '../packages/kb/src/ledger/chain.ts';
 import type { EventDraft } from '../packages/kb/src/index.ts';
-import { ledgerSql } from '../packages/kb/src/ledger-schema.ts';
+import { ledgerSql } from '../packages/kb/src/ledger/ledger-schema.ts';
 
 const load = createRequire(new URL('../packages/kb/src/index.ts', import.meta.url));
 

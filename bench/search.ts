@@ -205,7 +205,7 @@ async function sizeRows(docs: number): Promise<BenchRow[]> {
 async function recallOfExact(kb: Kb, path: string, questions: readonly Question[]): Promise<number> {
   const load = createRequire(join(import.meta.dirname, '..', 'packages', 'kb', 'package.json'));
   const db = new (load('better-sqlite3') as typeof Sqlite)(join(path, 'vectors.sqlite'), { readonly: true });
-  const { hashNgrams } = (await import('../packages/kb/src/hash-ngram.ts')) as {
+  const { hashNgrams } = (await import('../packages/kb/src/search/hash-ngram.ts')) as {
     hashNgrams: (text: string, out: Float32Array) => void;
   };
   const vectors = db

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { RunEvent } from '@runloop/core';
 import { loadBlake3 } from '../../packages/kb/src/blake3.ts';
-import { verifyLedger } from '../../packages/kb/src/verify.ts';
+import { verifyLedger } from '../../packages/kb/src/ledger/verify.ts';
 import { root, template } from './place.ts';
 
 /** Whether a program can be given a network of its own, with nobody in it. */

@@ -4,8 +4,8 @@
  * One ledger is the only truth; everything that is read (runs, bills, contacts, approvals, hits) is a projection of it.
  */
 export { type Kb, type KbDeps, type KbOptions, type Proposal, type Asked, openKb } from './kb.ts';
-export { type EventDraft, type BlobDraft, type AppendedEvent, type StoredEvent } from './event.ts';
-export { type StateDelta } from './propose.ts';
+export { type EventDraft, type BlobDraft, type AppendedEvent, type StoredEvent } from './ledger/event.ts';
+export { type StateDelta } from './kinds/propose.ts';
 export {
   type Row,
   type RunEventsQuery,
@@ -19,27 +19,27 @@ export {
   type Costs,
   costsBy,
   type RunWithNodes,
-} from './reads.ts';
-export { type SearchHit, type SearchMode, type SearchQuery, searchModes } from './search.ts';
-export { type SearchFound, type Vectors } from './kb-search.ts';
-export { type Embedder } from './embedder.ts';
-export { hashNgramId } from './hash-ngram.ts';
+} from './views/reads.ts';
+export { type SearchHit, type SearchMode, type SearchQuery, searchModes } from './search/search.ts';
+export { type SearchFound, type Vectors } from './search/kb-search.ts';
+export { type Embedder } from './search/embedder.ts';
+export { hashNgramId } from './search/hash-ngram.ts';
 export { type Backup, type KbStats, type Rebuilt } from './upkeep.ts';
 export { type ProgressShown } from './progress.ts';
 export { type Restored, reopened, restoreKb } from './backup/restore-kb.ts';
 export { type Forgotten } from './forget/forget.ts';
 export { needles } from './forget/needles.ts';
 export { type ForgetPlan } from './forget/plan.ts';
-export { type MailboxMessage, type MailboxQuery, type MailboxState } from './read-mailbox.ts';
-export { type QueryRows } from './query.ts';
-export { type Verified, type VerifyOptions } from './verify.ts';
-export { type SignedHead, type Signer, parseHead } from './heads.ts';
-export { type ViewHashes } from './views.ts';
-export { type Why, type WhyStep, type Blame } from './why.ts';
+export { type MailboxMessage, type MailboxQuery, type MailboxState } from './views/read-mailbox.ts';
+export { type QueryRows } from './views/query.ts';
+export { type Verified, type VerifyOptions } from './ledger/verify.ts';
+export { type SignedHead, type Signer, parseHead } from './ledger/heads.ts';
+export { type ViewHashes } from './views/views.ts';
+export { type Why, type WhyStep, type Blame } from './views/why.ts';
 export { ledgerBlobBytesMax } from './limits.ts';
-export { copyLedger } from './copy-ledger.ts';
-export { redactText } from './redact.ts';
-export { kindSchemas, type KindSchema } from './schemas.ts';
-export { type ChangedEvent, type TapeReader, openTapeReader } from './tape-reader.ts';
-export { type Contradiction } from './project-claims.ts';
-export { type EntityKind, type FindQuery } from './find.ts';
+export { copyLedger } from './ledger/copy-ledger.ts';
+export { redactText } from './views/redact.ts';
+export { kindSchemas, type KindSchema } from './kinds/schemas.ts';
+export { type ChangedEvent, type TapeReader, openTapeReader } from './ledger/tape-reader.ts';
+export { type Contradiction } from './views/project-claims.ts';
+export { type EntityKind, type FindQuery } from './views/find.ts';

@@ -4,10 +4,10 @@
  */
 import { type Failure, type Result } from '@runloop/core';
 import { loadBlake3 } from './blake3.ts';
-import { createLedgerDesk, type LedgerData, type LedgerQuestion } from './ledger-desk.ts';
-import { createSearchDesk, type SearchData, type SearchQuestion } from './search-desk.ts';
+import { createLedgerDesk, type LedgerData, type LedgerQuestion } from './ledger/ledger-desk.ts';
+import { createSearchDesk, type SearchData, type SearchQuestion } from './search/search-desk.ts';
 import type { Thread } from './thread.ts';
-import { createViewsDesk, type ViewsData, type ViewsQuestion } from './views-desk.ts';
+import { createViewsDesk, type ViewsData, type ViewsQuestion } from './views/views-desk.ts';
 
 export async function inlineThreads(
   ledgerData: LedgerData,

@@ -21,15 +21,15 @@ import {
   mainThreadBytesMax,
   ok,
 } from '@runloop/core';
-import { type Appender, createAppender } from './appender.ts';
-import { type Blobs, createBlobs } from './blobs.ts';
-import type { AppendedEvent, BlobDraft, EventDraft, StoredEvent } from './event.ts';
+import { type Appender, createAppender } from './ledger/appender.ts';
+import { type Blobs, createBlobs } from './ledger/blobs.ts';
+import type { AppendedEvent, BlobDraft, EventDraft, StoredEvent } from './ledger/event.ts';
 import { endRestoring, restoringHere } from './backup/restore.ts';
 import { finishForgetting, isForgetting } from './forget/forget.ts';
-import type { LedgerData, LedgerQuestion } from './ledger-desk.ts';
-import type { Contradiction } from './project-claims.ts';
-import type { Proposer, StateDelta } from './propose.ts';
-import { type QueryRows, querySql } from './query.ts';
+import type { LedgerData, LedgerQuestion } from './ledger/ledger-desk.ts';
+import type { Contradiction } from './views/project-claims.ts';
+import type { Proposer, StateDelta } from './kinds/propose.ts';
+import { type QueryRows, querySql } from './views/query.ts';
 import type {
   ApprovalsQuery,
   ArtifactsQuery,
@@ -41,21 +41,21 @@ import type {
   Costs,
   CostsQuery,
   TaintQuery,
-} from './reads.ts';
-import type { FindQuery } from './find.ts';
-import type { MailboxQuery, MailboxState } from './read-mailbox.ts';
-import { createKbSearch, type KbSearch } from './kb-search.ts';
-import type { Embedder } from './embedder.ts';
-import { hashNgramId } from './hash-ngram.ts';
-import type { SearchData, SearchQuestion } from './search-desk.ts';
+} from './views/reads.ts';
+import type { FindQuery } from './views/find.ts';
+import type { MailboxQuery, MailboxState } from './views/read-mailbox.ts';
+import { createKbSearch, type KbSearch } from './search/kb-search.ts';
+import type { Embedder } from './search/embedder.ts';
+import { hashNgramId } from './search/hash-ngram.ts';
+import type { SearchData, SearchQuestion } from './search/search-desk.ts';
 import { storageFailure } from './storage-failure.ts';
 import { ledgerBlobBytesMax, newsMs, searchIdleMs, viewsIdleMs } from './limits.ts';
 import { restingThread } from './resting-thread.ts';
 import { startThread, type Thread } from './thread.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { type Upkeep, upkeepOf } from './upkeep.ts';
-import type { ViewsData, ViewsQuestion } from './views-desk.ts';
-import type { Blame, Why } from './why.ts';
+import type { ViewsData, ViewsQuestion } from './views/views-desk.ts';
+import type { Blame, Why } from './views/why.ts';
 
 export type KbDeps = { readonly clock: Clock; readonly random: Random; readonly log: Log };
 export type KbOptions = {
@@ -355,8 +355,13 @@ async function startThreads(
     );
   return {
     progress,
-    ledger: startThread<LedgerQuestion>('ledger-main', { rootDir, eventsDb, pagesMax, nowMs } satisfies LedgerData),
-    views: () => resting<ViewsQuestion>('views-main', viewsData, options.viewsIdleMs ?? viewsIdleMs),
-    search: () => resting<SearchQuestion>('search-main', searchData, options.searchIdleMs ?? searchIdleMs),
+    ledger: startThread<LedgerQuestion>('ledger/ledger-main', {
+      rootDir,
+      eventsDb,
+      pagesMax,
+      nowMs,
+    } satisfies LedgerData),
+    views: () => resting<ViewsQuestion>('views/views-main', viewsData, options.viewsIdleMs ?? viewsIdleMs),
+    search: () => resting<SearchQuestion>('search/search-main', searchData, options.searchIdleMs ?? searchIdleMs),
   };
 }

@@ -8,20 +8,20 @@ import { join } from 'node:path';
 import { readdir, stat } from 'node:fs/promises';
 import { type Clock, type Failure, type JsonObject, type Log, type Random, type Result, ok } from '@runloop/core';
 import type { Archived } from './archive/archive.ts';
-import type { Appender } from './appender.ts';
+import type { Appender } from './ledger/appender.ts';
 import type { BackupData, BackupRequest } from './backup/backup-main.ts';
 import type { BackupManifest } from './backup/manifest.ts';
 import { hexOf } from './blake3.ts';
 import { type Forgotten, type ForgottenBy, forget, planForgetting } from './forget/forget.ts';
 import type { ForgetPlan } from './forget/plan.ts';
-import { type SignedHead, type Signer, keepHead, readHeads, signHead } from './heads.ts';
-import type { LedgerQuestion } from './ledger-desk.ts';
+import { type SignedHead, type Signer, keepHead, readHeads, signHead } from './ledger/heads.ts';
+import type { LedgerQuestion } from './ledger/ledger-desk.ts';
 import type { Progress, ProgressShown } from './progress.ts';
-import type { SearchQuestion } from './search-desk.ts';
+import type { SearchQuestion } from './search/search-desk.ts';
 import { type Thread, startThread } from './thread.ts';
-import type { VerifyData, VerifyOptions, Verified } from './verify.ts';
-import type { ViewHashes } from './views.ts';
-import type { ViewsQuestion } from './views-desk.ts';
+import type { VerifyData, VerifyOptions, Verified } from './ledger/verify.ts';
+import type { ViewHashes } from './views/views.ts';
+import type { ViewsQuestion } from './views/views-desk.ts';
 
 type Asked<T> = Promise<Result<T, Failure>>;
 export type Rebuilt = {
@@ -92,7 +92,7 @@ export function upkeepOf(deps: UpkeepDeps): Upkeep {
     verify: (options = {}) =>
       long('verify', async () => {
         const data: VerifyData = { rootDir, eventsDb, counts: progress.counts };
-        await using thread = startThread<VerifyOptions>('verify-main', data);
+        await using thread = startThread<VerifyOptions>('ledger/verify-main', data);
         return (await thread.ask(options)) as Result<Verified, Failure>;
       }),
     seal: (signer) => seal(clock, ledger, rootDir, signer),

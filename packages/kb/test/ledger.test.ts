@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hexOf, loadBlake3 } from '../src/blake3.ts';
 import { type EventDraft, type SignedHead, type Verified, type VerifyOptions, openKb } from '../src/index.ts';
 import { appendEventsMax, appendsPendingMax, payloadBytesMax } from '../src/limits.ts';
-import { verifyLedger } from '../src/verify.ts';
+import { verifyLedger } from '../src/ledger/verify.ts';
 import { deps, draft, open, runEvent, tempDir, trace } from './kb-kit.ts';
 
 const append = async (rootDir: string, drafts: readonly EventDraft[]): Promise<readonly number[]> => {

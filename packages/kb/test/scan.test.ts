@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import binaryen from 'binaryen';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createRowMatrix } from '../src/scan.ts';
-import { scanWasm } from '../src/scan-wasm.ts';
+import { createRowMatrix } from '../src/search/scan.ts';
+import { scanWasm } from '../src/search/scan-wasm.ts';
 
 test('scan-wasm.ts is scan.wat, assembled', () => {
-  const module = binaryen.parseText(readFileSync(join(import.meta.dirname, '../src/scan.wat'), 'utf8'));
+  const module = binaryen.parseText(readFileSync(join(import.meta.dirname, '../src/search/scan.wat'), 'utf8'));
   module.setFeatures(binaryen.Features.SIMD128);
   expect(module.validate()).toBeTruthy();
   binaryen.setOptimizeLevel(3);

@@ -7,10 +7,10 @@ import Database from 'better-sqlite3';
 import { err, failure, ok, unwrap } from '@runloop/core';
 import { describe, expect, test } from 'vitest';
 import type { Embedder, Kb, SearchFound } from '../src/index.ts';
-import { normalised } from '../src/embedder.ts';
-import { hashNgrams } from '../src/hash-ngram.ts';
+import { normalised } from '../src/search/embedder.ts';
+import { hashNgrams } from '../src/search/hash-ngram.ts';
 import { dimensionMax, embedRequestMax, embedUnaskedMax } from '../src/limits.ts';
-import { createSearchDesk } from '../src/search-desk.ts';
+import { createSearchDesk } from '../src/search/search-desk.ts';
 import { draft, letters, open, tempDir } from './kb-kit.ts';
 
 /** Counts what it is asked for. */

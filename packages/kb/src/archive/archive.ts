@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { blobFile, isBlobFile } from '../forget/files.ts';
-import { hasBlobs } from '../ledger-blobs.ts';
+import { hasBlobs } from '../ledger/ledger-blobs.ts';
 import { archiveBatch, blobBytesMax } from '../limits.ts';
 
 export type Archived = {

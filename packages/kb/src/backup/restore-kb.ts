@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type Failure, type Result, err, ok } from '@runloop/core';
 import { loadBlake3 } from '../blake3.ts';
 import { type KbDeps, type KbOptions, openKb } from '../kb.ts';
-import { takeLock } from '../lock.ts';
+import { takeLock } from '../ledger/lock.ts';
 import { storageFailure } from '../storage-failure.ts';
 import type { Rebuilt } from '../upkeep.ts';
 import type { BackupManifest } from './manifest.ts';

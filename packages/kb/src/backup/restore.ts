@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { type Failure, type Result, err, failure, ok, parseJson } from '@runloop/core';
 import type { Blake3 } from '../blake3.ts';
 import { storageFailure } from '../storage-failure.ts';
-import { verifyLedger } from '../verify.ts';
+import { verifyLedger } from '../ledger/verify.ts';
 import { copyBlobFiles, copyDurably } from './copy-files.ts';
 import { type BackupManifest, backupFiles, readManifest } from './manifest.ts';
 

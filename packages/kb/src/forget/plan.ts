@@ -13,8 +13,8 @@ import type Database from 'better-sqlite3';
 import { type Digest, type Failure, isJsonObject, type JsonObject, type Result, err, failure, ok } from '@runloop/core';
 import { archivedBlobs, archivedSize } from '../archive/archive.ts';
 import { type Blake3, hexOf } from '../blake3.ts';
-import { hasBlobs } from '../ledger-blobs.ts';
-import { kindSchemas } from '../schemas.ts';
+import { hasBlobs } from '../ledger/ledger-blobs.ts';
+import { kindSchemas } from '../kinds/schemas.ts';
 import { filesHolding, isBlobFile } from './files.ts';
 import { type Needles, needlesOf } from './needles.ts';
 

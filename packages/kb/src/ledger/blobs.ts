@@ -1,0 +1,111 @@
+/**
+ * Blobs that are too large for the ledger, one file each, named by its BLAKE3: `blobs/ab/cdef…`.
+ *
+ * 1. A blob is on disk, with its directory entry, before its digest is answered; a crash leaves no half file under its name.
+ * 2. What is read is checked against its name. 3. Large ones are hashed off the main thread, by the function given.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Digest, type Failure, type Random, type Result, err, failure, isDigest, ok, toHex } from '@runloop/core';
+import { archivedSize, readArchived } from '../archive/archive.ts';
+import { blobMismatch } from './ledger-blobs.ts';
+import { blobBytesMax } from '../limits.ts';
+import { storageFailure } from '../storage-failure.ts';
+
+export interface Blobs {
+  put(bytes: Uint8Array): Promise<Result<Digest, Failure>>;
+  get(digest: string): Promise<Result<Uint8Array, Failure>>;
+  /** How many bytes a blob has; undefined where there is none. */
+  size(digest: string): Promise<number | undefined>;
+}
+
+export type DigestOf = (bytes: Uint8Array) => Promise<Result<Digest, Failure>>;
+
+/** Without `durable` nothing waits for the disk: for simulations. */
+export function createBlobs(
+  deps: { readonly random: Random; readonly digestOf: DigestOf },
+  rootDir: string,
+  durable = true,
+): Blobs {
+  const folder = join(rootDir, 'blobs');
+  const place = (digest: string): { dir: string; path: string } => {
+    const dir = join(folder, digest.slice(0, 2));
+    return { dir, path: join(dir, digest.slice(2)) };
+  };
+  const checked = async (digest: Digest, bytes: Uint8Array): Promise<Result<Uint8Array, Failure>> => {
+    const found = await deps.digestOf(bytes);
+    if (!found.ok) return found;
+    return found.value === digest ? ok(bytes) : err(blobMismatch(digest));
+  };
+  return {
+    async put(bytes) {
+      if (bytes.length > blobBytesMax) {
+        return err(
+          failure('LimitExceeded', `a blob of ${bytes.length} bytes is over the ${blobBytesMax} that one may have`),
+        );
+      }
+      const digest = await deps.digestOf(bytes);
+      if (!digest.ok) return digest;
+      const { dir, path } = place(digest.value);
+      try {
+        if (!durable) {
+          mkdirSync(dir, { recursive: true });
+          writeFileSync(path, bytes);
+          return digest;
+        }
+        const size = await stat(path).then(
+          (found) => found.size,
+          () => -1,
+        );
+        if (size === bytes.length) return digest;
+        await mkdir(dir, { recursive: true, mode: 0o700 });
+        const draft = join(folder, `draft-${toHex(deps.random.bytes(8))}`);
+        try {
+          await writeDurably(draft, bytes);
+          await rename(draft, path);
+        } catch (error) {
+          await rm(draft, { force: true });
+          throw error;
+        }
+        await syncFolder(dir);
+        await syncFolder(folder);
+        return digest;
+      } catch (error) {
+        return err(storageFailure(error, path));
+      }
+    },
+    async get(digest) {
+      if (!isDigest(digest)) return err(failure('NotFound', `"${digest}" is not a digest (64 hex digits)`));
+      const { path } = place(digest);
+      try {
+        return await checked(digest, await readFile(path));
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+          const archived = readArchived(rootDir, digest);
+          if (archived !== undefined) return checked(digest, archived);
+          return err(failure('NotFound', `there is no blob ${digest}`));
+        }
+        return err(storageFailure(error, path));
+      }
+    },
+    size: (digest) =>
+      isDigest(digest)
+        ? stat(place(digest).path).then(
+            (found) => found.size,
+            () => archivedSize(rootDir, digest),
+          )
+        : Promise.resolve(undefined),
+  };
+}
+
+async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  await using file = await open(path, 'wx', 0o600);
+  await file.writeFile(bytes);
+  await file.sync();
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await using file = await open(path, 'r');
+  await file.sync();
+}

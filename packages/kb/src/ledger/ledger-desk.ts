@@ -1,0 +1,66 @@
+/**
+ * What the ledger's thread does with its questions, wherever it runs: takes the lock of the state directory, owns
+ * events.sqlite, and commits what it is given as one transaction.
+ */
+import { type Failure, type Result, err } from '@runloop/core';
+import { placeRestored } from '../backup/restore.ts';
+import type { Blake3 } from '../blake3.ts';
+import { type AppendAnswer, type AppendRequest, type EraseRequest, openLedger } from './ledger.ts';
+import { takeLock } from './lock.ts';
+
+/** The first question is `open`; lists are appends. */
+export type LedgerQuestion = 'open' | LedgerUpkeep | readonly AppendRequest[];
+/** What the writer does beside writing, alone. */
+export type LedgerUpkeep =
+  | ({ readonly type: 'erase' } & EraseRequest)
+  | { readonly type: 'compact' }
+  | { readonly type: 'head' }
+  | { readonly type: 'archive'; readonly beforeMs: number };
+export type LedgerData = {
+  readonly rootDir: string;
+  readonly eventsDb: string;
+  readonly pagesMax?: number | undefined;
+  /** Whether an append is on disk before it is answered; true where left out. */
+  readonly durable?: boolean | undefined;
+  /** The time at which it is opened: what an event of migrating is dated. */
+  readonly nowMs: number;
+};
+
+export interface LedgerDesk extends Disposable {
+  /** The id of the last event, 0 at first. */
+  open(): Result<number, Failure>;
+  upkeep(question: LedgerUpkeep): Result<unknown, Failure>;
+  /** All in one transaction; an answer for each list of requests. */
+  commit(batch: readonly (readonly AppendRequest[])[]): readonly Result<readonly AppendAnswer[], Failure>[];
+}
+
+export function createLedgerDesk(data: LedgerData, blake3: Blake3, pid: number): LedgerDesk {
+  const stack = new DisposableStack();
+  const opened = ((): ReturnType<typeof openLedger> => {
+    const lock = takeLock(data.rootDir, pid);
+    if (!lock.ok) return err(lock.error);
+    stack.use(lock.value);
+    const placed = placeRestored(data.rootDir);
+    if (!placed.ok) return placed;
+    const { pagesMax, durable, nowMs } = data;
+    const ledger = openLedger(data.eventsDb, blake3, { pagesMax, durable, nowMs });
+    if (ledger.ok) stack.use(ledger.value);
+    return ledger;
+  })();
+  return {
+    open: () => (opened.ok ? { ok: true, value: opened.value.head().id } : opened),
+    upkeep(question) {
+      if (!opened.ok) return opened;
+      if (question.type === 'archive') return opened.value.archive(data.rootDir, question.beforeMs);
+      if (question.type === 'head') return { ok: true, value: opened.value.head() };
+      return question.type === 'erase' ? opened.value.erase(question) : opened.value.compact();
+    },
+    commit(batch) {
+      if (!opened.ok) return batch.map(() => opened);
+      const answers = opened.value.append(batch.flat());
+      let at = 0;
+      return batch.map((requests) => ({ ok: true, value: answers.slice(at, (at += requests.length)) }));
+    },
+    [Symbol.dispose]: () => stack.dispose(),
+  };
+}

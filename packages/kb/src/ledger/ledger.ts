@@ -1,0 +1,259 @@
+/**
+ * The ledger: the one writer of events.sqlite. Synchronous; it lives in the ledger thread.
+ *
+ * 1. All requests of one `append` share one transaction and one fsync; they are answered after it.
+ * 2. What it is given has been checked (prepare.ts): it is written as it stands.
+ * 3. After a failure of the disk nothing of the transaction remains, and the next append starts from what is on disk.
+ * It hashes and chains, but does not judge kinds: proposals are checked before they come here (propose.ts).
+ */
+import { rmSync, statSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { type Failure, type Result, err, failure, ok } from '@runloop/core';
+import { archiveBlobs, type Archived } from '../archive/archive.ts';
+import type { Blake3 } from '../blake3.ts';
+import { type ChainedColumns, createChain, eventHash, genesisChain } from './chain.ts';
+import type { BlobDraft, EventDraft } from './event.ts';
+import { createErase, type Erasure } from './ledger-erase.ts';
+import { ledgerSql, ledgerVersion } from './ledger-schema.ts';
+import { type PreparedEvent, prepare } from './prepare.ts';
+import { storageFailure } from '../storage-failure.ts';
+
+/** One caller's events with 16 bytes of salt for each, and the blobs that they name. */
+export type AppendRequest = {
+  readonly drafts: readonly PreparedEvent[];
+  readonly salts: Uint8Array;
+  readonly blobs: readonly BlobDraft[];
+};
+/** What is to be erased, and the event that lists it. */
+export type EraseRequest = Omit<AppendRequest, 'blobs'> & {
+  readonly plan: Erasure;
+};
+/** The ids, in order; negative where the dedupe key was there before. */
+export type AppendAnswer = Result<readonly number[], Failure>;
+
+export interface Ledger extends Disposable {
+  append(requests: readonly AppendRequest[]): readonly AppendAnswer[];
+  /**
+   * Erases what the plan names, in one transaction with the event that says so; answers that event's id, or nothing where
+   * events after the plan hold the entity too: it must be planned anew.
+   */
+  erase(request: EraseRequest): Result<number | undefined, Failure>;
+  /** Moves the blobs of runs that ended before that time to the archive of the state directory. */
+  archive(rootDir: string, beforeMs: number): Result<Archived, Failure>;
+  /** Rewrites the file and empties its write-ahead log: what was deleted is nowhere in them. */
+  compact(): Result<void, Failure>;
+  /** The last durable event's id and chain value; 0 and 32 zero bytes at first. */
+  head(): { readonly id: number; readonly chain: Uint8Array };
+}
+
+export type LedgerOptions = {
+  /** The most pages that events.sqlite may grow to; without it, what the disk holds. */
+  readonly pagesMax?: number | undefined;
+  /** Whether an append is on disk before it is answered; true where left out. */
+  readonly durable?: boolean | undefined;
+  readonly nowMs: number;
+};
+
+export const saltBytes = 16;
+
+type HashedEvent = Omit<ChainedColumns, 'id'> & { readonly payload_json: string; readonly payload_salt: Buffer };
+
+export function openLedger(path: string, blake3: Blake3, options: LedgerOptions): Result<Ledger, Failure> {
+  let db: Database.Database | undefined;
+  try {
+    db = new Database(path);
+    const version = Number(db.pragma('user_version', { simple: true }));
+    if (version > ledgerVersion) {
+      db.close();
+      return err(
+        failure('NewerVersion', `${path} has schema version ${version}, this program knows ${ledgerVersion}`, {
+          hint: 'Update runloop, or restore a backup of the older version.',
+        }),
+      );
+    }
+    for (const pragma of [
+      'journal_mode = WAL',
+      `synchronous = ${options.durable === false ? 'OFF' : 'FULL'}`,
+      'secure_delete = ON',
+      'recursive_triggers = ON',
+      'wal_autocheckpoint = 4000',
+    ]) {
+      db.pragma(pragma);
+    }
+    const isOlder = version < ledgerVersion && hasEvents(db);
+    if (isOlder) keepOlder(db, path, version);
+    const opened = db;
+    const ledger = db
+      .transaction(() => {
+        opened.exec(ledgerSql);
+        opened.pragma(`user_version = ${ledgerVersion}`);
+        const made = createLedger(opened, blake3);
+        if (isOlder) made.tell(migrated(version, options.nowMs));
+        return made;
+      })
+      .immediate();
+    if (options.pagesMax !== undefined) db.pragma(`max_page_count = ${options.pagesMax}`);
+    return ok(ledger);
+  } catch (error) {
+    db?.close();
+    return err(storageFailure(error, path));
+  }
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
+}
+
+function replacedFailure(path: string): Failure {
+  return failure('StorageFailed', `${path} was removed or replaced while it was in use: nothing more is written`, {
+    hint: 'Stop the daemon, put the file back or restore a backup (rlp kb restore), and start it again.',
+  });
+}
+
+function hasEvents(db: Database.Database): boolean {
+  const table = db.prepare(`SELECT 1 FROM sqlite_schema WHERE name = 'events'`).get();
+  return table !== undefined && db.prepare('SELECT 1 FROM events LIMIT 1').get() !== undefined;
+}
+
+/** A copy of the ledger as the older version left it; one of a migration that was cut off is replaced. */
+function keepOlder(db: Database.Database, path: string, version: number): void {
+  const copy = `${path}.version-${version}`;
+  rmSync(copy, { force: true });
+  db.prepare('VACUUM INTO ?').run(copy);
+}
+
+function migrated(from: number, nowMs: number): EventDraft {
+  const payload = { from, to: ledgerVersion };
+  return { ts_ms: nowMs, actor: 'daemon', kind: 'schema.migrated', scope: 'operator', payload, provenance: {} };
+}
+
+type Head = { id: number; chain: Uint8Array };
+/** `tell` writes one event of the ledger's own into the transaction that is open. */
+type OwnLedger = Ledger & { tell(draft: EventDraft): void };
+
+type Writer = { readonly readHead: () => Head; readonly write: (at: Head, event: HashedEvent) => number };
+
+/** Writes one event after another into whatever transaction is open. */
+function createWriter(db: Database.Database, blake3: Blake3): Writer {
+  const chain = createChain(blake3);
+  const insert = db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const findKey = db.prepare<[string], number>('SELECT id FROM events WHERE dedupe_key = ?').pluck();
+  const last = db.prepare<[], { id: number; chain_blake3: Buffer }>(
+    'SELECT id, chain_blake3 FROM events ORDER BY id DESC LIMIT 1',
+  );
+  return {
+    readHead() {
+      const row = last.get();
+      return row === undefined ? { id: 0, chain: genesisChain } : { id: row.id, chain: row.chain_blake3 };
+    },
+    write(at, event) {
+      if (event.dedupe_key !== null) {
+        const existing = findKey.get(event.dedupe_key);
+        if (existing !== undefined) return -existing;
+      }
+      at.id += 1;
+      at.chain = chain(at.chain, { ...event, id: at.id });
+      insert.run(
+        at.id,
+        event.ts_ms,
+        event.actor,
+        event.kind,
+        event.scope,
+        event.payload_json,
+        event.payload_salt,
+        event.provenance_json,
+        event.hash_blake3,
+        at.chain,
+        event.dedupe_key,
+        event.trace_id,
+        event.run_seq,
+      );
+      return at.id;
+    },
+  };
+}
+
+function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
+  const { readHead, write } = createWriter(db, blake3);
+  // The same content again is the same blob.
+  const insertBlob = db.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?)');
+  const begin = db.prepare('BEGIN IMMEDIATE');
+  const commit = db.prepare('COMMIT');
+  const eraseFrom = createErase(db);
+  let head: Head | undefined = readHead();
+  const inode = inodeOf(db.name);
+  /** The head as it will be; where the work does not end well, it is read from disk next time. */
+  const take = (): Head => {
+    const at = { ...(head ?? readHead()) };
+    head = undefined;
+    return at;
+  };
+  return {
+    append(requests) {
+      const all = requests.map((request) => hashed(blake3, request));
+      // What is written into a file that has no name any more is gone with the process.
+      if (inodeOf(db.name) !== inode) return requests.map(() => err(replacedFailure(db.name)));
+      try {
+        const at = take();
+        begin.run();
+        for (const { blobs } of requests)
+          for (const { digest, content } of blobs)
+            insertBlob.run(Buffer.from(digest, 'hex'), typeof content === 'string' ? Buffer.from(content) : content);
+        const answers = all.map((events): AppendAnswer => ok(events.map((event) => write(at, event))));
+        commit.run();
+        head = at;
+        return answers;
+      } catch (error) {
+        if (db.inTransaction) db.exec('ROLLBACK');
+        const broken = err(storageFailure(error, db.name));
+        return requests.map(() => broken);
+      }
+    },
+    erase({ plan, ...request }) {
+      try {
+        const at = take();
+        const list = (): void => hashed(blake3, { ...request, blobs: [] }).forEach((event) => write(at, event));
+        return ok(eraseFrom(plan, list) ? (head = at).id : undefined);
+      } catch (error) {
+        return err(storageFailure(error, db.name));
+      }
+    },
+    tell(draft) {
+      const prepared = prepare([draft], []);
+      if (!prepared.ok) throw new Error(prepared.error.message);
+      const at = take();
+      // Nothing of it will have to be erased: the salt need not be secret.
+      const salts = new Uint8Array(saltBytes);
+      for (const event of hashed(blake3, { drafts: prepared.value, salts, blobs: [] })) write(at, event);
+    },
+    archive(rootDir, beforeMs) {
+      try {
+        return ok(archiveBlobs(db, rootDir, beforeMs));
+      } catch (error) {
+        return err(storageFailure(error, db.name));
+      }
+    },
+    compact() {
+      try {
+        db.exec('VACUUM');
+        db.pragma('wal_checkpoint(TRUNCATE)');
+        return ok(undefined);
+      } catch (error) {
+        return err(storageFailure(error, db.name));
+      }
+    },
+    head: () => ({ ...(head ??= readHead()) }),
+    [Symbol.dispose]() {
+      db.close();
+    },
+  };
+}
+
+function hashed(blake3: Blake3, { drafts, salts }: AppendRequest): readonly HashedEvent[] {
+  const all = Buffer.from(salts.buffer, salts.byteOffset, salts.byteLength);
+  return drafts.map((draft, i) => {
+    const salt = { payload_salt: all.subarray(i * saltBytes, (i + 1) * saltBytes) };
+    const trace_id = draft.trace_id === null ? null : Buffer.from(draft.trace_id, 'hex');
+    return { ...draft, ...salt, trace_id, hash_blake3: eventHash(blake3, { ...draft, ...salt }) };
+  });
+}
