@@ -9,6 +9,7 @@ import {
   createBroker,
   type Http,
   type LevelState,
+  type ModelCalled,
   type Overrun,
   parseBrokerConfig,
   parseCompletion,
@@ -90,13 +91,15 @@ export function createModels(
     async call(op, request, scope, signal) {
       const spent: Spent[] = [];
       const overruns: Overrun[] = [];
+      const beside: ModelCalled[] = [];
       const ctx: CallContext = {
         ...contextOf(scope),
         onSpent: (one) => spent.push(one),
+        onCalled: (one) => beside.push(one),
         onOverrun: (one) => overruns.push(one),
       };
       const outcome = await (op === 'embed' ? embed : complete)(request, ctx, signal);
-      return { outcome, spent, overruns };
+      return { outcome, spent, beside, overruns };
     },
     forfeit(op, request, spender) {
       const checked = op === 'embed' ? parseEmbedding(request) : parseCompletion(request);
@@ -169,6 +172,7 @@ function contextOf({
     agent: bundle.name,
     owner: bundle.name,
     secrecy: label?.secrecy,
+    trust: label?.trust,
     agreed: approved,
     budgets: {
       run: {
