@@ -126,7 +126,7 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       const { model, cache: _cache, stream: _stream, ...rest } = request;
       const key = { ...rest, max_tokens: op.maxTokens };
       const keep = isKept(request);
-      const question = keep ? questionOf(key) : undefined;
+      const question = keep && semantic !== undefined ? questionOf(key) : undefined;
       const answered = await call({ kind: 'complete', model, key, keep, question, op, ctx, signal });
       if (!answered.ok) return answered;
       const { paid, called } = answered.value;
