@@ -51,6 +51,24 @@ export class Home implements AsyncDisposable {
     return { code, out, err };
   }
 
+  /** Starts rlp and presses Ctrl-C as soon as it is time. */
+  async interruptedWhen(isTime: () => boolean, cwd: string, ...args: string[]): Promise<Done> {
+    const child = spawn(join(root, 'bin/rlp'), args, { env: this.#env, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const timer = setInterval(() => {
+      if (!isTime()) return;
+      clearInterval(timer);
+      child.kill('SIGINT');
+    }, 20);
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+    const code = await new Promise<number>((resolve) => {
+      child.on('close', (status) => resolve(status ?? -1));
+    });
+    clearInterval(timer);
+    return { code, out, err };
+  }
+
   async rlpWith(
     options: { readonly input?: string; readonly env?: NodeJS.ProcessEnv; readonly cwd?: string },
     ...args: string[]

@@ -25,6 +25,8 @@ export type RunInfo = {
   /** Wall milliseconds that were left when the agent started. */
   readonly deadline_ms: number;
   readonly tokens_left?: number;
+  /** The folder that the operator gave the run along, where `fs` grants any of it (`.`). */
+  readonly folder?: string;
   /** Hex; the same for each attempt's replay. */
   readonly seed: string;
 };

@@ -11,7 +11,17 @@ import { errorTable, type RunEvent, showJson, showLine, type TraceId } from '@ru
 import { type Client, FollowError, type FollowOptions } from '@runloop/sdk';
 import { askApproval, canAsk, isCutOff } from './ask-approval.ts';
 import type { Tools } from './command.ts';
+import { watchPassing } from './passing.ts';
 import { RunView } from './run-view.ts';
+
+/** Shows events to a person as they come; what stands on the ledger of the run in the end is shown by whoever asked for it. */
+export interface View {
+  show(event: RunEvent): void;
+  /** Lets something else write meanwhile. */
+  pause(): void;
+  resume(): void;
+  end(): void;
+}
 
 export type Following = {
   readonly client: Client;
@@ -22,15 +32,20 @@ export type Following = {
   readonly owns: boolean;
   /** Takes every event as a line, where they are kept. */
   readonly keep: string[] | undefined;
+  /** In place of the view of all nodes, and of the artifacts that it ends with. */
+  readonly view?: View;
 };
 
 /** The session, which is another one when the daemon was gone meanwhile. */
 type Session = { client: Client };
 
-export async function follow({ client, traceId, tools, ndjson, owns, keep }: Following): Promise<number> {
+export async function follow(following: Following): Promise<number> {
+  const { client, traceId, tools, ndjson, owns, keep } = following;
   const { environment, screen } = tools;
   const session: Session = { client };
-  const view = ndjson ? undefined : new RunView(environment, screen);
+  const nodes = ndjson || following.view !== undefined ? undefined : new RunView(environment, screen);
+  const view = following.view ?? nodes;
+  await using _passing = nodes && (await watchPassing(client, traceId, (event) => nodes.passing(event)));
   const left = new AbortController();
   const cancel = (): void => {
     if (!owns) {
@@ -82,7 +97,7 @@ export async function follow({ client, traceId, tools, ndjson, owns, keep }: Fol
   await question;
   if (left.signal.aborted) return errorTable.Cancelled.exit;
   view?.end();
-  if (view !== undefined) await showArtifacts(session.client, traceId, tools);
+  if (view !== undefined && following.view === undefined) await showArtifacts(session.client, traceId, tools);
   if (exhausted && last?.meta['state'] === 'failed') return errorTable.BudgetExceeded.exit;
   return exitCode(last, denied, environment.interrupted.aborted);
 }
@@ -117,7 +132,7 @@ async function ask(
   session: Session,
   { meta }: RunEvent,
   tools: Tools,
-  view: RunView | undefined,
+  view: View | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   const id = String(meta['action']);

@@ -30,7 +30,8 @@ export async function prompt(line: string, environment: Environment, screen: Scr
     return errorTable.Forbidden.exit;
   }
   if (decision.route === 'shell') return inShell(decision.text, env['SHELL'] || '/bin/sh');
-  return dispatch(['run', router.default_opening, '-p', `prompt=${decision.text}`]);
+  // A blank before it: no text of a sentence is an option.
+  return dispatch(['ask', ` ${decision.text}`]);
 }
 
 /** The exit code of the shell; 128 and the signal's number where a signal ended it. */

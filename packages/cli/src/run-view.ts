@@ -1,7 +1,8 @@
 /**
- * The live view of a run: one line a node that changes in place on a terminal, plain lines elsewhere.
+ * The live view of a run: one line a node that changes in place on a terminal, plain lines elsewhere. Below the nodes the
+ * last words of a model that speaks.
  */
-import { type RunEvent, showLine } from '@runloop/core';
+import { type RunEvent, showLine, systemClock } from '@runloop/core';
 import type { Environment } from './environment.ts';
 import { type Colour, dollars, duration, type Screen } from './screen.ts';
 
@@ -27,6 +28,9 @@ const marks: { readonly [state: string]: readonly [string, Colour] } = {
   cancelled: ['×', 'yellow'],
 };
 
+/** Between two drawings for the sake of a model's words. */
+const drawMs = 50;
+
 export class RunView {
   readonly #environment: Environment;
   readonly #screen: Screen;
@@ -37,6 +41,9 @@ export class RunView {
   #tokens = 0;
   #usdNano = 0;
   #name = '';
+  #words = '';
+  #drawnMs = 0;
+  #isOver = false;
 
   constructor(environment: Environment, screen: Screen) {
     this.#environment = environment;
@@ -46,11 +53,20 @@ export class RunView {
 
   show(event: RunEvent): void {
     this.#fold(event);
+    this.#isOver ||= event.kind === 'run.finished';
     if (event.kind === 'run.accepted') this.#head(event);
     if (this.#live) this.#draw();
     else if (event.kind !== 'run.accepted')
       this.#screen.line(`${event.level === 'error' ? '✗' : ' '} ${showLine(event.message)}`);
     if (event.kind === 'run.finished') this.#foot(event);
+  }
+
+  /** What comes in passing. */
+  passing({ kind, message }: RunEvent): void {
+    if (!this.#live || this.#isOver || kind !== 'model.delta') return;
+    this.#words = `${this.#words} ${message}`.replace(/\s+/g, ' ').slice(-this.#screen.width);
+    // A model speaks faster than anybody reads.
+    if (systemClock.monotonicMs() - this.#drawnMs >= drawMs) this.#draw();
   }
 
   /** Lets something else write below the view. */
@@ -76,6 +92,7 @@ export class RunView {
         this.#rows.set(id, { id, agent: use.name, state: 'pending', attempt: 0, began: 0, took: undefined, note: '' });
     }
     if (kind === 'model.called') {
+      this.#words = '';
       this.#tokens += Number(meta['tokens_in'] ?? 0) + Number(meta['tokens_out'] ?? 0);
       this.#usdNano += Number(meta['usd_nano'] ?? 0);
     }
@@ -117,7 +134,12 @@ export class RunView {
     let rows = [...this.#rows.values()];
     if (rows.length > room)
       rows = rows.filter((row) => row.state !== 'pending' && row.state !== 'succeeded').slice(0, room);
-    const lines = rows.map((row) => this.#line(row));
+    this.#drawnMs = systemClock.monotonicMs();
+    const words = showLine(this.#words).slice(-(this.#screen.width - 5));
+    const lines = [
+      ...rows.map((row) => this.#line(row)),
+      ...(words === '' ? [] : [this.#screen.paint('dim', `    ${words}`)]),
+    ];
     const up = this.#drawn > 0 ? `\u001b[${this.#drawn}A` : '';
     this.#environment.streams.out.write(
       `${up}${lines.map((line) => `\u001b[2K${line}\n`).join('')}${up === '' ? '' : '\u001b[J'}`,

@@ -18,6 +18,7 @@ export const table: readonly Entry[] = [
     ['run', 'run an opening'],
     ['attach', 'follow a run from its beginning'],
   ]),
+  ...of('run', () => import('./commands/ask.ts'), [['ask', 'ask the assistant about this folder']]),
   ...of('run', () => import('./commands/plan.ts'), [
     ['plan', 'check an opening and show what it would do'],
     ['lint', 'check openings'],
@@ -67,8 +68,11 @@ export const table: readonly Entry[] = [
   ...of('look', () => import('./commands/torture.ts'), [
     ['torture', 'crash an opening at every place and see whether it holds'],
   ]),
+  ...of('remember', () => import('./commands/kb-search.ts'), [
+    ['kb search', 'find by words and by nearness'],
+    ['kb reembed', 'make the vectors that are missing'],
+  ]),
   ...of('remember', () => import('./commands/kb.ts'), [
-    ['kb search', 'find by words'],
     ['kb query', 'one read-only SQL statement over the views'],
     ['kb why', 'the events that made something'],
     ['kb blame', 'the event that set a value'],

@@ -38,6 +38,7 @@ export {
   readBy,
   readLabel,
 } from './label.ts';
+export { runFolder } from './run-folder.ts';
 export { systemClock, systemRandom } from './system.ts';
 export { seededRandom, fraction } from './seeded.ts';
 export { showJson, showLine, showText, nearest } from './text.ts';

@@ -16,6 +16,7 @@ import {
 import { type Kb, openKb, type Signer } from '@runloop/kb';
 import { type HostKey, hostKey, type McpServer } from '@runloop/runtime';
 import { mcpServersOf } from './host/tool-calls.ts';
+import { kbEmbedder } from './host/kb-embedder.ts';
 import { createModels, type Models } from './host/models.ts';
 import { type MailTransport, mailTransport } from './host/mail-transport.ts';
 import { type Home, homeAt } from './home/home.ts';
@@ -104,9 +105,10 @@ export async function openBase(
   const agentLog = opening.use(new LogFile(join(root, 'logs', 'agents.log'), clock, 'trace', scrubber));
   const { events_db: events, view_db: views } = config.kb;
   await hashInWasm();
+  const embedder = kbEmbedder({ clock, opened: () => embedding }, config.kb.embedder);
   const kb = await openKb(
     { clock, random, log },
-    { rootDir: home.kb, eventsDb: join(home.kb, events), viewDb: join(home.kb, views), onRest: deps.rested },
+    { rootDir: home.kb, eventsDb: join(home.kb, events), viewDb: join(home.kb, views), embedder, onRest: deps.rested },
   );
   if (!kb.ok) return kb;
   opening.use(kb.value);
@@ -124,6 +126,7 @@ export async function openBase(
   const models = createModels({ clock, random, log, secrets, cacheFile: join(root, 'broker.sqlite') }, config);
   if (!models.ok) return models;
   opening.defer(() => models.value.close());
+  const embedding = { models: models.value, kb: kb.value };
   return ok({
     home,
     log,

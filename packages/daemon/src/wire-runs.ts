@@ -59,6 +59,7 @@ export function wireRuns(parts: RunParts): WiredRuns {
       values,
       performer,
       audits: { deny: config.security.caps.audit_on_deny, allow: config.security.caps.audit_on_allow },
+      scrub: (text) => parts.scrubber.scrub(text),
       log: (ctx, stream, level, text) => {
         const { trace_id, node, agent } = ctx;
         parts.agentLine({ ts_ms: clock.nowMs(), trace_id, node, agent, stream, level, text });

@@ -18,7 +18,9 @@ const operator = { type: 'operator', id: 'operator:0', uid: 0, pid: 0, name: 'op
 
 function control(place: Place, { runs }: Boot): (op: string) => Promise<unknown> {
   const feed = new EventFeed(systemClock, place.kb);
-  const port = createControl(runOperations({ kb: place.kb, runs, feed, openingDirs: [] }));
+  const port = createControl(
+    runOperations({ kb: place.kb, runs, feed, openingDirs: [], homeDir: '/nonexistent', never: [] }),
+  );
   const { signal } = new AbortController();
   return (op) => port.call({ op, args: { trace_id: traceId }, principal: operator, traceId: traceId as never, signal });
 }

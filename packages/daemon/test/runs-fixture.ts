@@ -240,6 +240,7 @@ export class Place implements AsyncDisposable {
         values,
         performer,
         audits: { deny: true, allow: false, ...options.audits },
+        scrub: (text) => text,
         log: () => undefined,
       }),
     );

@@ -12,10 +12,6 @@ export {
   type RunsQuery,
   type ArtifactsQuery,
   type ApprovalsQuery,
-  type FindQuery,
-  type EntityKind,
-  type SearchQuery,
-  type SearchHit,
   type TaintQuery,
   type CostsBy,
   type CostsQuery,
@@ -24,6 +20,10 @@ export {
   costsBy,
   type RunWithNodes,
 } from './reads.ts';
+export { type SearchHit, type SearchMode, type SearchQuery, searchModes } from './search.ts';
+export { type SearchFound, type Vectors } from './kb-search.ts';
+export { type Embedder } from './embedder.ts';
+export { hashNgramId } from './hash-ngram.ts';
 export { type Backup, type KbStats, type Rebuilt } from './upkeep.ts';
 export { type ProgressShown } from './progress.ts';
 export { type Restored, reopened, restoreKb } from './backup/restore-kb.ts';
@@ -42,3 +42,4 @@ export { redactText } from './redact.ts';
 export { kindSchemas, type KindSchema } from './schemas.ts';
 export { type ChangedEvent, type TapeReader, openTapeReader } from './tape-reader.ts';
 export { type Contradiction } from './project-claims.ts';
+export { type EntityKind, type FindQuery } from './find.ts';

@@ -5,16 +5,23 @@
 import { type Failure, type Result } from '@runloop/core';
 import { loadBlake3 } from './blake3.ts';
 import { createLedgerDesk, type LedgerData, type LedgerQuestion } from './ledger-desk.ts';
+import { createSearchDesk, type SearchData, type SearchQuestion } from './search-desk.ts';
 import type { Thread } from './thread.ts';
 import { createViewsDesk, type ViewsData, type ViewsQuestion } from './views-desk.ts';
 
 export async function inlineThreads(
   ledgerData: LedgerData,
   viewsData: ViewsData,
-): Promise<{ readonly ledger: Thread<LedgerQuestion>; readonly views: Thread<ViewsQuestion> }> {
+  searchData: SearchData,
+): Promise<{
+  readonly ledger: Thread<LedgerQuestion>;
+  readonly views: Thread<ViewsQuestion>;
+  readonly search: Thread<SearchQuestion>;
+}> {
   const blake3 = await loadBlake3();
   const ledger = createLedgerDesk(ledgerData, blake3, process.pid);
   const views = createViewsDesk(viewsData, blake3);
+  const search = createSearchDesk(searchData);
   return {
     ledger: inlineThread((question) => {
       if (question === 'open') return ledger.open();
@@ -24,6 +31,7 @@ export async function inlineThreads(
       return answer;
     }, ledger),
     views: inlineThread((question) => views.answer(question), views),
+    search: inlineThread((question) => search.answer(question), search),
   };
 }
 

@@ -33,21 +33,23 @@ import { type QueryRows, querySql } from './query.ts';
 import type {
   ApprovalsQuery,
   ArtifactsQuery,
-  FindQuery,
   KnowledgeQuery,
   Row,
   RunEventsQuery,
   RunWithNodes,
   RunsQuery,
-  SearchHit,
-  SearchQuery,
   Costs,
   CostsQuery,
   TaintQuery,
 } from './reads.ts';
+import type { FindQuery } from './find.ts';
 import type { MailboxQuery, MailboxState } from './read-mailbox.ts';
+import { createKbSearch, type KbSearch } from './kb-search.ts';
+import type { Embedder } from './embedder.ts';
+import { hashNgramId } from './hash-ngram.ts';
+import type { SearchData, SearchQuestion } from './search-desk.ts';
 import { storageFailure } from './storage-failure.ts';
-import { ledgerBlobBytesMax, newsMs, viewsIdleMs } from './limits.ts';
+import { ledgerBlobBytesMax, newsMs, searchIdleMs, viewsIdleMs } from './limits.ts';
 import { restingThread } from './resting-thread.ts';
 import { startThread, type Thread } from './thread.ts';
 import { createProgress, type Progress } from './progress.ts';
@@ -65,6 +67,10 @@ export type KbOptions = {
   readonly ledgerPagesMax?: number | undefined;
   /** How long the views thread stays without a question, milliseconds. */
   readonly viewsIdleMs?: number | undefined;
+  /** The same of the search thread. */
+  readonly searchIdleMs?: number | undefined;
+  /** What makes vectors of texts; without it, the built-in one. */
+  readonly embedder?: Embedder | undefined;
   /**
    * Everything on the caller's thread, and nothing waits for the disk: for simulations, whose files are thrown away.
    * What is written survives the process, not the machine.
@@ -77,7 +83,7 @@ export type KbOptions = {
 export type Asked<T> = Promise<Result<T, Failure>>;
 export type Proposal = Omit<Proposer, 'ts_ms' | 'provenance'> & { readonly provenance?: JsonObject | undefined };
 
-export interface Kb extends Upkeep, AsyncDisposable {
+export interface Kb extends Upkeep, KbSearch, AsyncDisposable {
   /** Blobs become durable together with the events that name them; the answer tells of the events. */
   append(drafts: readonly EventDraft[], blobs?: readonly BlobDraft[]): Asked<readonly AppendedEvent[]>;
   /** Checks a delta and appends it; a refusal's `details.rule` names the rule. */
@@ -102,7 +108,6 @@ export interface Kb extends Upkeep, AsyncDisposable {
   /** Keys of the budgets that are frozen. */
   overruns(): Asked<readonly string[]>;
   find(q: FindQuery): Asked<readonly Row[]>;
-  search(q: SearchQuery): Asked<readonly SearchHit[]>;
   /** The labels under which what an answer rests on was written. */
   taint(q: TaintQuery): Asked<Label>;
   mailbox(q: MailboxQuery): Asked<MailboxState>;
@@ -134,6 +139,9 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   const ready = await views.ask({ type: 'stats' });
   if (!ready.ok) return ready;
   const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
+  const search = opening.use(threads.search());
+  const ending = new AbortController();
+  opening.defer(() => ending.abort());
   const news = opening.use(new News(deps.clock, () => void views.ask({ type: 'durable' })));
   const appender = createAppender(ledger, deps.random, () => {
     // On the caller's own thread the views grow when they are asked, and not before.
@@ -149,7 +157,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     options.simulated !== true,
   );
   const paths = { rootDir, eventsDb, viewDb };
-  const settled = await settle(deps, appender, { ledger, views, data: paths });
+  const settled = await settle(deps, appender, { ledger, views, search, data: paths });
   if (!settled.ok) return settled;
   const held = opening.move();
   let closing: Promise<void> | undefined;
@@ -171,7 +179,14 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     },
     ...blobsOf(ask, appender, blobs),
     ...readsOf(ask),
-    ...upkeepOf({ ...deps, ledger, views, appender, progress: threads.progress, paths }),
+    ...createKbSearch({
+      log: deps.log,
+      caughtUp: () => ask({ type: 'catchUp' }),
+      thread: search,
+      embedder: options.embedder,
+      closing: ending.signal,
+    }),
+    ...upkeepOf({ ...deps, ledger, views, search, appender, progress: threads.progress, paths }),
     async query(sql) {
       const caughtUp = await ask({ type: 'stats' });
       return caughtUp.ok ? querySql(deps.clock, viewDb, sql) : caughtUp;
@@ -227,7 +242,6 @@ type Reads = Pick<
   | 'costs'
   | 'overruns'
   | 'find'
-  | 'search'
   | 'taint'
   | 'mailbox'
   | 'why'
@@ -294,7 +308,6 @@ function readsOf(ask: Ask): Reads {
     costs: (q) => ask({ type: 'costs', q }),
     overruns: () => ask({ type: 'overruns' }),
     find: (q) => ask({ type: 'find', q }),
-    search: (q) => ask({ type: 'search', q }),
     taint: (q) => ask({ type: 'taint', q }),
     mailbox: (q) => ask({ type: 'mailbox', q }),
     why: (entity, raw = false, asOfMs) => ask({ type: 'why', entity, raw, asOfMs }),
@@ -307,25 +320,33 @@ type Threads = {
   readonly progress: Progress;
   readonly ledger: Thread<LedgerQuestion>;
   readonly views: () => Thread<ViewsQuestion>;
+  readonly search: () => Thread<SearchQuestion>;
 };
 
 /** The views thread ends when nobody asks: what it knows stands on disk. It is started once the ledger is there. */
 async function startThreads(
   clock: Clock,
-  { ledgerPagesMax: pagesMax, simulated, viewsIdleMs: idleMs = viewsIdleMs, onRest }: KbOptions,
+  options: KbOptions,
   { rootDir, eventsDb, viewDb }: { readonly rootDir: string; readonly eventsDb: string; readonly viewDb: string },
 ): Promise<Threads> {
+  const { ledgerPagesMax: pagesMax, onRest } = options;
   const progress = createProgress();
   const viewsData: ViewsData = { eventsDb, viewDb, counts: progress.counts };
+  const embedder = options.embedder?.id ?? hashNgramId;
+  const searchData: SearchData = { viewDb, vectorDb: join(rootDir, 'vectors.sqlite'), embedder };
   const nowMs = clock.nowMs();
-  if (simulated === true) {
+  if (options.simulated === true) {
     const { inlineThreads } = await import('./inline.ts');
-    const { ledger, views } = await inlineThreads({ rootDir, eventsDb, pagesMax, durable: false, nowMs }, viewsData);
-    return { progress, ledger, views: () => views };
+    const ledgerData: LedgerData = { rootDir, eventsDb, pagesMax, durable: false, nowMs };
+    const { ledger, views, search } = await inlineThreads(ledgerData, viewsData, searchData);
+    return { progress, ledger, views: () => views, search: () => search };
   }
+  const resting = <Q>(name: string, data: unknown, idleMs: number): Thread<Q> =>
+    restingThread(clock, () => startThread<Q>(name, data), idleMs, onRest);
   return {
     progress,
     ledger: startThread<LedgerQuestion>('ledger-main', { rootDir, eventsDb, pagesMax, nowMs } satisfies LedgerData),
-    views: () => restingThread(clock, () => startThread<ViewsQuestion>('views-main', viewsData), idleMs, onRest),
+    views: () => resting<ViewsQuestion>('views-main', viewsData, options.viewsIdleMs ?? viewsIdleMs),
+    search: () => resting<SearchQuestion>('search-main', searchData, options.searchIdleMs ?? searchIdleMs),
   };
 }

@@ -34,10 +34,31 @@ export const queryMsMax = 5_000;
 export const queryCharsMax = 65_536;
 /** Words of a search that are looked up; the rest is left out. */
 export const searchTermsMax = 32;
+/** Documents in which the words of a search may stand, summed over the words: the most frequent words are left out first. */
+export const searchMatchesMax = 4_000;
+/** Characters of one search. */
+export const searchTextMax = 4_096;
+/** Documents of each of the two orders, by words and by nearness, that are joined into one. */
+export const searchCandidatesMax = 100;
 /** Hits of one search. */
 export const searchHitsMax = 100;
+/** Events that one hit names, the newest ones. */
+export const sourceEventsMax = 256;
 /** Characters of one text that search indexes; what is longer is found by its beginning. */
 export const searchCharsMax = 16_384;
+/** Vectors of texts that are made between two questions, or before an answer; the rest follows in the background. */
+export const embedChunkMax = 256;
+export const embedBeforeAnswerMax = 2_048;
+/** Texts that are sent to a model at once. */
+export const embedRequestMax = 64;
+/** Missing vectors that a model makes because a search was asked; more of them wait for `rlp kb reembed`. */
+export const embedUnaskedMax = 512;
+/** Numbers of one vector. */
+export const dimensionMax = 4_096;
+/** Bytes of vectors that the search thread holds; what is beyond is found by its words alone, and the answer says so. */
+export const vectorBytesMax: number = 3 * 1024 * 1024 * 1024;
+/** Words whose frequency the search thread remembers. */
+export const frequenciesMax = 10_000;
 /** Events of one ladder of `why`. */
 export const whyEventsMax = 500;
 /** Evidence ids of one proposal. */
@@ -51,6 +72,8 @@ export const newsMs = 20;
 export const threadYoungMib = 6;
 /** How long the views thread stays when nobody asks: it costs about 18 MB and is back in some 50 ms. */
 export const viewsIdleMs = 20_000;
+/** How long the search thread stays when nobody asks, with all vectors in its memory: it is back in about 5 µs a document. */
+export const searchIdleMs = 60_000;
 /** Blobs that move to the archive in one transaction. */
 export const archiveBatch = 256;
 /** How often a forgetting is planned anew because something new names its subject, before it is given up. */

@@ -5,14 +5,15 @@
  */
 import type Database from 'better-sqlite3';
 import type { JsonObject } from '@runloop/core';
+import type { Blake3 } from './blake3.ts';
 import { type Projected, type Projection, integer, json, real, shown, text } from './projection.ts';
 import { redactText } from './redact.ts';
 import { createSearchDocs } from './search-docs.ts';
 
 const redacted = (value: string | null): string | null => (value === null ? null : redactText(value));
 
-export function projectContacts(db: Database.Database): Projection {
-  const docs = createSearchDocs(db);
+export function projectContacts(db: Database.Database, blake3: Blake3): Projection {
+  const docs = createSearchDocs(db, blake3);
   const put = db.prepare(`INSERT INTO contacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(contact) DO UPDATE SET
     name = coalesce(excluded.name, name), email = coalesce(excluded.email, email), email_redacted = coalesce(excluded.email_redacted, email_redacted),
     org = coalesce(excluded.org, org), notes = coalesce(excluded.notes, notes), notes_redacted = coalesce(excluded.notes_redacted, notes_redacted),
@@ -25,7 +26,8 @@ export function projectContacts(db: Database.Database): Projection {
   const account = db.prepare('INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?)');
   const history = historyOf(db);
   return {
-    'contact.upserted': ({ id, ts_ms, payload }) => {
+    'contact.upserted': (event) => {
+      const { id, payload } = event;
       const contact = text(payload, 'contact');
       if (contact === null) return;
       const email = text(payload, 'email');
@@ -43,7 +45,7 @@ export function projectContacts(db: Database.Database): Projection {
         id,
       );
       const row = read.get(contact);
-      docs.put(contact, 'contact', ts_ms, id, [
+      docs.put(event, contact, 'contact', [
         contact,
         row?.name ?? null,
         row?.email ?? null,
@@ -52,11 +54,12 @@ export function projectContacts(db: Database.Database): Projection {
       ]);
       history(contact, id);
     },
-    'contact.removed': ({ id, payload }) => {
+    'contact.removed': (event) => {
+      const { id, payload } = event;
       const contact = text(payload, 'contact');
       if (contact === null) return;
       remove.run(contact);
-      docs.remove(contact);
+      docs.remove(event, contact);
       history(contact, id);
     },
     'account.upserted': ({ id, payload }) => {
@@ -83,8 +86,8 @@ type FactRow = {
  * Who asserts something else about the same subject, predicate and time closes what was believed until then and keeps it;
  * what the older fact says about other times goes on being believed, as further parts of the newer one.
  */
-export function projectFacts(db: Database.Database): Projection {
-  const docs = createSearchDocs(db);
+export function projectFacts(db: Database.Database, blake3: Blake3): Projection {
+  const docs = createSearchDocs(db, blake3);
   const open = db.prepare<[string, string], FactRow>(
     `SELECT id, part, object_json, confidence, valid_from, valid_to, origin FROM facts
      WHERE subject = ? AND predicate = ? AND recorded_to IS NULL ORDER BY id, part`,
@@ -100,8 +103,8 @@ export function projectFacts(db: Database.Database): Projection {
     history(subject, event.id);
     act(subject, predicate, json(event.payload, 'object'));
   };
-  const forgetDocs = (ended: readonly FactRow[]): void => {
-    for (const { origin } of ended) if (goesOn.get(origin) === undefined) docs.remove(`fact:${origin}`);
+  const forgetDocs = (event: Projected, ended: readonly FactRow[]): void => {
+    for (const { origin } of ended) if (goesOn.get(origin) === undefined) docs.remove(event, `fact:${origin}`);
   };
   return {
     'fact.asserted': (event) =>
@@ -126,14 +129,14 @@ export function projectFacts(db: Database.Database): Projection {
           if (from !== null && (row.valid_from ?? -Infinity) < from) put({ ...row, valid_to: from });
           if (to !== null && (row.valid_to ?? Infinity) > to) put({ ...row, valid_from: to });
         }
-        forgetDocs(ended);
-        docs.put(`fact:${id}`, 'fact', ts_ms, id, [subject, predicate, shown(payload, 'object')]);
+        forgetDocs(event, ended);
+        docs.put(event, `fact:${id}`, 'fact', [subject, predicate, shown(payload, 'object')]);
       }),
     'fact.retracted': (event) =>
       each(event, (subject, predicate, object) => {
         const ended = open.all(subject, predicate).filter((row) => object === null || row.object_json === object);
         for (const row of ended) close.run(event.ts_ms, event.id, row.id, row.part);
-        forgetDocs(ended);
+        forgetDocs(event, ended);
       }),
   };
 }
@@ -178,19 +181,20 @@ export function projectEdges(db: Database.Database): Projection {
   };
 }
 
-export function projectNotes(db: Database.Database): Projection {
-  const docs = createSearchDocs(db);
+export function projectNotes(db: Database.Database, blake3: Blake3): Projection {
+  const docs = createSearchDocs(db, blake3);
   const add = db.prepare('INSERT INTO notes VALUES (?, ?, ?, ?, ?, ?)');
   const history = historyOf(db);
   return {
-    'note.created': ({ id, ts_ms: told, payload }) => {
+    'note.created': (event) => {
+      const { id, payload } = event;
       const body = text(payload, 'text');
       if (body === null) return;
       // When it was written, where that is known, and not when it was taken in.
-      const ts_ms = integer(payload, 'written_ms') ?? told;
+      const ts_ms = integer(payload, 'written_ms') ?? event.ts_ms;
       const entity = text(payload, 'entity');
       add.run(id, entity, body, redactText(body), ts_ms, id);
-      docs.put(`note:${id}`, 'note', ts_ms, id, [entity, body]);
+      docs.put(event, `note:${id}`, 'note', [entity, body], ts_ms);
       history(`note:${id}`, id);
       if (entity !== null) history(entity, id);
     },

@@ -2,6 +2,7 @@
  * Runs, nodes, effects, approvals, costs, audit and artifacts: what happened.
  */
 import type Database from 'better-sqlite3';
+import type { Blake3 } from './blake3.ts';
 import { type Projected, type Projection, integer, json, real, shown, text } from './projection.ts';
 import { historyOf } from './project-knowledge.ts';
 import { createSearchDocs } from './search-docs.ts';
@@ -14,8 +15,8 @@ const runStates: { readonly [kind: string]: string } = {
   'run.recovered': 'running',
 };
 
-export function projectRuns(db: Database.Database): Projection {
-  const docs = createSearchDocs(db);
+export function projectRuns(db: Database.Database, blake3: Blake3): Projection {
+  const docs = createSearchDocs(db, blake3);
   const history = historyOf(db);
   const accept = db.prepare(
     `INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, 'accepted', ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL, NULL, NULL, NULL, ?, ?, NULL)`,
@@ -35,15 +36,17 @@ export function projectRuns(db: Database.Database): Projection {
     history(`run:${trace}`, id);
   };
   return {
-    'run.accepted': ({ id, ts_ms, actor, trace, payload, meta }) => {
+    'run.accepted': (event) => {
+      const { id, ts_ms, trace, payload, meta } = event;
       if (trace === null) return;
       const name = text(meta, 'name');
+      const actor = text(meta, 'actor') ?? event.actor;
       accept.run(
         trace,
         text(payload, 'run_id'),
         text(payload, 'opening_id'),
         name,
-        text(meta, 'actor') ?? actor,
+        actor,
         shown(meta, 'priority'),
         shown(meta, 'seed'),
         shown(meta, 'engine'),
@@ -53,7 +56,7 @@ export function projectRuns(db: Database.Database): Projection {
         id,
         id,
       );
-      docs.put(`run:${trace}`, 'run', ts_ms, id, [name, json(meta, 'params')]);
+      docs.put({ ...event, actor }, `run:${trace}`, 'run', [name, json(meta, 'params')]);
       history(`run:${trace}`, id);
     },
     ...Object.fromEntries(Object.keys(runStates).map((kind) => [kind, moved])),
@@ -226,8 +229,8 @@ export function projectApprovals(db: Database.Database): Projection {
   };
 }
 
-export function projectRecords(db: Database.Database): Projection {
-  const docs = createSearchDocs(db);
+export function projectRecords(db: Database.Database, blake3: Blake3): Projection {
+  const docs = createSearchDocs(db, blake3);
   const history = historyOf(db);
   const cost = db.prepare('INSERT INTO costs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const audit = db.prepare('INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
@@ -281,7 +284,8 @@ export function projectRecords(db: Database.Database): Projection {
         text(meta, 'reason'),
       );
     },
-    'artifact.created': ({ id, ts_ms, trace, payload, meta }) => {
+    'artifact.created': (event) => {
+      const { id, ts_ms, trace, payload, meta } = event;
       const digest = text(meta, 'digest');
       if (digest === null) return;
       const type = text(meta, 'type');
@@ -296,7 +300,7 @@ export function projectRecords(db: Database.Database): Projection {
         ts_ms,
         id,
       );
-      docs.put(`artifact:${digest}`, 'artifact', ts_ms, id, [digest, type, text(meta, 'node'), text(meta, 'port')]);
+      docs.put(event, `artifact:${digest}`, 'artifact', [digest, type, text(meta, 'node'), text(meta, 'port')]);
       history(`artifact:${digest}`, id);
     },
   };

@@ -7,6 +7,7 @@
 import type Database from 'better-sqlite3';
 import type { JsonObject, JsonValue } from '@runloop/core';
 import { isJsonObject } from '@runloop/core';
+import type { Blake3 } from './blake3.ts';
 
 /** An event as projections see it. `meta` is the payload's `meta` for events of a run, else the payload itself. */
 export type Projected = {
@@ -20,7 +21,7 @@ export type Projected = {
 };
 
 export type Projection = { readonly [kind: string]: (event: Projected) => void };
-export type ProjectionOf = (db: Database.Database) => Projection;
+export type ProjectionOf = (db: Database.Database, blake3: Blake3) => Projection;
 
 export function metaOf(payload: JsonObject): JsonObject {
   return isJsonObject(payload['meta']) ? payload['meta'] : payload;

@@ -2,7 +2,8 @@
  * A thread that ends when nobody has asked it anything for a while, and starts again at the next question.
  *
  * 1. A question that comes while the thread ends waits for that, and then for the new one; none is lost.
- * 2. What the thread knows it must be able to learn again from disk: only such threads may rest.
+ * 2. One that has died is started anew at the next question.
+ * 3. What the thread knows it must be able to learn again from disk: only such threads may rest.
  */
 import type { Clock, Failure, Result } from '@runloop/core';
 import type { Thread } from './thread.ts';
@@ -38,6 +39,7 @@ export function restingThread<Q>(
       pending += 1;
       try {
         await ending;
+        if (thread?.isDead?.() === true) thread = undefined;
         thread ??= start();
         return await thread.ask(question);
       } finally {

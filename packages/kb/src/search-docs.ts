@@ -1,42 +1,60 @@
 /**
- * The text that search looks in: one document an entity, as it is and as those see it who may not see addresses.
+ * The texts that search looks in: one document for each version of an entity, as it is and as those see it who may not see
+ * addresses.
+ *
+ * 1. A version is closed, never changed: a search as of a past time finds what was believed then.
+ * 2. Vectors are no part of this: they are made later, by the search thread, and found by the BLAKE3 of the text.
+ * 3. `confirmed` is a version that a person has written: its event's actor is an operator, not an agent or a program.
  */
 import type Database from 'better-sqlite3';
+import type { Blake3 } from './blake3.ts';
 import { searchCharsMax } from './limits.ts';
+import type { Projected } from './projection.ts';
 import { redactText } from './redact.ts';
 
 export type SearchDocs = {
-  /** Sets the entity's document; its row keeps the id of the event that first made it. */
-  put(entity: string, kind: string, ts_ms: number, event: number, parts: readonly (string | null)[]): void;
-  remove(entity: string): void;
+  /** Sets what the entity says from this event on; `saidMs` is when it was said, where that is not when it was recorded. */
+  put(event: Projected, entity: string, kind: string, parts: readonly (string | null)[], saidMs?: number): void;
+  remove(event: Projected, entity: string): void;
 };
 
-export function createSearchDocs(db: Database.Database): SearchDocs {
-  const find = db.prepare<[string], number>('SELECT id FROM search_docs WHERE entity = ?').pluck();
-  const add = db.prepare('INSERT INTO search_docs VALUES (?, ?, ?, ?, ?)');
-  const touch = db.prepare('UPDATE search_docs SET ts_ms = ?, source_event = ? WHERE id = ?');
-  const forget = db.prepare('DELETE FROM search_docs WHERE id = ?');
+export function createSearchDocs(db: Database.Database, blake3: Blake3): SearchDocs {
+  const last = db.prepare<[string], { id: number; closed_event: number | null }>(
+    'SELECT id, closed_event FROM search_docs WHERE entity = ? ORDER BY id DESC LIMIT 1',
+  );
+  const add = db.prepare('INSERT INTO search_docs VALUES (NULL, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?)');
+  const close = db.prepare('UPDATE search_docs SET recorded_to = ?, closed_event = ? WHERE id = ?');
   const index = db.prepare('INSERT INTO search_fts(rowid, body, body_redacted) VALUES (?, ?, ?)');
-  const unindex = db.prepare('DELETE FROM search_fts WHERE rowid = ?');
+  const remove = ({ id, ts_ms }: Projected, entity: string): void => {
+    const known = last.get(entity);
+    if (known?.closed_event === null) close.run(ts_ms, id, known.id);
+  };
   return {
-    put(entity, kind, ts_ms, event, parts) {
+    put(event, entity, kind, parts, saidMs = event.ts_ms) {
+      remove(event, entity);
       const body = parts
         .filter((part) => part !== null)
         .join('\n')
         .slice(0, searchCharsMax);
-      const id = find.get(entity);
-      if (id === undefined) add.run(event, entity, kind, ts_ms, event);
-      else {
-        touch.run(ts_ms, event, id);
-        unindex.run(id);
-      }
-      index.run(id ?? event, body, redactText(body));
+      const redacted = redactText(body);
+      const digest = blake3.digest(body);
+      const { lastInsertRowid } = add.run(
+        entity,
+        kind,
+        event.actor,
+        isPerson(event.actor) ? 1 : 0,
+        saidMs,
+        event.ts_ms,
+        event.id,
+        digest,
+        redacted === body ? digest : blake3.digest(redacted),
+      );
+      index.run(lastInsertRowid, body, redacted);
     },
-    remove(entity) {
-      const id = find.get(entity);
-      if (id === undefined) return;
-      unindex.run(id);
-      forget.run(id);
-    },
+    remove,
   };
+}
+
+function isPerson(actor: string): boolean {
+  return actor === 'operator' || actor.startsWith('operator:');
 }

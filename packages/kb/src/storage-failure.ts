@@ -31,3 +31,8 @@ function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
   return /^SQLITE_|^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined;
 }
+
+/** Whether the file is no database, or a damaged one. */
+export function isBroken(error: unknown): boolean {
+  return /^SQLITE_(?:NOTADB|CORRUPT)/.test(codeOf(error) ?? '');
+}

@@ -14,6 +14,8 @@ export type Answer = { readonly n: number; readonly answer: Result<unknown, Fail
 export interface Thread<Q> extends AsyncDisposable {
   /** Throws what structured clone throws when the question cannot be sent. */
   ask(question: Q): Promise<Result<unknown, Failure>>;
+  /** Whether it has ended by itself. */
+  readonly isDead?: () => boolean;
 }
 
 /** Starts the module `name` beside this one (`.ts` from source, `.js` when built) as a thread. */
@@ -54,6 +56,7 @@ export function startThread<Q>(name: string, workerData: unknown): Thread<Q> {
       worker.postMessage({ n, question } satisfies Question<Q>);
       return new Promise((resolve) => waiting.set(n, resolve));
     },
+    isDead: () => dead !== undefined,
     async [Symbol.asyncDispose]() {
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       if (dead === undefined) worker.postMessage('close');

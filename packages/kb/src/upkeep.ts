@@ -17,6 +17,7 @@ import type { ForgetPlan } from './forget/plan.ts';
 import { type SignedHead, type Signer, keepHead, readHeads, signHead } from './heads.ts';
 import type { LedgerQuestion } from './ledger-desk.ts';
 import type { Progress, ProgressShown } from './progress.ts';
+import type { SearchQuestion } from './search-desk.ts';
 import { type Thread, startThread } from './thread.ts';
 import type { VerifyData, VerifyOptions, Verified } from './verify.ts';
 import type { ViewHashes } from './views.ts';
@@ -71,13 +72,14 @@ export type UpkeepDeps = {
   readonly log: Log;
   readonly ledger: Thread<LedgerQuestion>;
   readonly views: Thread<ViewsQuestion>;
+  readonly search: Thread<SearchQuestion>;
   readonly appender: Appender;
   readonly progress: Progress;
   readonly paths: { readonly rootDir: string; readonly eventsDb: string; readonly viewDb: string };
 };
 
 export function upkeepOf(deps: UpkeepDeps): Upkeep {
-  const { clock, ledger, views, progress, paths } = deps;
+  const { clock, ledger, views, search, progress, paths } = deps;
   const { rootDir, eventsDb } = paths;
   let last: Promise<unknown> = Promise.resolve();
   const long = <T>(what: string, work: () => Asked<T>): Asked<T> => {
@@ -85,7 +87,7 @@ export function upkeepOf(deps: UpkeepDeps): Upkeep {
     last = mine.catch(() => undefined);
     return mine;
   };
-  const forgetting = { random: deps.random, ledger, views, data: paths };
+  const forgetting = { random: deps.random, ledger, views, search, data: paths };
   return {
     verify: (options = {}) =>
       long('verify', async () => {
@@ -167,7 +169,10 @@ async function stats({ views, appender, paths }: UpkeepDeps): Asked<KbStats> {
 }
 
 function filesOf({ rootDir, eventsDb, viewDb }: UpkeepDeps['paths']): readonly string[] {
-  return [eventsDb, viewDb, join(rootDir, 'archive.sqlite')].flatMap((path) => [path, `${path}-wal`]);
+  return [eventsDb, viewDb, join(rootDir, 'archive.sqlite'), join(rootDir, 'vectors.sqlite')].flatMap((path) => [
+    path,
+    `${path}-wal`,
+  ]);
 }
 
 async function bytesOf(paths: UpkeepDeps['paths']): Promise<number> {

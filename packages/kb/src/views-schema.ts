@@ -3,7 +3,7 @@
  *
  * Times are milliseconds; ids of events are those of the ledger; `source_event` is the event that wrote the row last.
  */
-export const viewsVersion = 7;
+export const viewsVersion = 9;
 
 /** Each view with the columns that order it when it is hashed. */
 export const viewTables: { readonly [table: string]: string } = {
@@ -56,6 +56,8 @@ CREATE TABLE audit(source_event INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, tra
 CREATE TABLE mailbox(id INTEGER PRIMARY KEY, recipient TEXT NOT NULL, sender TEXT, type TEXT, value_json TEXT, label_json TEXT, bytes INTEGER NOT NULL, call TEXT, ts_ms INTEGER NOT NULL, received_by TEXT, source_event INTEGER NOT NULL);
 CREATE INDEX mailbox_of ON mailbox(recipient, received_by);
 CREATE TABLE entity_history(entity TEXT, event_id INTEGER, PRIMARY KEY(entity, event_id)) WITHOUT ROWID;
-CREATE TABLE search_docs(id INTEGER PRIMARY KEY, entity TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, ts_ms INTEGER NOT NULL, source_event INTEGER NOT NULL);
+CREATE TABLE search_docs(id INTEGER PRIMARY KEY, entity TEXT NOT NULL, kind TEXT NOT NULL, actor TEXT NOT NULL, confirmed INTEGER NOT NULL, ts_ms INTEGER NOT NULL, recorded_from INTEGER NOT NULL, recorded_to INTEGER, closed_event INTEGER, source_event INTEGER NOT NULL, text BLOB NOT NULL, text_redacted BLOB NOT NULL);
+CREATE INDEX search_docs_of ON search_docs(entity);
+CREATE INDEX search_docs_closed ON search_docs(closed_event) WHERE closed_event IS NOT NULL;
 CREATE VIRTUAL TABLE search_fts USING fts5(body, body_redacted, tokenize = 'unicode61 remove_diacritics 2');
 `;

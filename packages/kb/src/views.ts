@@ -19,6 +19,7 @@ import { projectForgotten, projectUpkeep } from './project-forgotten.ts';
 import { projectMailbox } from './project-mailbox.ts';
 import { projectApprovals, projectEffects, projectNodes, projectRecords, projectRuns } from './project-runs.ts';
 import { type ProgressCounts, tell } from './progress.ts';
+import { isBroken } from './storage-failure.ts';
 import { viewTables, viewsSql, viewsVersion } from './views-schema.ts';
 
 export type ViewHashes = { readonly [table: string]: Digest };
@@ -74,8 +75,7 @@ function connect(path: string, ledger: Database.Database): Database.Database {
   try {
     return open();
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (!/^SQLITE_(?:NOTADB|CORRUPT)/.test(code)) throw error;
+    if (!isBroken(error)) throw error;
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
     return open();
   }
@@ -84,7 +84,7 @@ function connect(path: string, ledger: Database.Database): Database.Database {
 /** `ledger` is a read-only connection to events.sqlite. */
 export function openViews(path: string, ledger: Database.Database, blake3: Blake3, counts?: ProgressCounts): Views {
   const db = connect(path, ledger);
-  let apply = prepareApply(db);
+  let apply = prepareApply(db, blake3);
   const next = ledger.prepare<[number, number], Row>(
     'SELECT id, ts_ms, actor, kind, payload_json, trace_id, chain_blake3 FROM events WHERE id > ? ORDER BY id LIMIT ?',
   );
@@ -129,7 +129,7 @@ export function openViews(path: string, ledger: Database.Database, blake3: Blake
       const before = hashViews(db, blake3);
       recreate(db);
       db.exec('UPDATE meta SET dirty = 1');
-      apply = prepareApply(db);
+      apply = prepareApply(db, blake3);
       watermark = 0;
       let events = 0;
       tell(counts, 0, ledger.prepare<[], number>('SELECT max(id) FROM events').pluck().get() ?? 0);
@@ -181,10 +181,11 @@ function recreate(db: Database.Database): void {
   })();
 }
 
-function prepareApply(db: Database.Database): (row: Row) => void {
+function prepareApply(db: Database.Database, blake3: Blake3): (row: Row) => void {
   const byKind = new Map<string, ((event: Projected) => void)[]>();
   for (const projection of projections) {
-    for (const [kind, act] of Object.entries(projection(db))) byKind.set(kind, [...(byKind.get(kind) ?? []), act]);
+    for (const [kind, act] of Object.entries(projection(db, blake3)))
+      byKind.set(kind, [...(byKind.get(kind) ?? []), act]);
   }
   return (row) => {
     const acts = byKind.get(row.kind);

@@ -121,7 +121,7 @@ test('no byte of the values stays, the chain holds, others and what was paid sta
   expect(unwrap(await kb.find({ kind: 'contact', max: 9, raw: true }), 'contacts')).toMatchObject([
     { name: 'Janet Roe' },
   ]);
-  expect(unwrap(await kb.search({ text: 'walking', max: 5 }), 'hits')).toHaveLength(1);
+  expect(unwrap(await kb.search({ text: 'walking', max: 5 }), 'hits').hits).toHaveLength(1);
   expect(unwrap(await kb.runs({ max: 9 }), 'runs')).toMatchObject([
     { name: 'other', forgotten_event: null },
     { name: 'write', state: 'succeeded', usd_nano: 9, forgotten_event: done.event_id },

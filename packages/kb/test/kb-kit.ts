@@ -48,3 +48,13 @@ export function runEvent(kind: string, meta: JsonObject, seq?: number, trace_id:
     },
   });
 }
+
+/** A text as the counts of its letters: an embedder for tests. */
+export function letters(text: string): Float32Array {
+  const counts = new Float32Array(26);
+  for (const char of text.toLowerCase()) {
+    const at = char.charCodeAt(0) - 97;
+    if (at >= 0 && at < 26) counts[at] = (counts[at] ?? 0) + 1;
+  }
+  return counts;
+}

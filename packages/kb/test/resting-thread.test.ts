@@ -64,3 +64,18 @@ test('closing ends it for good', async () => {
   await settle();
   expect([kit.started(), kit.ended()]).toEqual([1, 1]);
 });
+
+test('one that has died is started anew at the next question', async () => {
+  const clock = simulatedClock();
+  const kit = threads();
+  let dead = false;
+  const start = (): Thread<string> => {
+    dead = false;
+    return { ...kit.start(), isDead: () => dead };
+  };
+  const thread = restingThread(clock, start, 1000);
+  expect(await thread.ask('a')).toEqual(ok('a1'));
+  dead = true;
+  expect(await thread.ask('b')).toEqual(ok('b2'));
+  await thread[Symbol.asyncDispose]();
+});

@@ -186,14 +186,12 @@ describe('A5: every view can be dropped and rebuilt', () => {
     ),
     fc.constantFrom('ledger.restored', 'backup.created', 'schema.migrated').map((kind) => draft({ kind, payload: {} })),
     name.map((n) => draft({ kind: 'fact.retracted', payload: { subject: n, predicate: 'p' } })),
-    fc
-      .record({ n: name, m: name })
-      .map(({ n, m }) =>
-        draft({
-          kind: 'edge.asserted',
-          payload: { subject: n, relation: 'r', object: m, valid_from: n === 'a' ? 1 : m.length + 1 },
-        }),
-      ),
+    fc.record({ n: name, m: name }).map(({ n, m }) =>
+      draft({
+        kind: 'edge.asserted',
+        payload: { subject: n, relation: 'r', object: m, valid_from: n === 'a' ? 1 : m.length + 1 },
+      }),
+    ),
     fc
       .record({ n: name, m: name })
       .map(({ n, m }) => draft({ kind: 'edge.retracted', payload: { subject: n, relation: 'r', object: m } })),
@@ -316,13 +314,13 @@ describe('reading', () => {
       draft({ kind: 'contact.removed', payload: { contact: 'contact:gone' } }),
     ]);
     const entities = async (text: string, kinds?: readonly string[]): Promise<string[]> =>
-      unwrap(await kb.search({ text, max: 10, kinds }), 'hits').map(({ entity }) => entity);
+      unwrap(await kb.search({ text, max: 10, kinds }), 'hits').hits.map(({ entity }) => entity);
     expect((await entities('smith')).sort()).toEqual(['contact:john', 'note:2']);
     expect(await entities('smith', ['note'])).toEqual(['note:2']);
     expect(await entities('initech')).toEqual(['contact:john']);
     expect(await entities('acme')).toEqual(['contact:john']);
     expect(await entities('"NEAR( * -- OR')).toEqual([]);
-    expect(unwrap(await kb.search({ text: 'initech', max: 5 }), 'hits')[0]?.source_events).toEqual([1, 3]);
+    expect(unwrap(await kb.search({ text: 'initech', max: 5 }), 'hits').hits[0]?.source_events).toEqual([1, 3]);
   });
 
   test('A10: rows and hits of one answer are bounded', async () => {
@@ -333,7 +331,7 @@ describe('reading', () => {
       Array.from({ length: readRowsMax + 5 }, (_, i) => draft({ payload: { text: `word ${i}` } })),
     );
     expect(unwrap(await kb.find({ kind: 'note', max: 1e9 }), 'notes')).toHaveLength(readRowsMax);
-    expect(unwrap(await kb.search({ text: 'word', max: 1e9 }), 'hits')).toHaveLength(searchHitsMax);
+    expect(unwrap(await kb.search({ text: 'word', max: 1e9 }), 'hits').hits).toHaveLength(searchHitsMax);
   });
 
   test('why follows evidence and runs to the root; blame names who set a field', async () => {

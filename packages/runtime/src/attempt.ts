@@ -200,7 +200,18 @@ class RunningAttempt {
 }
 
 function requestPayload(attempt: Attempt, outputBytesMax: number): { readonly [key: string]: unknown } {
-  const { seed, accepted_ms, trace_id, run_id, node, deadline_ms, tokens_left, fs = [], time = false } = attempt.run;
+  const {
+    seed,
+    accepted_ms,
+    trace_id,
+    run_id,
+    node,
+    deadline_ms,
+    tokens_left,
+    folder,
+    fs = [],
+    time = false,
+  } = attempt.run;
   const info = {
     trace_id,
     run_id,
@@ -209,6 +220,7 @@ function requestPayload(attempt: Attempt, outputBytesMax: number): { readonly [k
     deadline_ms,
     seed,
     ...(tokens_left === undefined ? {} : { tokens_left }),
+    ...(folder === undefined ? {} : { folder }),
   };
   return {
     v: 1,

@@ -4,17 +4,25 @@
  * 1. An absent key grants nothing. An unknown key or a wrong shape is an error: a typo must not look like a grant.
  * 2. `narrow(a, b)` never grants what either does not.
  *
- * A grant below the home directory keeps its `~` until `expandHome`, where effective capabilities are made.
+ * A grant below the home directory keeps its `~`, one of the run's folder its `.`, until `expandHome`, where effective
+ * capabilities are made.
  */
 import { parse } from 'smol-toml';
 import { type Failure, type Result, err, failure, isJsonObject, nearest, ok } from '@runloop/core';
-import { templateFault } from './exec/argv-template.ts';
+import { moreFault, templateFault } from './exec/argv-template.ts';
 import { type FsGrant, expandGrants, grantedDirectory, narrowGrants } from './files/fs-grants.ts';
 import { netGrantFault } from './net/net-grants.ts';
 import { type AgentLimits, agentLimitsMax, defaultAgentLimits, manifestBytesMax } from './limits.ts';
 import { commonExec, commonGlobs, commonHosts, commonTexts } from './trust/patterns.ts';
 
-export type ExecGrant = { readonly command: string; readonly argv: readonly string[] };
+export type ExecGrant = {
+  readonly command: string;
+  readonly argv: readonly string[];
+  /** What each further argument may be. */
+  readonly more?: readonly string[];
+  /** It runs where it can only read, so nobody is asked. */
+  readonly reads?: true;
+};
 export type Domains = true | readonly string[];
 
 export type Caps = {
@@ -137,7 +145,7 @@ function flag(value: unknown, key: string): boolean {
 }
 
 function fsGrants(value: unknown): readonly FsGrant[] {
-  const form = '"fs" must be a list of "/abs/dir" or { path = "/abs/dir", write = true }';
+  const form = '"fs" must be a list of "/abs/dir" or { path = "/abs/dir", write = true (or "ask") }';
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw new Wrong(form);
   const grants = new Map<string, FsGrant>();
@@ -149,7 +157,9 @@ function fsGrants(value: unknown): readonly FsGrant[] {
     const directory = grantedDirectory(given['path']);
     if ('problem' in directory) throw new Wrong(`"fs": ${JSON.stringify(given['path'])} ${directory.problem}`);
     if (grants.has(directory.path)) throw new Wrong(`"fs" names ${directory.path} twice`);
-    grants.set(directory.path, { path: directory.path, write: flag(given['write'], 'fs.write') });
+    const asks = given['write'] === 'ask';
+    const write = asks || flag(given['write'], 'fs.write');
+    grants.set(directory.path, { path: directory.path, write, ...(asks ? { ask: true } : {}) });
   }
   return [...grants.values()];
 }
@@ -179,16 +189,23 @@ function modelGrant(value: unknown): Caps['model'] {
 
 function execGrants(value: unknown): readonly ExecGrant[] {
   if (value === undefined) return [];
-  if (!Array.isArray(value)) throw new Wrong('"exec" must be a list of { command, argv }');
+  const form = '"exec" must be a list of { command, argv }';
+  if (!Array.isArray(value)) throw new Wrong(form);
   return value.map((item: unknown) => {
-    if (!isJsonObject(item)) throw new Wrong('"exec" must be a list of { command, argv }');
+    if (!isJsonObject(item)) throw new Wrong(form);
+    const other = Object.keys(item).find((key) => !['command', 'argv', 'more', 'reads'].includes(key));
+    if (other !== undefined) throw new Wrong(`"exec" knows command, argv, more and reads, not "${other}"`);
     const { command } = item;
     if (typeof command !== 'string' || !command.startsWith('/') || command.includes('\0'))
       throw new Wrong('"exec.command" must be an absolute path');
     const argv = strings(item['argv'], 'exec.argv');
     const fault = argv.map(templateFault).find((one) => one !== undefined);
     if (fault !== undefined) throw new Wrong(`"exec.argv": ${fault}`);
-    return { command, argv };
+    const more = strings(item['more'], 'exec.more');
+    const moreWrong = more.map(moreFault).find((one) => one !== undefined);
+    if (moreWrong !== undefined) throw new Wrong(`"exec.more": ${moreWrong}`);
+    const reads = flag(item['reads'], 'exec.reads');
+    return { command, argv, ...(more.length === 0 ? {} : { more }), ...(reads ? { reads } : {}) };
   });
 }
 
@@ -251,7 +268,7 @@ export function narrow(a: Caps, b: Caps): Caps {
   };
 }
 
-/** With `~` as the directory that it stands for on this host. */
-export function expandHome(caps: Caps, home: string): Caps {
-  return { ...caps, fs: expandGrants(caps.fs, home) };
+/** With `~` as the directory that it stands for on this host, and `.` as the folder that the run was given. */
+export function expandHome(caps: Caps, home: string, folder?: string): Caps {
+  return { ...caps, fs: expandGrants(caps.fs, home, folder) };
 }

@@ -69,7 +69,7 @@ export { type ExecOptions, performExec } from './exec/perform-exec.ts';
 export { type Fetcher, type FetcherDeps, createFetcher } from './net/fetch.ts';
 export { type FetchRequest, parseFetch } from './net/request.ts';
 export { executableDigest } from './exec/executable.ts';
-export { type Verdict, domainOf, judge } from './kernel/grants.ts';
+export { type Verdict, domainOf, isReadingCommand, judge } from './kernel/grants.ts';
 export { type SecretUse, type SecretsPort } from './secrets-port.ts';
 export { type Tool, type Transport, parseTools, secretsIn } from './tools/tools-file.ts';
 export { type ToolPlan, missingGrant, planTool } from './tools/tool-plan.ts';

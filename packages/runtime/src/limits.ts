@@ -78,6 +78,8 @@ export const archiveEntryOverheadBytes: number = 16 * 1024;
 export const trustPolicyBytesMax: number = 1024 * 1024;
 export const anchorsMax = 256;
 export const revocationsMax = 10_000;
+/** Arguments that may follow those of an exec grant's template. */
+export const execMoreMax = 32;
 /** What a child of exec may print on each stream. */
 export const execOutputBytesMax: number = 256 * 1024;
 /** `tools.json`, and the tools in it. */

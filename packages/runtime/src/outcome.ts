@@ -60,6 +60,8 @@ export type RunIdentity = {
   readonly tokens_left?: number;
   /** Directories that it is granted; none where left out. */
   readonly fs?: readonly FsGrant[];
+  /** The folder that the operator gave the run along, where it is granted any of it. */
+  readonly folder?: string;
   /** Its clocks are real ones. */
   readonly time?: boolean;
 };

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type JsonValue, systemClock } from '@runloop/core';
 import { type CallResult, type ExecOptions, performExec, probeCommands } from '../src/index.ts';
-import { fits, templateFault } from '../src/exec/argv-template.ts';
+import { fits, fitsMore, moreFault, templateFault } from '../src/exec/argv-template.ts';
 import { judge } from '../src/kernel/grants.ts';
 import { noCaps } from '../src/caps.ts';
-import { execProcessesMax } from '../src/limits.ts';
+import { execMoreMax, execProcessesMax } from '../src/limits.ts';
 
 let dir = '';
 beforeAll(async () => {
@@ -76,6 +76,30 @@ describe('templates of arguments', () => {
   test.each(['--file={path}', '{a}{b}', 'x{a:int}', '{a:float}'])('%s is no template', (part) =>
     expect(templateFault(part)).toMatch(/one whole argument/),
   );
+
+  test.each([
+    ['--since={when}', '--since=1 month ago', true],
+    ['--since={when}', '--since=', false],
+    ['--since={when}', '--since=--x', false],
+    ['--since={when}', '--until=x', false],
+    ['-{n:int}', '-10', true],
+    ['-{n:int}', '-x', false],
+    ['-n{n:int}', '-n3', true],
+    ['{word}', '--output=x', false],
+  ])('among the further arguments %s takes %j: %s', (part, actual, expected) =>
+    expect(fitsMore(part, actual)).toBe(expected),
+  );
+  test.each(['x{a}', '{a}{b}', '--a={b}c', '--{a}', '--a={b:float}'])('%s is no further argument', (part) =>
+    expect(moreFault(part)).toMatch(/one whole argument/),
+  );
+
+  test('A10: no more further arguments than the limit', () => {
+    const caps = { ...noCaps, exec: [{ command: '/bin/git', argv: ['log'], more: ['-i'] }] };
+    const allowed = (count: number): boolean =>
+      judge(caps, 'exec', 'exec.run', { command: '/bin/git', argv: ['log', ...Array<string>(count).fill('-i')] })
+        .allowed;
+    expect([allowed(0), allowed(execMoreMax), allowed(execMoreMax + 1)]).toEqual([true, true, false]);
+  });
 });
 
 describe('options cannot be smuggled in', () => {
@@ -125,6 +149,29 @@ test.each([7, { command: 'id' }, { command: '/bin/id', argv: ['a\0b'] }, { comma
 );
 
 describe.skipIf(!probe.ok)('the sandbox of a command (needs bubblewrap)', () => {
+  test('a command that only reads can write nowhere, whatever its folders allow', async () => {
+    const at = join(dir, 'readable');
+    await mkdir(at);
+    await writeFile(join(at, 'a'), 'there');
+    const write = (more: Partial<ExecOptions>): Promise<CallResult> =>
+      exec({ command: '/usr/bin/tee', argv: [join(at, 'a')], stdin: 'changed' }, more);
+    for (const folders of [[{ path: at, write: true }], [{ path: at, write: true, ask: true as const }]]) {
+      expect(await write({ folders, reads: true })).toMatchObject({ ok: true, value: { exit_code: 1 } });
+      expect(await readFile(join(at, 'a'), 'utf8')).toBe('there');
+    }
+    // A folder whose writes are asked about is not written to by a command that was asked about once.
+    await write({ folders: [{ path: at, write: true, ask: true }] });
+    expect(await readFile(join(at, 'a'), 'utf8')).toBe('there');
+    await check(
+      '/usr/bin/cat',
+      [join(at, 'a')],
+      { stdout: 'there' },
+      { folders: [{ path: at, write: true }], reads: true },
+    );
+    await write({ folders: [{ path: at, write: true }] });
+    expect(await readFile(join(at, 'a'), 'utf8')).toBe('changed');
+  });
+
   test('has a fixed environment, no home, no network', async () => {
     await check('/usr/bin/env', [], {
       exit_code: 0,

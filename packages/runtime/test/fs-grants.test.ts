@@ -51,6 +51,22 @@ test('a grant below the home directory is read, kept and expanded', () => {
   expect(expandHome(read.value, '/run/me').fs).toEqual([ro('/abs/dir')]);
 });
 
+test('the run’s folder is granted where there is one, and each layer narrows it', () => {
+  const read = parseCaps('fs = [{ path = ".", write = "ask" }, "./docs"]');
+  if (!read.ok) throw new Error(read.error.message);
+  const asks: FsGrant = { path: '/p', write: true, ask: true };
+  expect(expandHome(read.value, '/h').fs).toEqual([]);
+  expect(expandHome(read.value, '/h', '/p').fs).toEqual([asks, ro('/p/docs')]);
+  const meets: readonly (readonly [FsGrant, FsGrant])[] = [
+    [rw('/p'), asks],
+    [asks, asks],
+    [ro('/p'), ro('/p')],
+    [rw('/'), asks],
+  ];
+  for (const [layer, expected] of meets) expect(narrow(caps(asks), caps(layer)).fs).toContainEqual(expected);
+  expect(narrow(caps(rw('.')), caps(rw('/p'))).fs).toEqual([]);
+});
+
 test('of two grants that turn out to be of one directory the narrower counts', () => {
   for (const grants of [
     [rw('~/x'), ro('/h/x')],

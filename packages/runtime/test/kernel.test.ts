@@ -1,6 +1,6 @@
 /** The kernel over ports that record what they were asked, in order. */
 import { describe, expect, test } from 'vitest';
-import { type JsonValue, digestJson } from '@runloop/core';
+import { type JsonValue, type Label, digestJson, labelOf } from '@runloop/core';
 import {
   type CallResult,
   type Caps,
@@ -71,6 +71,7 @@ type Options = {
   readonly referents?: { readonly [what: string]: string }[];
   readonly missing?: Verdict;
   readonly latent?: boolean;
+  readonly label?: Label;
 };
 
 function open(options: Options = {}): {
@@ -124,6 +125,7 @@ function open(options: Options = {}): {
     caps: options.caps ?? everything,
     tape: options.tape ?? [],
     ...(options.earlier === undefined ? {} : { earlier: options.earlier }),
+    ...(options.label === undefined ? {} : { label: options.label }),
     mode: options.mode ?? 'live',
   };
   return { door: kernel.open(ctx), trail, records };
@@ -164,6 +166,23 @@ describe('A8: every operation passes the one door', () => {
       expect(operation('http.fetch', { method })?.approval).toBe(true);
     for (const method of ['GET', 'HEAD'])
       expect(operation('http.fetch', { method })).toMatchObject({ cls: 'idempotent', approval: false });
+  });
+
+  test('a command that can only read is not asked about, whatever it has seen; with one argument more it is', async () => {
+    const git = { command: '/usr/bin/git', argv: ['log'], more: ['--oneline'] };
+    const exec = [
+      { ...git, reads: true as const },
+      { ...git, more: ['--output={file}'] },
+    ];
+    const label = labelOf('fs:/data', { untrusted: true, private: true });
+    const call = async (...argv: string[]): Promise<readonly string[]> => {
+      const { door, trail } = open({ caps: { ...everything, exec }, label });
+      await door.call('exec.run', { command: '/usr/bin/git', argv }, signal);
+      return trail;
+    };
+    expect(await call('log', '--oneline')).toEqual(['perform exec.run', 'note exec.run']);
+    expect((await call('log', '--output=/x'))[0]).toBe('ask exec.run');
+    expect((await call('log', '-c'))[0]).toMatch(/^audit exec/);
   });
 
   test.each(['nothing', 'model.delete', '__proto__', 'constructor'])('there is no operation %s', async (op) => {
@@ -266,6 +285,11 @@ describe('grants', () => {
     ['exec = [{ command = "git" }]', /absolute/],
     ['exec = [{ command = "/bin/tar", argv = ["--file={path}"] }]', /one whole argument/],
     ['exec = [{ command = "/bin/tar", argv = ["{path:text}"] }]', /one whole argument/],
+    ['exec = [{ command = "/bin/git", more = ["x{a}"] }]', /one whole argument/],
+    ['exec = [{ command = "/bin/git", raeds = true }]', /raeds/],
+    ['fs = [{ path = ".", write = "sometimes" }]', /true or false/],
+    ['fs = [".."]', /absolute/],
+    ['fs = ["./../x"]', /"\.\."/],
     ['= 3', /policy.caps/],
   ])('policy.caps %s is an error', (text, expected) => {
     const parsed = parseCaps(text);

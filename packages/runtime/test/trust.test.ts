@@ -17,7 +17,7 @@ import {
   parseTrustPolicy,
   tighten,
 } from '../src/index.ts';
-import { judge } from '../src/kernel/grants.ts';
+import { isReadingCommand, judge } from '../src/kernel/grants.ts';
 import { anchorsMax, revocationsMax, trustPolicyBytesMax } from '../src/limits.ts';
 import { allowedBy } from '../src/trust/policy.ts';
 
@@ -97,6 +97,28 @@ describe('narrow', () => {
         }
       }),
       { numRuns: 400 },
+    );
+  });
+  test('of commands that read, and of further arguments, what both grant in the same way', () => {
+    const parts = some('-a', '-b', '--since={x}', '{word}');
+    const grant = fc.record({ command: fc.constant('/bin/g'), argv: some('log', '-x'), more: parts });
+    const list = fc.array(fc.tuple(grant, fc.boolean()), { maxLength: 3 });
+    const capsOfList = list.map((all) => ({
+      ...noCaps,
+      exec: all.map(([one, reads]) => (reads ? { ...one, reads: true as const } : one)),
+    }));
+    const argv = fc.array(fc.constantFrom('log', '-x', '-a', '-b', '--since=1', 'word', '--evil'), { maxLength: 4 });
+    fc.assert(
+      fc.property(capsOfList, capsOfList, argv, (a, b, args) => {
+        const call = { command: '/bin/g', argv: args };
+        const both = narrow(a, b);
+        const allowed = (caps: Caps): boolean => judge(caps, 'exec', 'exec.run', call).allowed;
+        const unasked = (caps: Caps): boolean => isReadingCommand(caps, 'exec.run', call);
+        if (allowed(both)) expect([allowed(a), allowed(b)]).toEqual([true, true]);
+        if (unasked(both)) expect([unasked(a), unasked(b)]).toEqual([true, true]);
+        expect(allowed(narrow(a, a))).toBe(allowed(a));
+      }),
+      { numRuns: 2000 },
     );
   });
   test('globs with inner stars are never widened', () => {

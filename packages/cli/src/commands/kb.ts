@@ -11,7 +11,7 @@ import {
   showLine,
   systemClock,
 } from '@runloop/core';
-import { type Arguments, type Command, number, text, texts, type Tools } from '../command.ts';
+import { type Arguments, type Command, text, texts, type Tools } from '../command.ts';
 import { time } from '../screen.ts';
 import { parseTime } from '../parse-time.ts';
 
@@ -31,22 +31,6 @@ type Step = {
 };
 
 export const commands: readonly Command[] = [
-  {
-    usage: 'kb search <words..>',
-    about: 'find by words, with the events that each hit comes from',
-    options: {
-      k: { type: 'number', about: 'how many', default: 10 },
-      kind: { type: 'array', about: 'only this kind' },
-    },
-    examples: [['rlp kb search john acme', 'contacts, notes, artifacts, runs']],
-    run: (args, tools) =>
-      call(
-        tools,
-        'kb.search',
-        { text: texts(args, 'words').join(' '), max: number(args, 'k') ?? 10, kinds: texts(args, 'kind') },
-        printHits,
-      ),
-  },
   {
     usage: 'kb query <sql>',
     about: 'one read-only SQL statement over the views',
@@ -111,25 +95,6 @@ async function call(
   if (tools.json) tools.screen.json(done.value);
   else print(isJsonObject(done.value) ? done.value : {}, tools);
   return 0;
-}
-
-function printHits(value: JsonObject, { screen }: Tools): void {
-  const hits = value['hits'] as unknown as readonly {
-    entity: string;
-    kind: string;
-    excerpt: string;
-    source_events: readonly number[];
-  }[];
-  if (hits.length === 0) screen.note('nothing found');
-  else
-    screen.table(
-      ['what', 'events', ''],
-      hits.map((hit) => [
-        hit.entity.length > 40 ? `${hit.entity.slice(0, 39)}…` : hit.entity,
-        hit.source_events.slice(0, 3).join(','),
-        hit.excerpt.replace(/\s+/g, ' '),
-      ]),
-    );
 }
 
 function printRows(value: JsonObject, { screen }: Tools): void {

@@ -18,17 +18,14 @@ import {
   ok,
   systemRandom,
   type TraceId,
-  sleep,
-  systemClock,
 } from '@runloop/core';
 import { nestedFilesMax, openingBytesMax, openingFiles, parseOpening } from '@runloop/openings';
 import type { Client } from '@runloop/sdk';
 import { type Arguments, type Command, flag, text, texts, type Tools, traceOf } from '../command.ts';
 import { follow } from '../follow.ts';
+import { patiently } from '../patience.ts';
+import { readFolder } from '../read-folder.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
-
-/** How long a submission may take before somebody is told why. */
-const patienceMs = 1200;
 
 export const watching = {
   ndjson: { type: 'boolean', about: 'one event a line, as when the output is no terminal' },
@@ -50,6 +47,7 @@ export const commands: readonly Command[] = [
         default: 'wait',
       },
       detach: { type: 'boolean', about: 'print the trace id and leave' },
+      folder: { type: 'string', about: 'the folder that agents which ask for one may use' },
       local: { type: 'boolean', about: 'a daemon of its own for this one command' },
       priority: { type: 'number', about: '0 to 9, higher goes first', default: 0 },
       ...watching,
@@ -83,7 +81,7 @@ export const commands: readonly Command[] = [
 async function run(args: Arguments, tools: Tools): Promise<number> {
   const params = readParams(args);
   if (!params.ok) return tools.fail(params.error);
-  const source = readSource(text(args, 'opening') ?? '', tools.environment.cwd);
+  const source = sourceWith(args, tools);
   if (!source.ok) return tools.fail(source.error);
   if (flag(args, 'local')) {
     const { runLocal } = await import('../local.ts');
@@ -92,6 +90,15 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
   return submit(client.value, source.value, params.value, args, tools);
+}
+
+/** The opening, with the folder that is given along. */
+function sourceWith(args: Arguments, { environment }: Tools): Result<JsonObject, Failure> {
+  const source = readSource(text(args, 'opening') ?? '', environment.cwd);
+  const given = text(args, 'folder');
+  if (!source.ok || given === undefined) return source;
+  const folder = readFolder(given, environment);
+  return folder.ok ? ok({ ...source.value, folder: folder.value }) : folder;
 }
 
 async function submit(
@@ -104,16 +111,12 @@ async function submit(
   const trace = await traceOut(args, tools);
   if (!trace.ok) return tools.fail(trace.error);
   const traceId = newTraceId(systemRandom);
-  const answered = new AbortController();
-  void sleep(systemClock, patienceMs, answered.signal).then((how) => {
-    if (how === 'elapsed') tools.screen.note('rlp: getting the agents ready; the first run of each builds it');
-  });
-  const submitted = await client.call(
+  const submission = client.call(
     'run.submit',
     { ...source, params, on_confirm: text(args, 'on-confirm') ?? 'wait', priority: args['priority'] ?? 0 },
     { traceId, timeoutMs: 120_000 },
   );
-  answered.abort();
+  const submitted = await patiently(tools.screen, submission);
   if (!submitted.ok) return refuse(submitted.error, tools);
   if (flag(args, 'detach')) {
     if (tools.json) tools.screen.json(submitted.value);

@@ -40,7 +40,12 @@ export type Config = {
       readonly prices: readonly JsonValue[];
     };
   };
-  readonly kb: { readonly root_dir: string; readonly events_db: string; readonly view_db: string };
+  readonly kb: {
+    readonly root_dir: string;
+    readonly events_db: string;
+    readonly view_db: string;
+    readonly embedder: string;
+  };
   readonly logging: {
     readonly level: 'error' | 'warn' | 'info' | 'debug' | 'trace';
     readonly format: 'auto' | 'json' | 'text';
@@ -197,6 +202,12 @@ export const configKeys: readonly KeyRow[] = [
   { key: 'kb.root_dir', type: 'string', default: `${home}/pog`, about: 'The ledger and its views.' },
   { key: 'kb.events_db', type: 'string', default: 'events.sqlite', about: 'File name of the ledger.' },
   { key: 'kb.view_db', type: 'string', default: 'pog.sqlite', about: 'File name of the views.' },
+  {
+    key: 'kb.embedder',
+    type: 'string',
+    default: 'hash-ngram-384',
+    about: 'What makes vectors for search: the built-in one, or a model that models.broker.route serves.',
+  },
   {
     key: 'logging.level',
     type: ['error', 'warn', 'info', 'debug', 'trace'],

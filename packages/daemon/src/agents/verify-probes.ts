@@ -132,12 +132,12 @@ function exec({ exec: granted }: Caps): Probe[] {
   const fill = (part: string, value?: string): string =>
     /^\{[^{}]*\}$/.test(part) ? (value ?? samples[part.slice(1, -1).split(':')[1] ?? 'word'] ?? 'probe') : part;
   return [
-    ...granted.flatMap(({ command, argv }) => {
+    ...granted.flatMap(({ command, argv, reads }) => {
       const line = `exec ${[command, ...argv].join(' ')}`;
       const plain = argv.map((part) => fill(part));
       const injected = argv.map((part) => fill(part, '--probe'));
       return [
-        run(line, command, plain, 'asked'),
+        run(line, command, plain, reads === true ? 'granted' : 'asked'),
         run(line, command, [...plain, '--probe'], 'refused'),
         ...(injected.join('\0') === plain.join('\0') ? [] : [run(line, command, injected, 'refused')]),
       ];

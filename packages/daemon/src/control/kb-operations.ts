@@ -4,7 +4,7 @@
 import { err, failure, isJsonObject, ok } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import { ownKey } from './kb-upkeep-operations.ts';
-import type { Caller, Operations } from './operation.ts';
+import { type Operations, seesAddresses } from './operation.ts';
 
 export function kbOperations(kb: Kb): Operations {
   return {
@@ -17,24 +17,15 @@ export function kbOperations(kb: Kb): Operations {
       }
       return args.check(() => kb.query(sql));
     },
-    'kb.search': (args, caller) => {
-      const text = args.text('text');
-      const max = args.number('max', 10, 200);
-      const kinds = args.list('kinds').filter((kind): kind is string => typeof kind === 'string');
-      return args.check(async () => {
-        const hits = await kb.search({ text, max, raw: sees(caller), ...(kinds.length === 0 ? {} : { kinds }) });
-        return hits.ok ? ok({ hits: hits.value }) : hits;
-      });
-    },
     'kb.why': (args, caller) => {
       const entity = args.text('entity');
       const asOfMs = args.optionalNumber('as_of_ms');
-      return args.check(() => kb.why(entity, sees(caller), asOfMs));
+      return args.check(() => kb.why(entity, seesAddresses(caller), asOfMs));
     },
     'kb.blame': (args, caller) => {
       const entity = args.text('entity');
       const field = args.text('field');
-      return args.check(() => kb.blame(entity, field, sees(caller)));
+      return args.check(() => kb.blame(entity, field, seesAddresses(caller)));
     },
     'kb.propose': (args, caller) => {
       const kind = args.text('kind');
@@ -73,9 +64,4 @@ export function kbOperations(kb: Kb): Operations {
       });
     },
   };
-}
-
-/** Addresses are shown to operators; clients see them redacted. */
-function sees(caller: Caller): boolean {
-  return caller.principal.type === 'operator';
 }

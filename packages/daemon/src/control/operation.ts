@@ -102,6 +102,11 @@ export class Args {
   }
 }
 
+/** Addresses are shown to operators; clients see them redacted. */
+export function seesAddresses({ principal }: Pick<Caller, 'principal'>): boolean {
+  return principal.type === 'operator';
+}
+
 /** Operators see and do everything; a client only what it has submitted itself. */
 export function mayTouch(principal: Principal, actor: string | undefined): boolean {
   return principal.type === 'operator' || (actor !== undefined && actor === principal.id);

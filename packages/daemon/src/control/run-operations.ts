@@ -1,7 +1,17 @@
 /**
  * run.*: submit, list, show, events, and the orders that a run takes.
  */
-import { err, failure, type Failure, isName, type JsonObject, nearest, ok, type Result } from '@runloop/core';
+import {
+  err,
+  failure,
+  type Failure,
+  isName,
+  type JsonObject,
+  nearest,
+  ok,
+  type Result,
+  runFolder,
+} from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { Signal } from '@runloop/openings';
 import type { EventFeed } from '../runs/feed.ts';
@@ -17,6 +27,9 @@ export type RunOperationDeps = {
   readonly runs: Runs;
   readonly feed: EventFeed;
   readonly openingDirs: readonly string[];
+  readonly homeDir: string;
+  /** Folders that no run is given: our own state. */
+  readonly never: readonly string[];
 };
 
 export function runOperations(deps: RunOperationDeps): Operations {
@@ -28,7 +41,10 @@ export function runOperations(deps: RunOperationDeps): Operations {
       const params = args.object('params');
       const nested = args.object('nested');
       const priority = args.number('priority', 0, 9);
+      const asked = args.optionalText('folder');
       return args.check(async () => {
+        const folder = folderOf(deps, asked, caller);
+        if (!folder.ok) return folder;
         const source = await sourceOf(args, nested, deps.openingDirs);
         if (!source.ok) return source;
         return runs.submit({
@@ -38,6 +54,7 @@ export function runOperations(deps: RunOperationDeps): Operations {
           priority,
           onConfirm: onConfirm as 'wait' | 'deny',
           actor: caller.principal.id,
+          folder: folder.value,
         });
       });
     },
@@ -91,6 +108,18 @@ export function runOperations(deps: RunOperationDeps): Operations {
       return order(args, caller, runs, { type: 'cancel', by: caller.principal.name, reason });
     },
   };
+}
+
+/** A token's holder cannot name a folder: what its runs may read is up to the operator. */
+function folderOf(
+  deps: RunOperationDeps,
+  folder: string | undefined,
+  { principal }: Caller,
+): Result<string | undefined, Failure> {
+  if (folder === undefined) return ok(undefined);
+  if (principal.type === 'operator') return runFolder(folder, deps);
+  const why = 'a token gives no run a folder: only the operator can';
+  return err(failure('Forbidden', why, { hint: 'submit it without folder' }));
 }
 
 /** What somebody wants of a run; answered once it is on the ledger. */

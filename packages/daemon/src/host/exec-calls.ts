@@ -2,7 +2,7 @@
  * exec.run: one granted command in the sandbox, with the agent's own folders and never the state directory.
  */
 import { type Clock, isJsonObject, type JsonObject } from '@runloop/core';
-import { executableDigest, performExec, type Referents } from '@runloop/runtime';
+import { executableDigest, isReadingCommand, performExec, type Referents } from '@runloop/runtime';
 import type { CallScope, Performed } from '../runs/ports.ts';
 import { told } from './telling.ts';
 
@@ -21,7 +21,8 @@ export async function performCommand(
 ): Promise<Performed> {
   const { clock } = deps;
   const startedMs = clock.monotonicMs();
-  const result = await performExec({ clock }, args, sandboxOf(deps, scope), signal);
+  const reads = isReadingCommand(scope.caps, 'exec.run', args);
+  const result = await performExec({ clock }, args, { ...sandboxOf(deps, scope), reads }, signal);
   const code = result.ok && isJsonObject(result.value) ? result.value['exit_code'] : undefined;
   return told(result, scope, {
     op: 'exec.run',

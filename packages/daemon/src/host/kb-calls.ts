@@ -20,7 +20,18 @@ export async function performKb(kb: KbPort, op: string, args: JsonObject, scope:
       if (kind !== 'contact' && kind !== 'fact' && kind !== 'edge' && kind !== 'note' && kind !== 'artifact') {
         return refused(failure('InvalidParams', 'kb.query: kind must be contact, fact, edge, note or artifact'));
       }
-      const found = await kb.find({ kind, max, raw, key: text(args['key']), text: text(args['text']) });
+      const found = await kb.find({
+        kind,
+        max,
+        raw,
+        key: text(args['key']),
+        text: text(args['text']),
+        relation: text(args['relation']),
+        object: text(args['object']),
+        sinceMs: number(args['since_ms']),
+        untilMs: number(args['until_ms']),
+        asOfMs: number(args['as_of_ms']),
+      });
       return found.ok ? tell(kb, { rows: found.value as unknown as JsonValue }, found.value) : refused(found.error);
     }
     case 'kb.search': {
@@ -32,8 +43,15 @@ export async function performKb(kb: KbPort, op: string, args: JsonObject, scope:
         max,
         raw,
         ...(kinds === undefined ? {} : { kinds }),
+        by: text(args['by']),
+        asOfMs: number(args['as_of_ms']),
+        sinceMs: number(args['since_ms']),
+        untilMs: number(args['until_ms']),
+        confirmedOnly: args['confirmed_only'] === true,
       });
-      return found.ok ? tell(kb, { hits: found.value as unknown as JsonValue }, found.value) : refused(found.error);
+      if (!found.ok) return refused(found.error);
+      const { hits } = found.value;
+      return tell(kb, { hits: hits as unknown as JsonValue }, hits);
     }
     case 'kb.why': {
       const found = await kb.why(text(args['entity']) ?? '', raw);
@@ -119,4 +137,8 @@ function seesAddresses(scope: CallScope): boolean {
 
 function text(value: JsonValue | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined;
+}
+
+function number(value: JsonValue | undefined): number | undefined {
+  return typeof value === 'number' ? value : undefined;
 }

@@ -7,6 +7,7 @@ import {
   type CallContext,
   type DayOf,
   createBroker,
+  type Embedding,
   type Http,
   type LevelState,
   type ModelCalled,
@@ -46,6 +47,12 @@ export type ModelsDeps = {
 };
 export type Meter = (kind: 'model.tested' | 'model.test_unanswered' | 'model.test_overrun', meta: JsonObject) => void;
 export interface Models extends ModelPort {
+  /** The vectors of texts of our own, which are private. */
+  embed(
+    model: string,
+    texts: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ readonly outcome: Result<Embedding, Failure>; readonly spent: readonly Spent[] }>;
   list(): JsonValue;
   /** Tries each provider that a model leads to; what it used is told to `meter`. */
   try(model: string, user: string, meter: Meter, signal: AbortSignal): Promise<readonly TriedProvider[]>;
@@ -97,9 +104,25 @@ export function createModels(
         onSpent: (one) => spent.push(one),
         onCalled: (one) => beside.push(one),
         onOverrun: (one) => overruns.push(one),
+        onDelta: scope.onDelta,
       };
       const outcome = await (op === 'embed' ? embed : complete)(request, ctx, signal);
       return { outcome, spent, beside, overruns };
+    },
+    async embed(model, texts, signal) {
+      const spent: Spent[] = [];
+      const ctx: CallContext = {
+        run: 'kb',
+        node: 'kb.embed',
+        agent: 'kb',
+        owner: 'kb',
+        secrecy: 'private',
+        onSpent: (one) => spent.push(one),
+      };
+      const outcome = await broker.embed({ model, texts }, ctx, signal);
+      // What a run may spend is meant for one piece of work: here, one request.
+      broker.endRun(ctx.run);
+      return { outcome, spent };
     },
     forfeit(op, request, spender) {
       const checked = op === 'embed' ? parseEmbedding(request) : parseCompletion(request);

@@ -11,7 +11,7 @@ import type { Run } from './run.ts';
 
 export async function editAction(
   run: Run,
-  { agents, homeDir }: { readonly agents: AgentSource; readonly homeDir: string },
+  { agents }: { readonly agents: AgentSource },
   action: Action,
   hash: string,
   args: JsonObject,
@@ -22,7 +22,7 @@ export async function editAction(
   if (spec === undefined) throw new Error(`no node ${action.node}`);
   const bundle = await agents.pinned(spec.use.name, pinOf(run.options.pins, spec));
   if (!bundle.ok) return bundle.error;
-  const problem = editProblem(action, args, effectiveFor(bundle.value, spec, homeDir));
+  const problem = editProblem(action, args, effectiveFor(bundle.value, spec, run.places));
   return problem ?? run.questions.decide(action.id, hash, 'edited', by, { args });
 }
 

@@ -5,7 +5,7 @@
  */
 import { type Failure, ok, type Result } from '@runloop/core';
 import type { NodeSpec } from '@runloop/openings';
-import { applyLayer, type Bundle, type Caps, expandHome, grantsNothing, parseLayer } from '@runloop/runtime';
+import { applyLayer, type Bundle, type Caps, expandHome, grantsNothing, isWithin, parseLayer } from '@runloop/runtime';
 import type { RunDraft } from './ports.ts';
 
 export type Effective = {
@@ -15,13 +15,16 @@ export type Effective = {
   readonly empty: boolean;
 };
 
-/** `homeDir` is what `~` in grants of files means; a replay, which opens none, has no use for it. */
+/** What `~` and `.` in grants of files mean; a replay, which opens none, has no use for it. */
+export type GrantPlaces = { readonly homeDir: string; readonly folder?: string | undefined };
+
 export function effectiveFor(
   given: Bundle,
   { id, caps: more }: Pick<NodeSpec, 'id' | 'caps'>,
-  homeDir?: string,
+  places?: GrantPlaces,
 ): Result<Effective, Failure> {
-  const expanded = (caps: Caps): Caps => (homeDir === undefined ? caps : expandHome(caps, homeDir));
+  const expanded = (caps: Caps): Caps =>
+    places === undefined ? caps : expandHome(caps, places.homeDir, places.folder);
   const bundle = { ...given, caps: expanded(given.caps) };
   if (more === undefined) return ok({ bundle, warnings: [], empty: isEmpty(bundle, bundle) });
   const layer = parseLayer(`node "${id}": caps`, more);
@@ -29,6 +32,11 @@ export function effectiveFor(
   const { caps: layered, given: named } = layer.value;
   const { caps, warnings } = applyLayer(bundle.caps, { caps: expanded(layered), given: named }, `node "${id}"`);
   return ok({ bundle: { ...bundle, caps }, warnings, empty: isEmpty(bundle, { caps }) });
+}
+
+/** An agent is told of the folder where it is granted any of it. */
+export function folderTold({ folder }: GrantPlaces, fs: Caps['fs']): { readonly folder?: string } {
+  return folder !== undefined && fs.some(({ path }) => isWithin(path, folder)) ? { folder } : {};
 }
 
 function isEmpty({ asks }: Bundle, { caps }: Pick<Bundle, 'caps'>): boolean {

@@ -39,6 +39,7 @@ export type Fork = {
   readonly seed: string;
   /** The ends of the nodes that are taken, in the order in which they ended. */
   readonly prefix: readonly RunDraft[];
+  readonly folder: string | undefined;
 };
 
 export async function planFork(
@@ -55,7 +56,8 @@ export async function planFork(
   if (!prefix.ok) return prefix;
   const changed = await changedBy({ agents, operator }, request, opening, accepted['agents'] as AgentPins);
   if (!changed.ok) return changed;
-  return ok({ ...changed.value, seed: String(accepted['seed']), prefix: prefix.value });
+  const folder = typeof accepted['folder'] === 'string' ? accepted['folder'] : undefined;
+  return ok({ ...changed.value, seed: String(accepted['seed']), prefix: prefix.value, folder });
 }
 
 function sourceOf(

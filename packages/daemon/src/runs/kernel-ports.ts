@@ -5,6 +5,7 @@
  */
 import { type Failure, isJsonObject, type Result } from '@runloop/core';
 import { type CallContext, type CapAudit, judge, type KernelPorts } from '@runloop/runtime';
+import { createDeltas } from './deltas.ts';
 import type { HostPerformer, RunDraft } from './ports.ts';
 import type { Run } from './run.ts';
 import { intentDraft, resultDraft, type TapedCall } from './tape.ts';
@@ -16,10 +17,12 @@ export type KernelJoin = {
   readonly performer: HostPerformer;
   /** Which decisions of the kernel are recorded. */
   readonly audits: { readonly [decision in CapAudit['decision']]: boolean };
+  /** Takes secrets out of a text. */
+  readonly scrub: (text: string) => string;
   readonly log: (ctx: CallContext, stream: 'log' | 'stdout' | 'stderr', level: string, text: string) => void;
 };
 
-export function kernelPorts({ runOf, values, performer, audits, log }: KernelJoin): KernelPorts {
+export function kernelPorts({ runOf, values, performer, audits, scrub, log }: KernelJoin): KernelPorts {
   const runFor = (ctx: CallContext): Run => {
     const run = runOf(ctx.trace_id);
     if (run === undefined) throw new Error(`run ${ctx.trace_id} is not under way`);
@@ -68,8 +71,11 @@ export function kernelPorts({ runOf, values, performer, audits, log }: KernelJoi
     leaves: (op, args, ctx) => performer.leaves(op, args, ctx.caps),
     async perform(op, args, ctx, signal) {
       const run = runFor(ctx);
-      const scope = run.scopeOf(ctx);
+      const { node, attempt } = ctx;
+      const deltas = createDeltas(scrub, (text) => run.driver.lossy('model.delta', text, { node, attempt }));
+      const scope = { ...run.scopeOf(ctx), onDelta: deltas.push };
       const performed = await performer.perform(op, run.performed(op, args), scope, signal);
+      deltas.end();
       if (performed === undefined) return undefined;
       const { result, events, exhausted } = performed;
       if (exhausted !== undefined && !signal.aborted) {

@@ -53,6 +53,8 @@ export type CallScope = {
   readonly approved: boolean;
   /** The call was begun before and has no result. */
   readonly repeated: boolean;
+  /** Takes what a model says while it says it; what it takes nobody has checked. */
+  readonly onDelta?: (text: string) => void;
   /** Events that the node's work rests on so far. */
   readonly evidence: readonly number[];
   readonly budgets: {

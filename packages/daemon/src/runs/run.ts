@@ -46,7 +46,7 @@ import { passedBy } from './gate.ts';
 import { loadInputs } from './inputs.ts';
 import { RunMemory } from './memory.ts';
 import { type AgentPins, pinOf } from './pin-of.ts';
-import { effectiveFor, emptyCaps, startAudit } from './effective.ts';
+import { effectiveFor, emptyCaps, folderTold, type GrantPlaces, startAudit } from './effective.ts';
 import { type Given, shownReason } from './outputs.ts';
 import { storeOutputs } from './store-outputs.ts';
 import type {
@@ -90,6 +90,8 @@ export type RunOptions = {
   readonly pins: AgentPins;
   /** What a fork calls instead of the model that an agent asks for. */
   readonly model?: string | undefined;
+  /** What `.` means in a grant of files. */
+  readonly folder?: string | undefined;
   /** An agent of whose capabilities nothing is left is refused. */
   readonly failOnEmpty: boolean;
   /** Questions of the agent that are open, in all runs. */
@@ -125,6 +127,7 @@ export class Run implements Performer {
   readonly memory: RunMemory;
   readonly questions: Questions;
   readonly cutOff: CutOff;
+  readonly places: GrantPlaces;
   readonly #deps: RunDeps;
   readonly #attempts = new Map<string, Attempt>();
   readonly #deadline: Deadline;
@@ -138,6 +141,7 @@ export class Run implements Performer {
   ) {
     this.#deps = deps;
     this.options = options;
+    this.places = { homeDir: deps.homeDir, folder: options.folder };
     this.memory = new RunMemory(rows);
     this.driver = new RunDriver(deps, identity, state, this);
     this.#deadline = new Deadline(deps.clock, this.driver);
@@ -255,7 +259,7 @@ export class Run implements Performer {
     if (!bundle.ok) return this.#refuse(entry, bundle.error, nothingUsed);
     const held = this.#deps.quarantine.refusal(bundle.value);
     if (held !== undefined) return this.#refuse(entry, held, nothingUsed);
-    const allowed = effectiveFor(bundle.value, spec, this.#deps.homeDir);
+    const allowed = effectiveFor(bundle.value, spec, this.places);
     if (!allowed.ok) return refuse(allowed.error);
     if (allowed.value.empty) {
       const nothing = emptyCaps(bundle.value);
@@ -375,7 +379,7 @@ export class Run implements Performer {
       const { budget_tokens: tokens } = this.state.opening.policy;
       const left = tokens === undefined ? {} : { tokens_left: Math.max(0, tokens - this.state.tokens) };
       const granted = { ...(fs.length === 0 ? {} : { fs }), ...(time ? { time } : {}) };
-      const told: Told = { deadline_ms: deadlineMs, ...left, ...granted };
+      const told: Told = { deadline_ms: deadlineMs, ...left, ...granted, ...folderTold(this.places, fs) };
       const message = `${node} may take ${deadlineMs} ms.`;
       this.driver.note([{ kind: 'run.trace', level: 'debug', message, meta: { node, attempt, told } }]);
       return told;

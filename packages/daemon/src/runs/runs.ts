@@ -150,7 +150,7 @@ export class Runs {
     if (!rows.ok) return rows;
     const fork = await planFork(this.#deps, rows.value, request);
     if (!fork.ok) return fork;
-    const { opening, pins, seed, prefix } = fork.value;
+    const { opening, pins, seed, prefix, folder } = fork.value;
     const openingId = openingIdOf(opening);
     if (!openingId.ok) return openingId;
     const full = this.#full(opening.nodes.length - prefix.length);
@@ -158,7 +158,7 @@ export class Runs {
     const { model } = request;
     const more = { forked_from, ...(model === undefined ? {} : { model }) };
     return this.#accept(
-      { ...request, seed },
+      { ...request, seed, folder },
       opening,
       openingId.value,
       pins,
@@ -205,7 +205,7 @@ export class Runs {
       if (!bundle.ok) return bundle;
       pins[used[i] ?? ''] = bundle.value.digest;
       for (const node of opening.value.nodes.filter(({ use }) => use.name === used[i])) {
-        const effective = effectiveFor(bundle.value, node, this.#deps.homeDir);
+        const effective = effectiveFor(bundle.value, node, { homeDir: this.#deps.homeDir, folder: request.folder });
         if (!effective.ok) return effective;
         for (const warning of effective.value.warnings)
           this.#deps.log.log('warn', warning, { trace_id: request.traceId, agent: used[i] });
@@ -272,7 +272,7 @@ export class Runs {
   }
 
   async #accept(
-    request: Pick<Submission, 'traceId' | 'actor' | 'priority' | 'onConfirm' | 'seed'>,
+    request: Pick<Submission, 'traceId' | 'actor' | 'priority' | 'onConfirm' | 'seed' | 'folder'>,
     opening: Opening,
     openingId: string,
     pins: AgentPins,
@@ -296,6 +296,7 @@ export class Runs {
       trusted,
       trustedGroups,
       model: more.model,
+      folder: request.folder,
     });
     for (const { meta } of prefix) run.memory.take(meta);
     this.#live.set(request.traceId, run);
@@ -314,6 +315,7 @@ export class Runs {
         on_confirm: request.onConfirm,
         actor: request.actor,
         max_parallel: this.#options.maxParallel,
+        ...(request.folder === undefined ? {} : { folder: request.folder }),
         ...more,
         ...(trusted ? { trusted } : {}),
         ...(trustedGroups.size === 0 ? {} : { trusted_groups: [...trustedGroups] }),
@@ -423,6 +425,7 @@ export class Runs {
         acceptedMs: first.ts_ms,
         pins: (accepted['agents'] ?? {}) as AgentPins,
         model: typeof accepted['model'] === 'string' ? accepted['model'] : undefined,
+        folder: typeof accepted['folder'] === 'string' ? accepted['folder'] : undefined,
         trusted: accepted['trusted'] === true,
         trustedGroups: new Set((accepted['trusted_groups'] ?? []) as readonly string[]),
       },

@@ -17,6 +17,8 @@ export type Submission = OpeningText & {
   readonly onConfirm: 'wait' | 'deny';
   readonly priority: number;
   readonly actor: string;
+  /** What `.` means in a grant of files; the operator alone can give one. */
+  readonly folder?: string | undefined;
   /** 32 bytes in hex from which all its randomness comes; drawn where left out. */
   readonly seed?: string;
 };
@@ -47,6 +49,7 @@ export function againAs(
     first.payload?.['opening_id'] === openingId &&
     meta['actor'] === request.actor &&
     meta['on_confirm'] === request.onConfirm &&
+    meta['folder'] === request.folder &&
     meta['priority'] === request.priority;
   if (!isSame) return err(taken(traceId));
   return ok(submitted(traceId, String(first.payload['run_id']), name, true));

@@ -96,7 +96,7 @@ export function addCall(list: TapedCall[], call: TapedCall): void {
 }
 
 /** What an attempt was told of its time and money, and of what it was granted in its own cell. */
-export type Told = Pick<RunIdentity, 'deadline_ms' | 'tokens_left' | 'fs' | 'time'>;
+export type Told = Pick<RunIdentity, 'deadline_ms' | 'tokens_left' | 'fs' | 'folder' | 'time'>;
 
 /** By `node#attempt`; the first telling counts. */
 export function toldOf(rows: readonly StoredEvent[]): Map<string, Told> {

@@ -15,6 +15,7 @@ import { saltBytes } from '../ledger.ts';
 import type { LedgerQuestion } from '../ledger-desk.ts';
 import { forgetPlansMax } from '../limits.ts';
 import { prepare } from '../prepare.ts';
+import type { SearchQuestion } from '../search-desk.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { type Thread, startThread } from '../thread.ts';
 import type { ViewsQuestion } from '../views-desk.ts';
@@ -29,6 +30,7 @@ type ForgetDeps = {
   readonly random: Random;
   readonly ledger: Thread<LedgerQuestion>;
   readonly views: Thread<ViewsQuestion>;
+  readonly search: Thread<SearchQuestion>;
   readonly data: ForgetData;
 };
 
@@ -91,7 +93,7 @@ export function isForgetting(rootDir: string): boolean {
 
 /** Removes what the commit has made superfluous; may be done again. Without `files`, those that any `subject.forgotten` names. */
 export async function finishForgetting(
-  { ledger, views, data }: Omit<ForgetDeps, 'random'>,
+  { ledger, views, search, data }: Omit<ForgetDeps, 'random'>,
   files?: readonly string[],
 ): Promise<Result<void, Failure>> {
   try {
@@ -105,6 +107,8 @@ export async function finishForgetting(
     dropArchived(data.rootDir, gone);
     const rebuilt = await views.ask({ type: 'rebuild', compact: true });
     if (!rebuilt.ok) return rebuilt;
+    const purged = await search.ask({ type: 'purge' });
+    if (!purged.ok) return purged;
     const compacted = await ledger.ask({ type: 'compact' });
     if (!compacted.ok) return compacted;
     await rm(markOf(data.rootDir), { force: true });

@@ -4,6 +4,7 @@
  * 1. `{name}`, `{name:int}`, `{name:word}` and `{name:path}`: never empty, never beginning with `-`, no control character.
  *    An option can therefore only be one that the template spells out.
  * 2. A placeholder inside a longer argument (`--file={path}`) is an error of the template, not a literal that never matches.
+ * 3. Among the further arguments (`more`) alone one may follow the option that it belongs to: `--since={text}`, `-n{n:int}`.
  */
 
 const placeholder = /^\{[a-z][a-z0-9_]*(?::(int|word|path))?\}$/;
@@ -13,6 +14,19 @@ const embedded = /\{[a-z][a-z0-9_]*(?::[^{}]*)?\}/;
 export function templateFault(part: string): string | undefined {
   if (!embedded.test(part) || placeholder.test(part)) return undefined;
   return `"${part}": a placeholder is one whole argument: {name}, {name:int}, {name:word} or {name:path}`;
+}
+
+const glued = /^(--?[A-Za-z0-9][A-Za-z0-9-]*=?|-)(\{[a-z][a-z0-9_]*(?::(?:int|word|path))?\})$/;
+
+/** The same of one of `more`. */
+export function moreFault(part: string): string | undefined {
+  return glued.test(part) ? undefined : templateFault(part);
+}
+
+/** Whether `actual` may be one of the further arguments, of which `part` is one. */
+export function fitsMore(part: string, actual: string): boolean {
+  const [, option = '', value = part] = glued.exec(part) ?? [];
+  return actual.startsWith(option) && fits(value, actual.slice(option.length));
 }
 
 /** The name of a placeholder; undefined for a literal. */

@@ -22,6 +22,7 @@ import {
 } from '../limits.ts';
 import { type FsGrant } from '../files/fs-grants.ts';
 import { seccompFilter } from '../seccomp/profiles.ts';
+import { gitEnvironment } from './git-environment.ts';
 
 export type SandboxOptions = {
   /** Absolute path of bubblewrap. */
@@ -30,6 +31,8 @@ export type SandboxOptions = {
   readonly folders?: readonly FsGrant[];
   /** Folders that it never sees, wherever a grant may lie: the state directory. */
   readonly hidden?: readonly string[];
+  /** Nothing of the folders can be written. */
+  readonly reads?: boolean;
 };
 
 /** Close it when the child has been started. */
@@ -47,7 +50,9 @@ export const filterDescriptor = 3;
 const own = ['--unshare-all', '--unshare-user', '--uid', '65534', '--gid', '65534', '--cap-drop', 'ALL'];
 const ends = ['--die-with-parent', '--new-session'];
 const variables = { PATH: '/usr/bin:/bin', HOME: '/tmp', LANG: 'C.UTF-8' };
-const environment = ['--clearenv', ...Object.entries(variables).flatMap(([name, value]) => ['--setenv', name, value])];
+const setting = (given: { readonly [name: string]: string }): readonly string[] =>
+  Object.entries(given).flatMap(([name, value]) => ['--setenv', name, value]);
+const environment = ['--clearenv', ...setting(variables)];
 const programs = ['--ro-bind', '/usr', '/usr', '--symlink', 'usr/bin', '/bin', '--symlink', 'usr/sbin', '/sbin'];
 const libraries = ['--symlink', 'usr/lib', '/lib', '--symlink', 'usr/lib64', '/lib64'];
 const links = ['/etc/alternatives', '/etc/ld.so.cache'].flatMap((path) => ['--ro-bind-try', path, path]);
@@ -71,7 +76,7 @@ const limited = [
 export function sandboxed(
   command: string,
   argv: readonly string[],
-  { bwrap = '/usr/bin/bwrap', folders = [], hidden = [] }: SandboxOptions,
+  { bwrap = '/usr/bin/bwrap', folders = [], hidden = [], reads = false }: SandboxOptions,
 ): Result<SandboxedCommand, Failure> {
   const filter = seccompFilter('exec', process.arch);
   if (filter === undefined)
@@ -80,11 +85,12 @@ export function sandboxed(
   const descriptors: number[] = [];
   const binds: string[] = [];
   // A folder inside another is bound after it: the deepest grant that holds a path decides.
-  for (const { path, write } of [...folders].sort((a, b) => a.path.length - b.path.length)) {
+  for (const { path, write, ask } of [...folders].sort((a, b) => a.path.length - b.path.length)) {
     const folder = openFolder(path);
     if (!folder.ok) return folder;
     const fd = opened.adopt(folder.value, closeSync);
-    binds.push(write ? '--bind-fd' : '--ro-bind-fd', String(filterDescriptor + 1 + descriptors.length), path);
+    const writable = write && ask !== true && !reads;
+    binds.push(writable ? '--bind-fd' : '--ro-bind-fd', String(filterDescriptor + 1 + descriptors.length), path);
     descriptors.push(fd);
   }
   const covers = hidden.filter(
@@ -99,7 +105,8 @@ export function sandboxed(
     ...covers.flatMap((path) => ['--tmpfs', path]),
   ];
   const sealed = ['--remount-ro', '/', ...covers.flatMap((path) => ['--remount-ro', path])];
-  const args = [...own, ...ends, ...environment, ...mounts, ...sealed, '--seccomp', String(filterDescriptor)];
+  const more = reads ? setting(gitEnvironment) : [];
+  const args = [...own, ...ends, ...environment, ...more, ...mounts, ...sealed, '--seccomp', String(filterDescriptor)];
   const held = opened.move();
   return ok({
     file: bwrap,

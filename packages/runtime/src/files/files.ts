@@ -35,7 +35,7 @@ export type FileCall = CallState & { readonly grants: readonly FsGrant[] };
 
 export interface Files {
   perform(op: string, args: JsonValue, call: FileCall): Promise<CallResult>;
-  /** Whether the call writes where something may execute it later, so that somebody has to agree. */
+  /** Whether the call writes where something may execute it later, or where each write is asked about. */
   leaves(op: string, args: JsonValue, grants: readonly FsGrant[]): Promise<boolean>;
 }
 
@@ -58,7 +58,7 @@ export function createFiles(options: FilesOptions): Files {
       if (op === 'fs.stat' || op === 'fs.list' || op === 'fs.read') return false;
       const given = isJsonObject(args) ? args : {};
       const paths = [given['path'], given['from'], given['to']].filter((path) => typeof path === 'string');
-      if (paths.some((path) => isLatent(path, options))) return true;
+      if (paths.some((path) => isLatent(path, options) || grantFor(grants, path)?.ask === true)) return true;
       await using _turn = await turn();
       for (const path of paths) {
         const found = await look({ grants, never }, path);

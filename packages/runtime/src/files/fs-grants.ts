@@ -4,10 +4,16 @@
  * 1. A path counts only in its normal form: absolute, no `.`, no `..`, no doubled or trailing slash, no NUL.
  * 2. The deepest grant that holds a path decides; a read-only grant inside a writable one makes that part read-only.
  * 3. Kernel file systems are never covered.
+ * 4. `.` is the folder that the operator gave the run along; without one it grants nothing.
  *
  * What lies at a path is not looked at here: that is the opener's work.
  */
-export type FsGrant = { readonly path: string; readonly write: boolean };
+export type FsGrant = {
+  readonly path: string;
+  readonly write: boolean;
+  /** Each write is asked about. */
+  readonly ask?: true;
+};
 
 /** A path is no longer than what Linux takes. */
 export const pathBytesMax = 4095;
@@ -35,34 +41,48 @@ export function pathProblem(path: string): string | undefined {
   return undefined;
 }
 
-/** The directory of a grant in its normal form, `~` kept; or what is wrong with it, thrown by the caller. */
+/** The directory of a grant in its normal form, `~` and `.` kept; or what is wrong with it, thrown by the caller. */
 export function grantedDirectory(given: string): { readonly path: string } | { readonly problem: string } {
-  const isHome = given === '~' || given.startsWith('~/');
-  const parts = (isHome ? given.slice(1) : given).split('/').filter((part) => part !== '' && part !== '.');
+  const root = /^[~.](?=\/|$)/.exec(given)?.[0];
+  const parts = given
+    .slice(root?.length ?? 0)
+    .split('/')
+    .filter((part) => part !== '' && part !== '.');
   const path = `/${parts.join('/')}`;
-  if (!isHome && !given.startsWith('/')) return { problem: 'must be an absolute directory, or begin with "~/"' };
+  if (root === undefined && !given.startsWith('/'))
+    return { problem: 'must be an absolute directory, or begin with "~/", or be "." (the folder of the run)' };
   if (/[*?[\]{}]/.test(given)) return { problem: 'is a pattern, and only directories can be granted' };
   const problem = pathProblem(path);
   if (problem !== undefined) return { problem: `cannot be granted: ${problem}` };
-  if (isHome) return { path: path === '/' ? '~' : `~${path}` };
+  if (root !== undefined) return { path: path === '/' ? root : `${root}${path}` };
   if (path === '/') return { problem: 'is everything; name the directories that the agent needs' };
   const never = neverGranted.find((dir) => isWithin(path, dir));
   return never === undefined ? { path } : { problem: `lies in ${never}, which is never granted` };
 }
 
 /**
- * Grants below the home directory as absolute ones. Those that then lie where nothing is granted are left out; of two that
- * then name one directory the narrower counts.
+ * Grants below the home directory, and below the run's folder where there is one, as absolute ones. Those that then lie
+ * where nothing is granted are left out; of two that then name one directory the narrower counts.
  */
-export function expandGrants(grants: readonly FsGrant[], home: string): readonly FsGrant[] {
+export function expandGrants(grants: readonly FsGrant[], home: string, folder?: string): readonly FsGrant[] {
   const expanded = new Map<string, FsGrant>();
-  for (const { path: given, write } of grants) {
-    const directory = given.startsWith('~') ? grantedDirectory(home + given.slice(1)) : { path: given };
+  for (const grant of grants) {
+    const { path: given } = grant;
+    const base = given.startsWith('.') ? folder : given.startsWith('~') ? home : '';
+    if (base === undefined) continue;
+    const directory = base === '' ? { path: given } : grantedDirectory(base + given.slice(1));
     if (!('path' in directory)) continue;
-    const { path } = directory;
-    expanded.set(path, { path, write: write && expanded.get(path)?.write !== false });
+    const before = expanded.get(directory.path);
+    expanded.set(directory.path, narrower({ ...grant, path: directory.path }, before));
   }
   return [...expanded.values()];
+}
+
+/** Of `one`'s directory, what both allow. */
+function narrower(one: FsGrant, other: FsGrant = one): FsGrant {
+  const write = one.write && other.write;
+  const asks = write && (one.ask === true || other.ask === true);
+  return { path: one.path, write, ...(asks ? { ask: true } : {}) };
 }
 
 /** The deepest grant that holds `path`. */
@@ -80,7 +100,7 @@ export function narrowGrants(a: readonly FsGrant[], b: readonly FsGrant[]): read
   return [...paths].flatMap((path) => {
     const one = grantFor(a, path);
     const other = grantFor(b, path);
-    return one === undefined || other === undefined ? [] : [{ path, write: one.write && other.write }];
+    return one === undefined || other === undefined ? [] : [narrower({ ...one, path }, other)];
   });
 }
 

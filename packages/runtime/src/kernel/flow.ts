@@ -87,7 +87,7 @@ export function capsFlow(caps: Caps): {
       ...(caps.exec.length > 0
         ? [
             {
-              what: `exec:${caps.exec.map(({ command }) => command).join(',')}`,
+              what: `exec:${[...new Set(caps.exec.map(({ command }) => command))].join(',')}`,
               ...outside,
               private: caps.fs.length > 0,
             },
@@ -98,7 +98,7 @@ export function capsFlow(caps: Caps): {
     sinks: [
       ...(caps.net.length > 0 ? (['net'] as const) : []),
       ...(caps.mail === undefined ? [] : (['mail'] as const)),
-      ...(caps.exec.length > 0 ? (['exec'] as const) : []),
+      ...(caps.exec.every(({ reads }) => reads === true) ? [] : (['exec'] as const)),
       ...(caps.tools.length > 0 ? (['tools'] as const) : []),
     ],
   };

@@ -6,8 +6,9 @@
  */
 import { type JsonObject, type JsonValue, isJsonObject } from '@runloop/core';
 import type { Caps, Domains, ExecGrant } from '../caps.ts';
-import { fits } from '../exec/argv-template.ts';
+import { fits, fitsMore } from '../exec/argv-template.ts';
 import { grantFor, missingGrant, pathProblem } from '../files/fs-grants.ts';
+import { execMoreMax } from '../limits.ts';
 import { netCovers, netTarget } from '../net/net-grants.ts';
 import type { CapabilityKey } from './operations.ts';
 
@@ -142,12 +143,23 @@ export function argumentsOf(given: JsonObject): readonly string[] | undefined {
   return argv as readonly string[];
 }
 
-function covers(grant: ExecGrant, command: string, argv: readonly string[]): boolean {
+function covers({ argv: template, more = [], ...grant }: ExecGrant, command: string, argv: readonly string[]): boolean {
+  const rest = argv.slice(template.length);
   return (
     grant.command === command &&
-    grant.argv.length === argv.length &&
-    grant.argv.every((part, index) => fits(part, argv[index] ?? ''))
+    argv.length >= template.length &&
+    template.every((part, index) => fits(part, argv[index] ?? '')) &&
+    rest.length <= execMoreMax &&
+    rest.every((one) => more.some((part) => fitsMore(part, one)))
   );
+}
+
+/** Whether the call is a command that is granted only to read: it runs where nothing can be changed or sent. */
+export function isReadingCommand(caps: Pick<Caps, 'exec'>, op: string, args: JsonValue): boolean {
+  if (op !== 'exec.run' || !isJsonObject(args)) return false;
+  const command = text(args['command']);
+  const argv = argumentsOf(args);
+  return argv !== undefined && caps.exec.some((grant) => grant.reads === true && covers(grant, command, argv));
 }
 
 function mail(caps: Caps, given: JsonObject): Verdict {

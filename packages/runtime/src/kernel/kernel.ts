@@ -27,7 +27,7 @@ import type { Caps } from '../caps.ts';
 import type { HostAnswer, HostCalls } from '../outcome.ts';
 import { callId } from './call-id.ts';
 import { type Sink, leakOf, taintOf } from './flow.ts';
-import { type Verdict, judge } from './grants.ts';
+import { type Verdict, isReadingCommand, judge } from './grants.ts';
 import { type Operation, type RetryClass, operation } from './operations.ts';
 
 export type CallResult =
@@ -222,7 +222,7 @@ class Door implements KernelDoor {
   async #call(op: string, args: JsonValue, signal: AbortSignal): Promise<HostAnswer> {
     const index = this.#next;
     this.#next += 1;
-    const row = operation(op, args);
+    const row = this.#operation(op, args);
     if (row === undefined) return this.#unknown(op.slice(0, 64), args);
     const canonical = canonicalJson(args);
     if (!canonical.ok) return refusal('InvalidParams', `${op}: ${canonical.error.path}: ${canonical.error.why}`);
@@ -265,7 +265,7 @@ class Door implements KernelDoor {
     signal: AbortSignal,
   ): Promise<HostAnswer> | HostAnswer {
     const edited = { ...record, performed: { args, args_hash: digestJson(args) } };
-    const row = operation(record.op, args);
+    const row = this.#operation(record.op, args);
     // It was begun, or was not, by the rules of what the agent asked for.
     if (row?.cls !== cls) return this.#noted(edited, editedAway(record.op));
     const verdict = this.#judge(edited, row);
@@ -291,7 +291,13 @@ class Door implements KernelDoor {
     return (await this.#ports.leaves?.(op, args, this.#ctx)) ?? true;
   }
 
+  /** A command that can only read is no way out, and may be repeated. */
+  #operation(op: string, args: JsonValue): Operation | undefined {
+    return isReadingCommand(this.#ctx.caps, op, args) ? readingCommand : operation(op, args);
+  }
+
   #leak(op: string, args: JsonValue): Sink | undefined {
+    if (isReadingCommand(this.#ctx.caps, op, args)) return undefined;
     const leak = leakOf(op, args, this.#label);
     return leak === 'model' && this.#ports.cleared(args, this.#ctx) ? undefined : leak;
   }
@@ -409,6 +415,8 @@ class Door implements KernelDoor {
     return this.#told(result, label);
   }
 }
+
+const readingCommand: Operation = { cls: 'pure', capability: 'exec', approval: false };
 
 function denied(op: string): CallResult {
   return { ok: false, code: 'ApprovalDenied', message: `${op} was not approved`, retryable: false };

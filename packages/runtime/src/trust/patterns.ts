@@ -58,14 +58,14 @@ function hostCovers(x: string, y: string): boolean {
   return x.startsWith('*.') && y.endsWith(x.slice(1)) && !y.includes('/');
 }
 
-/** Argument by argument: a placeholder gives way to what may fill it. */
+/** Argument by argument: a placeholder gives way to what may fill it. Reading unasked and being asked have nothing in common. */
 export function commonExec(a: readonly ExecGrant[], b: readonly ExecGrant[]): readonly ExecGrant[] {
   const same = (x: ExecGrant, y: ExecGrant): boolean => JSON.stringify(x) === JSON.stringify(y);
   return pairs(a, b, execMeet, same);
 }
 
 function execMeet(x: ExecGrant, y: ExecGrant): readonly ExecGrant[] {
-  if (x.command !== y.command || x.argv.length !== y.argv.length) return [];
+  if (x.command !== y.command || x.argv.length !== y.argv.length || x.reads !== y.reads) return [];
   const argv: string[] = [];
   for (const [i, mine] of x.argv.entries()) {
     const other = y.argv[i] ?? '';
@@ -74,7 +74,8 @@ function execMeet(x: ExecGrant, y: ExecGrant): readonly ExecGrant[] {
     else if (fills(other, mine)) argv.push(other);
     else return [];
   }
-  return [{ command: x.command, argv }];
+  const more = commonTexts(x.more ?? [], y.more ?? []);
+  return [{ command: x.command, argv, ...(more.length === 0 ? {} : { more }), ...(x.reads ? { reads: true } : {}) }];
 }
 
 /** A placeholder takes each text that is neither empty nor an option; another placeholder is such a text. */

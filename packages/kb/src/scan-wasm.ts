@@ -1,0 +1,5 @@
+/**
+ * scan.wat, assembled: the package ships without an assembler. test/scan.test.ts assembles scan.wat again and compares.
+ */
+export const scanWasm: string =
+  'AGFzbQEAAAABCgFgBn9/f39/fwADAgEABQYBAQGAgAQHEQIGbWVtb3J5AgAEc2NhbgAACu0BAeoBAgN7AX8gAiADaiEJA0AgAQRAIAMhAv0MAAAAAAAAAAAAAAAAAAAAACEG/QwAAAAAAAAAAAAAAAAAAAAAIQcDQCAGIAD9AAQAIgYgAv0ABAAiCP2cASAGIAj9nQH9jgH9fv2uASEGIAcgAEEQav0ABAAiByACQRBq/QAEACII/ZwBIAcgCP2dAf2OAf1+/a4BIQcgAEEgaiEAIAJBIGoiAiAJSQ0ACyAFIAQqAgAgBiAH/a4BIgb9GwAgBv0bAWogBv0bAiAG/RsDamqylDgCACAFQQRqIQUgBEEEaiEEIAFBAWshAQwBCwsL';
