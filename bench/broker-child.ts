@@ -1,11 +1,17 @@
 /**
  * The other processes of bench/broker.ts: `provider` answers at once and prints its address; `memory <url>` makes 100 000
- * calls through a broker and prints what it holds, every quarter of them.
+ * calls through a broker and prints what it holds, every quarter of them; `inserts` makes 500 bare fsynced inserts a second
+ * until it is told to stop, and prints what each took.
  */
 import { createBroker, parseBrokerConfig, undiciHttp } from '../packages/broker/src/index.ts';
 import { ok, systemClock, systemRandom, unwrap } from '../packages/core/src/index.ts';
 import { createServer } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
 
 const say = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 
@@ -51,5 +57,32 @@ async function memory(url: string): Promise<void> {
   await Promise.all(Array.from({ length: 32 }, worker));
 }
 
+/** One row an insert, each in the journal and on the disk before the next. */
+async function inserts(): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), 'bench-broker-'));
+  const db = new Database(join(dir, 'bare.sqlite'));
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = FULL');
+  db.exec('CREATE TABLE rows(id INTEGER PRIMARY KEY, value TEXT)');
+  const insert = db.prepare('INSERT INTO rows(value) VALUES (?)');
+  const value = 'x'.repeat(1_000);
+  const times: number[] = [];
+  const over = new AbortController();
+  process.once('SIGTERM', () => over.abort());
+  say('ready');
+  for (const from = performance.now(); !over.signal.aborted;) {
+    const wait = from + times.length * 2 - performance.now();
+    // At least a turn of the loop, in which it can be told to stop.
+    await sleep(Math.max(0, Math.ceil(wait)));
+    const began = performance.now();
+    insert.run(value);
+    times.push(performance.now() - began);
+  }
+  db.close();
+  rmSync(dir, { recursive: true });
+  say(times);
+}
+
 if (process.argv[2] === 'provider') provider();
+if (process.argv[2] === 'inserts') await inserts();
 if (process.argv[2] === 'memory') await memory(process.argv[3] ?? '');

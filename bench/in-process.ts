@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   digestText,
+  hashInWasm,
   type JsonObject,
   ok,
   resolveConfig,
@@ -144,6 +145,7 @@ export class InProcess implements AsyncDisposable {
   }
 
   static async open(work: Work = sendMessages, performer: HostPerformer = noopPerformer): Promise<InProcess> {
+    await hashInWasm();
     const path = mkdtempSync(join(tmpdir(), 'bench-runs-'));
     const deps = { clock: systemClock, random: systemRandom, log: { log: () => undefined } };
     return new InProcess(path, unwrap(await openKb(deps, { rootDir: path }), 'a ledger'), { work, performer });

@@ -304,6 +304,34 @@ test(
   },
 );
 
+test('a near question is answered from the semantic cache of its own agent; what that costs is on the tape and the bill', async () => {
+  await using fake = await startFakeProvider();
+  await using home = homeWith({
+    default: 'fake:m',
+    broker: {
+      providers: [provider('fake', fake.url)],
+      prices: [...prices, { pattern: 'e', input: 1, output: 0 }],
+      cache: { semantic: { enabled: true, model: 'fake:e' } },
+    },
+  });
+  // The fake one embeds by length.
+  const near = ['how warm is it?', 'how hot is it??'].map((text) => ask(text, { temperature: 0 }));
+  const file = openingOf(home, 'near', [{ asks: near }, { agent: 'other', asks: near.slice(1) }]);
+  const { events } = await home.run([file]);
+  const calledBy = (node: string): unknown =>
+    events.flatMap(({ kind, meta }) =>
+      kind === 'model.called' && meta['node'] === node ? [`${String(meta['model'])} ${String(meta['cache'])}`] : [],
+    );
+  expect(calledBy('n0')).toEqual(['e miss', 'm miss', 'e miss', 'm semantic']);
+  expect(calledBy('n1')).toEqual(['e miss', 'm miss']);
+  const { total } = await home.json<Bill>('bill');
+  const { books } = fake;
+  expect(total).toMatchObject({ calls: 6, cached: 1, tokens_in: books.tokens_in, usd_nano: 5 * 7_000 + 2 * 6_000 });
+  expect(books.calls).toBe(5);
+  expect(await home.rlp('replay', String(events[0]?.trace_id))).toMatchObject({ code: 0 });
+  expect(fake.requests).toHaveLength(5);
+});
+
 test('a tape that was exported is a provider', async () => {
   await using fake = await startFakeProvider('said once');
   await using home = homeWith({ default: 'fake:m', broker: { providers: [provider('fake', fake.url)] } });

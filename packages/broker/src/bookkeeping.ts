@@ -10,6 +10,7 @@ import { spentOf } from './paid-call.ts';
 import type { Price } from './prices.ts';
 import type { CallContext, CompletionRequest, EmbedRequest, Spent } from './request.ts';
 import { route, type Target } from './route.ts';
+import { isKept, questionOf } from './semantic-cache.ts';
 
 export interface Bookkeeping {
   /** What was spent and reserved: of today, and of a run. */
@@ -40,6 +41,15 @@ export type BookkeepingDeps = {
 };
 
 export function createBookkeeping({ clock, budgets, config, priceOf }: BookkeepingDeps): Bookkeeping {
+  /** With the embedding that the semantic cache may have asked for. */
+  const withLook = (spent: Spent, request: CompletionRequest | EmbedRequest): Spent => {
+    const { semantic } = config.cache;
+    const question = 'messages' in request && isKept(request) ? questionOf(request) : undefined;
+    const [target] = semantic === undefined ? [] : route(config, semantic.model);
+    if (question === undefined || target === undefined) return spent;
+    const look = spentOf(target, embedding({ texts: [question.text] }), priceOf);
+    return { ...spent, tokens_in: spent.tokens_in + look.tokens_in, usd_nano: spent.usd_nano + look.usd_nano };
+  };
   return {
     spending(run) {
       const day = budgets.state(dayKey(clock.nowMs()));
@@ -64,7 +74,7 @@ export function createBookkeeping({ clock, budgets, config, priceOf }: Bookkeepi
       const [target] = route(config, request.model ?? config.defaultModel);
       if (target === undefined) return undefined;
       const op = 'messages' in request ? completion(config, request, ctx) : embedding(request);
-      const spent = spentOf(target, op, priceOf);
+      const spent = withLook(spentOf(target, op, priceOf), request);
       budgets.book(levelsOf(config, ctx, clock.nowMs()), spendingOf(spent, spent.usd_nano, spent.latency_ms));
       return spent;
     },

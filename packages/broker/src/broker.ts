@@ -33,6 +33,7 @@ import { type Price, readPriceTable } from './prices.ts';
 import type { Provider } from './provider.ts';
 import { createRecordProvider } from './record-provider.ts';
 import { optionsProblem } from './provider-options.ts';
+import { createSemanticCache, isKept, type Question, questionOf, type SemanticCache } from './semantic-cache.ts';
 import type {
   CacheState,
   CallContext,
@@ -91,13 +92,25 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
   const priceOf = createPriceOf(config, table.prices);
   const answers = deps.cacheFile === undefined ? undefined : openAnswers(deps, deps.cacheFile);
   const cache = createCache<Paid<unknown>>(clock, config.cache, answers);
+  const semantic = semanticOf(deps, config, cache, (request, ctx, signal) => embed(request, ctx, signal));
   const call = createRoutedCall({
     clock,
     config,
     cache,
+    semantic,
     paidCall: createPaidCall({ ...deps, budgets, stations }, config, priceOf),
     closing: closing.signal,
   });
+  const embed: Broker['embed'] = async (request, ctx, signal) => {
+    const wrong = wrongRequest(request.texts.length, JSON.stringify(request.texts).length, embedTextsMax);
+    if (wrong !== undefined) return err(wrong);
+    const op = embedding(request);
+    const asked = { model: request.model, key: request.texts, keep: true, op, ctx, signal };
+    const answered = await call({ kind: 'embed', ...asked });
+    if (!answered.ok) return answered;
+    const { paid, called } = answered.value;
+    return ok({ vectors: paid.value.vectors, dimension: paid.value.vectors[0]?.length ?? 0, called });
+  };
   const close = async (): Promise<void> => {
     closing.abort();
     answers?.[Symbol.dispose]();
@@ -110,25 +123,17 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       const problem = optionsProblem(request.provider_options);
       if (problem !== undefined) return err(failure('Usage', problem));
       const op = completion(config, request, ctx);
-      const { model, cache, stream: _stream, ...rest } = request;
+      const { model, cache: _cache, stream: _stream, ...rest } = request;
       const key = { ...rest, max_tokens: op.maxTokens };
-      const keep = cache ?? request.temperature === 0;
-      const answered = await call({ kind: 'complete', model, key, keep, op, ctx, signal });
+      const keep = isKept(request);
+      const question = keep && semantic !== undefined ? questionOf(key) : undefined;
+      const answered = await call({ kind: 'complete', model, key, keep, question, op, ctx, signal });
       if (!answered.ok) return answered;
       const { paid, called } = answered.value;
       const { queue_ms, first_token_ms } = paid;
       return ok({ ...paid.value, called, latency: { queue_ms, first_token_ms, total_ms: called.latency_ms } });
     },
-    async embed(request, ctx, signal) {
-      const wrong = wrongRequest(request.texts.length, JSON.stringify(request.texts).length, embedTextsMax);
-      if (wrong !== undefined) return err(wrong);
-      const op = embedding(request);
-      const asked = { model: request.model, key: request.texts, keep: true, op, ctx, signal };
-      const answered = await call({ kind: 'embed', ...asked });
-      if (!answered.ok) return answered;
-      const { paid, called } = answered.value;
-      return ok({ vectors: paid.value.vectors, dimension: paid.value.vectors[0]?.length ?? 0, called });
-    },
+    embed,
     clears(model) {
       const routed = route(config, model ?? config.defaultModel);
       return routed.length === 0 || cleared(routed).length > 0;
@@ -141,7 +146,10 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
       })),
     models: () => ({ prices_date: table.date, rows: modelRows(config, stations, priceOf) }),
     ...createBookkeeping({ clock, budgets, config, priceOf }),
-    purgeCache: () => cache.purge(),
+    purgeCache() {
+      cache.purge();
+      semantic?.purge();
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -159,6 +167,30 @@ function openAnswers({ clock, log, secrets }: BrokerDeps, path: string): Shelf<P
     purge: () => store.purge(),
     [Symbol.dispose]: () => store[Symbol.dispose](),
   };
+}
+
+/** Undefined where it is off. */
+function semanticOf(
+  { clock, log }: BrokerDeps,
+  { cache: { semantic } }: BrokerConfig,
+  cache: Cache<Paid<unknown>>,
+  embed: Broker['embed'],
+): SemanticCache<Paid<unknown>> | undefined {
+  if (semantic === undefined) return undefined;
+  const { model, threshold } = semantic;
+  return createSemanticCache({
+    clock,
+    log,
+    threshold,
+    answerOf: (key) => cache.peek(key),
+    async embed(text, ctx, signal) {
+      const done = await embed({ model, texts: [text] }, ctx, signal);
+      if (!done.ok) return done;
+      const { vectors, called } = done.value;
+      ctx.onCalled?.(called);
+      return ok({ by: `${called.provider}:${called.model}`, values: vectors[0] ?? [] });
+    },
+  });
 }
 
 function stationsOf(deps: BrokerDeps, { providers }: BrokerConfig): ReadonlyMap<string, Station> {
@@ -183,6 +215,8 @@ type Asked<T> = {
   /** What the answer depends on, beside route and owner. */
   readonly key: unknown;
   readonly keep: boolean;
+  /** What the answer to a near one may answer. */
+  readonly question?: Question | undefined;
   readonly op: Operation<T>;
   readonly ctx: CallContext;
   readonly signal: AbortSignal;
@@ -192,13 +226,14 @@ type RoutedDeps = {
   readonly clock: Clock;
   readonly config: BrokerConfig;
   readonly cache: Cache<Paid<unknown>>;
+  readonly semantic: SemanticCache<Paid<unknown>> | undefined;
   readonly paidCall: PaidCall;
   readonly closing: AbortSignal;
 };
 
 /** Routes, looks into the cache, calls; then says what it cost this caller. */
-function createRoutedCall({ clock, config, cache, paidCall, closing }: RoutedDeps): RoutedCall {
-  return async <T>({ kind, model, key, keep, op, ctx, signal }: Asked<T>) => {
+function createRoutedCall({ clock, config, cache, semantic, paidCall, closing }: RoutedDeps): RoutedCall {
+  return async <T>({ kind, model, key, keep, question, op, ctx, signal }: Asked<T>) => {
     const began = clock.monotonicMs();
     const name = model ?? config.defaultModel;
     const { only } = ctx;
@@ -207,13 +242,22 @@ function createRoutedCall({ clock, config, cache, paidCall, closing }: RoutedDep
     // The fallbacks too: what is private goes only where it may.
     const targets = ctx.secrecy === 'public' || ctx.agreed === true ? routed : cleared(routed);
     if (targets.length === 0) return err(notCleared(name, routed));
-    const digest = digestJson({
+    const scope = {
       kind,
       owner: ctx.owner ?? '',
       secrecy: ctx.secrecy ?? 'private',
       targets: targets.map((target) => [target.provider.id, target.model]),
-      key,
-    });
+    };
+    const digest = digestJson({ ...scope, key });
+    const isFit = question !== undefined && only === undefined && mayBeSeen(targets, ctx) && !cache.has(digest);
+    const group = { ...scope, trust: ctx.trust ?? 'untrusted' };
+    const looked = isFit ? await semantic?.look(question, group, ctx, AbortSignal.any([signal, closing])) : undefined;
+    if (looked?.answer !== undefined) {
+      // Keys of a group are those of calls of one kind.
+      const paid = looked.answer as Paid<T>;
+      return ok({ paid, called: calledOf(paid, 'semantic', clock.monotonicMs() - began) });
+    }
+    if (isFit && signal.aborted) return err(failure('Cancelled', 'the call was cancelled'));
     const { result, cache: state } = await cache.get(
       digest,
       keep,
@@ -221,6 +265,7 @@ function createRoutedCall({ clock, config, cache, paidCall, closing }: RoutedDep
       AbortSignal.any([signal, closing]),
     );
     if (!result.ok) return result;
+    looked?.keep(digest);
     // The digest names the kind of call, so that what was stored under it is of this type.
     const paid = result.value as Paid<T>;
     return ok({ paid, called: calledOf(paid, state, clock.monotonicMs() - began) });
@@ -229,6 +274,11 @@ function createRoutedCall({ clock, config, cache, paidCall, closing }: RoutedDep
 
 function cleared(targets: readonly Target[]): readonly Target[] {
   return targets.filter(({ provider }) => provider.clearance === 'private');
+}
+
+/** Without a person's word for this one request. */
+function mayBeSeen(targets: readonly Target[], { secrecy }: CallContext): boolean {
+  return secrecy === 'public' || cleared(targets).length === targets.length;
 }
 
 function notCleared(name: string, routed: readonly Target[]): Failure {

@@ -19,6 +19,10 @@ export interface Cache<T> {
     call: (signal: AbortSignal) => Promise<Result<T, Failure>>,
     signal: AbortSignal,
   ): Promise<Cached<T>>;
+  /** What is kept under a key. */
+  peek(key: string): T | undefined;
+  /** Whether a call of this key would be answered from what is kept or on its way. */
+  has(key: string): boolean;
   size(): number;
   /** Forgets every answer, also of calls that are on their way. */
   purge(): void;
@@ -43,11 +47,11 @@ export function createCache<T>(
   options: { readonly ttlMs: number; readonly capacity: number },
   shelf?: Shelf<T>,
 ): Cache<T> {
-  const kept = new Map<string, { readonly result: Result<T, Failure>; readonly untilMs: number }>();
+  const kept = new Map<string, { readonly value: T; readonly untilMs: number }>();
   const flights = new Map<string, Flight<T>>();
-  const store = (key: string, result: Result<T, Failure>, leftMs: number): void => {
+  const store = (key: string, value: T, leftMs: number): void => {
     kept.delete(key);
-    kept.set(key, { result, untilMs: clock.monotonicMs() + leftMs });
+    kept.set(key, { value, untilMs: clock.monotonicMs() + leftMs });
     if (kept.size <= options.capacity) return;
     const oldest = kept.keys().next();
     if (oldest.done !== true) kept.delete(oldest.value);
@@ -62,7 +66,7 @@ export function createCache<T>(
       .then((result) => {
         // Not where it was forgotten meanwhile.
         if (keep && result.ok && flights.get(key) === flight) {
-          store(key, result, options.ttlMs);
+          store(key, result.value, options.ttlMs);
           shelf?.put(key, result.value, clock.nowMs() + options.ttlMs);
         }
         return result;
@@ -76,18 +80,9 @@ export function createCache<T>(
   };
   const cache: Cache<T> = {
     async get(key, keep, call, signal) {
-      const hit = keep ? kept.get(key) : undefined;
-      if (hit !== undefined && hit.untilMs > clock.monotonicMs()) {
-        kept.delete(key);
-        kept.set(key, hit);
-        return { result: hit.result, cache: 'hit' };
-      }
       const joined = keep ? flights.get(key) : undefined;
-      const shelved = keep && joined === undefined ? shelf?.get(key) : undefined;
-      if (shelved !== undefined) {
-        store(key, ok(shelved.value), shelved.untilMs - clock.nowMs());
-        return { result: ok(shelved.value), cache: 'hit' };
-      }
+      const known = keep && joined === undefined ? cache.peek(key) : undefined;
+      if (known !== undefined) return { result: ok(known), cache: 'hit' };
       const flight = joined ?? launch(key, keep, call);
       flight.waiting += 1;
       const left = await orAborted(flight.answer, signal).finally(() => (flight.waiting -= 1));
@@ -100,6 +95,18 @@ export function createCache<T>(
       flight.abort.abort();
       return { result: await flight.answer, cache: pays(flight) ? 'miss' : 'shared' };
     },
+    peek(key) {
+      const found = kept.get(key);
+      if (found !== undefined && found.untilMs > clock.monotonicMs()) {
+        kept.delete(key);
+        kept.set(key, found);
+        return found.value;
+      }
+      const shelved = shelf?.get(key);
+      if (shelved !== undefined) store(key, shelved.value, shelved.untilMs - clock.nowMs());
+      return shelved?.value;
+    },
+    has: (key) => flights.has(key) || cache.peek(key) !== undefined,
     size: () => kept.size,
     purge() {
       kept.clear();

@@ -14,8 +14,9 @@ import {
 } from '@runloop/core';
 import { type BudgetConfig, parseBudgets } from './budget-config.ts';
 import { cacheEntriesDefault, cacheTtlMsDefault, concurrencyDefault, timeoutMsDefault } from './limits.ts';
+import { semanticThresholdDefault } from './limits.ts';
 import type { Price } from './prices.ts';
-import { wayOf } from './route.ts';
+import { route, wayOf } from './route.ts';
 
 export const providerKinds = ['http', 'http_anthropic', 'http_gemini', 'ollama', 'echo', 'record'] as const;
 
@@ -38,11 +39,17 @@ export type RouteConfig = {
   readonly targetModel?: string;
   readonly fallback: readonly string[];
 };
+export type SemanticConfig = { readonly threshold: number; readonly model: string };
 export type BrokerConfig = {
   readonly defaultModel: string;
   readonly providers: readonly ProviderConfig[];
   readonly routes: readonly RouteConfig[];
-  readonly cache: { readonly ttlMs: number; readonly capacity: number };
+  readonly cache: {
+    readonly ttlMs: number;
+    readonly capacity: number;
+    /** Undefined where it is off. */
+    readonly semantic?: SemanticConfig;
+  };
   readonly budgets: BudgetConfig;
   /** Prices that come before those of the package. */
   readonly prices: readonly Price[];
@@ -86,6 +93,8 @@ export function parseBrokerConfig(models: JsonObject): Result<BrokerConfig, Fail
   const cache = isJsonObject(broker['cache']) ? broker['cache'] : {};
   const budgets = parseBudgets(isJsonObject(broker['budgets']) ? broker['budgets'] : {});
   if (!budgets.ok) return budgets;
+  const semantic = parseSemantic(cache['semantic'], { providers, routes });
+  if (!semantic.ok) return semantic;
   return ok({
     defaultModel: typeof models['default'] === 'string' ? models['default'] : '',
     providers,
@@ -93,10 +102,35 @@ export function parseBrokerConfig(models: JsonObject): Result<BrokerConfig, Fail
     cache: {
       ttlMs: positive(cache['ttl_ms'], cacheTtlMsDefault),
       capacity: positive(cache['capacity'], cacheEntriesDefault),
+      ...(semantic.value === undefined ? {} : { semantic: semantic.value }),
     },
     budgets: budgets.value,
     prices: prices as readonly Price[],
   });
+}
+
+function parseSemantic(
+  given: JsonValue | undefined,
+  routing: Pick<BrokerConfig, 'providers' | 'routes'>,
+): Result<SemanticConfig | undefined, Failure> {
+  const where = 'models.broker.cache.semantic';
+  if (given === undefined) return ok(undefined);
+  if (!isJsonObject(given)) return invalid(where, 'is not a map of enabled, threshold and model');
+  const { enabled = false, threshold = semanticThresholdDefault, model, ...others } = given;
+  const [other] = Object.keys(others);
+  if (other !== undefined) return invalid(`${where}.${other}`, 'is not known; there are enabled, threshold, model');
+  if (typeof enabled !== 'boolean') return invalid(`${where}.enabled`, 'is neither true nor false');
+  if (typeof threshold !== 'number' || !(threshold > 0 && threshold <= 1))
+    return invalid(`${where}.threshold`, 'is not a number above 0, up to 1');
+  if (!enabled) return ok(undefined);
+  const hint = 'Name a model that makes embeddings, as in model: "local:nomic-embed-text", or set enabled: false.';
+  if (typeof model !== 'string' || model === '')
+    return err(
+      failure('InvalidConfig', `${where}.model is not set: questions are compared by its embeddings`, { hint }),
+    );
+  if (route(routing, model).length === 0)
+    return err(failure('InvalidConfig', `${where}.model: no route leads from "${model}" to a provider`, { hint }));
+  return ok({ threshold, model });
 }
 
 function parseProvider(one: JsonValue, where: string): Result<ProviderConfig, Failure> {

@@ -27,6 +27,17 @@ export const breakerOpenMs = 10_000;
 /** Answers in the cache, and how long they live, unless configured. */
 export const cacheEntriesDefault = 1_024;
 export const cacheTtlMsDefault = 600_000;
+/** How alike two questions must be to have one answer, unless configured. */
+export const semanticThresholdDefault = 0.97;
+/** Characters of a question that is compared; a longer one is not. */
+export const semanticTextCharsMax = 8_192;
+/** Numbers of a vector that is kept. */
+export const semanticDimensionMax = 8_192;
+/** Questions that one is compared with, and bytes of all vectors; those that were not asked for the longest make room. */
+export const semanticGroupMax = 512;
+export const semanticBytesMax: number = 64 * 1024 * 1024;
+/** How long a call waits for the embedding of its question; then it is made as if there were no semantic cache. */
+export const semanticWaitMs = 5_000;
 /** Answers in the cache's file, and bytes of it; the oldest go first. One that is larger than the second is not kept there. */
 export const storedEntriesMax = 20_000;
 export const storedBytesMax: number = 64 * 1024 * 1024;

@@ -67,6 +67,8 @@ export type CallContext = {
   /** Who owns the cache entry, and the secrecy label of what is asked. */
   readonly owner?: string | undefined;
   readonly secrecy?: 'public' | 'private' | undefined;
+  /** Whether an outsider may have written what is asked: untrusted where left out. */
+  readonly trust?: 'trusted' | 'untrusted' | undefined;
   /** This provider alone, without fallbacks: for trying it out. */
   readonly only?: string | undefined;
   /** A person has agreed that what is private goes to whoever serves the request. */
@@ -85,6 +87,8 @@ export type CallContext = {
   readonly onDelta?: ((text: string) => void) | undefined;
   /** Called for each attempt that was made and not answered: it is booked at its bound. */
   readonly onSpent?: ((spent: Spent) => void) | undefined;
+  /** Called for each call that the broker made for this one: the embedding by which the semantic cache looks. */
+  readonly onCalled?: ((called: ModelCalled) => void) | undefined;
   /** Called where a provider used more than was reserved: an alarm. */
   readonly onOverrun?: ((overrun: Overrun) => void) | undefined;
 };
@@ -107,7 +111,7 @@ export type Spent = Usage & {
 };
 
 export type Usage = { readonly tokens_in: number; readonly tokens_out: number };
-export type CacheState = 'hit' | 'miss' | 'shared';
+export type CacheState = 'hit' | 'miss' | 'shared' | 'semantic';
 export type Latency = { readonly queue_ms: number; readonly first_token_ms: number; readonly total_ms: number };
 
 /** What the run event `model.called` says of the call. */

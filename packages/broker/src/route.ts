@@ -13,7 +13,7 @@ export function wayOf(way: string): { readonly id: string; readonly model?: stri
 }
 
 /** The first route that matches, with its fallbacks; without one, a provider that the name begins with (`local:llama3`). */
-export function route(config: BrokerConfig, name: string): readonly Target[] {
+export function route(config: Pick<BrokerConfig, 'providers' | 'routes'>, name: string): readonly Target[] {
   const byId = (id: string): ProviderConfig | undefined => config.providers.find((provider) => provider.id === id);
   const found = config.routes.find(({ pattern }) => matches(pattern, name));
   const ways = found === undefined ? [name.split(':')[0] ?? ''] : [found.provider, ...found.fallback];

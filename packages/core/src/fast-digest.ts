@@ -9,7 +9,7 @@
 import { createRequire } from 'node:module';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type * as HashWasm from 'hash-wasm';
-import { type Digest, digestBytes } from './digest.ts';
+import { type Digest, digestBytes, hashWith } from './digest.ts';
 import { mainThreadBytesMax } from './limits.ts';
 
 export interface Blake3 {
@@ -36,6 +36,12 @@ export async function loadBlake3(): Promise<Blake3> {
       return hasher.digest('binary');
     },
   };
+}
+
+/** Lets the digests of this process be made in WASM: worth its loading where every call of an agent is hashed. */
+export async function hashInWasm(): Promise<void> {
+  const blake3 = await loadBlake3();
+  hashWith((bytes) => blake3.digest(bytes));
 }
 
 let shared: Promise<Hasher> | undefined;

@@ -14,7 +14,7 @@ export {
   jsonDepthMax,
 } from './json.ts';
 export { type Digest, blake3Bytes, digestBytes, digestText, digestJson, isDigest, toHex, fromHex } from './digest.ts';
-export { type Blake3, digestLarge, loadBlake3 } from './fast-digest.ts';
+export { type Blake3, digestLarge, hashInWasm, loadBlake3 } from './fast-digest.ts';
 export {
   type TraceId,
   type RunId,

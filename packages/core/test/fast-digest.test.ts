@@ -3,7 +3,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { digestBytes, digestLarge, loadBlake3, toHex } from '@runloop/core';
+import { digestBytes, digestJson, digestLarge, digestText, hashInWasm, loadBlake3, toHex } from '@runloop/core';
 
 const bytesOf = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 31) % 251);
 
@@ -16,6 +16,18 @@ describe('BLAKE3 in WASM', () => {
   test('several at once do not mix', async () => {
     const all = [200_000, 2000, 150_000, 10].map(bytesOf);
     expect(await Promise.all(all.map(digestLarge))).toEqual(all.map(digestBytes));
+  });
+
+  test('a process that has it gives the digests that it gave before', async () => {
+    const values = [null, '', 'é\ud800', { a: ['x'.repeat(3_000)] }];
+    const all = (): readonly string[] => [
+      ...[0, 1, 1024, 1025, 70_000].map((length) => digestBytes(bytesOf(length))),
+      ...values.filter((value) => typeof value === 'string').map(digestText),
+      ...values.filter((value) => typeof value !== 'string').map(digestJson),
+    ];
+    const before = all();
+    await hashInWasm();
+    expect(all()).toEqual(before);
   });
 
   test('parts of short messages', async () => {

@@ -3,7 +3,16 @@
  */
 import { sign } from 'node:crypto';
 import { join } from 'node:path';
-import { type Clock, type Config, type Failure, type Log, ok, type Random, type Result } from '@runloop/core';
+import {
+  type Clock,
+  type Config,
+  type Failure,
+  type Log,
+  ok,
+  type Random,
+  type Result,
+  hashInWasm,
+} from '@runloop/core';
 import { type Kb, openKb, type Signer } from '@runloop/kb';
 import { type HostKey, hostKey, type McpServer } from '@runloop/runtime';
 import { mcpServersOf } from './host/tool-calls.ts';
@@ -97,6 +106,7 @@ export async function openBase(
   const log = opening.use(new LogFile(home.logFile, clock, config.logging.level, scrubber));
   const agentLog = opening.use(new LogFile(join(root, 'logs', 'agents.log'), clock, 'trace', scrubber));
   const { events_db: events, view_db: views } = config.kb;
+  await hashInWasm();
   const embedder = kbEmbedder({ clock, opened: () => embedding }, config.kb.embedder);
   const kb = await openKb(
     { clock, random, log },

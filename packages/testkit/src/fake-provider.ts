@@ -68,6 +68,8 @@ export interface FakeProvider extends AsyncDisposable {
   script(...replies: readonly FakeReply[]): void;
   /** Answers what no script answers by what was asked. */
   answerBy(think: (body: FakeRequest['body']) => FakeReply): void;
+  /** Embeds each text as this says; by its length where nothing is said. */
+  embedBy(embed: (text: string) => readonly number[]): void;
 }
 
 export async function startFakeProvider(text = 'hello'): Promise<FakeProvider> {
@@ -76,6 +78,7 @@ export async function startFakeProvider(text = 'hello'): Promise<FakeProvider> {
   const books = { calls: 0, tokens_in: 0, tokens_out: 0 };
   let aborted = 0;
   let otherwise: (body: FakeRequest['body']) => FakeReply = () => ({ type: 'text', text });
+  let embed = (text: string): readonly number[] => [text.length, 1, 0];
   const server = createServer((request, response) => {
     response.on('close', () => {
       if (!response.writableFinished) aborted += 1;
@@ -87,7 +90,7 @@ export async function startFakeProvider(text = 'hello'): Promise<FakeProvider> {
       if (dialect === undefined) return refuse(response, 404, `there is no ${path}`);
       const problem = dialect.texts(path, body) === undefined ? dialect.problem(body) : undefined;
       if (problem !== undefined) return refuse(response, 400, problem);
-      const usage = answer(response, replies.shift() ?? otherwise(body), dialect, path, body);
+      const usage = answer(response, replies.shift() ?? otherwise(body), dialect, path, body, embed);
       if (usage === undefined) return;
       books.calls += 1;
       books.tokens_in += usage.tokensIn;
@@ -106,6 +109,7 @@ export async function startFakeProvider(text = 'hello'): Promise<FakeProvider> {
     },
     script: (...more) => void replies.push(...more),
     answerBy: (think) => void (otherwise = think),
+    embedBy: (by) => void (embed = by),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -132,6 +136,7 @@ function answer(
   dialect: FakeDialect,
   path: string,
   body: Json,
+  embed: (text: string) => readonly number[],
 ): Used | undefined {
   const send = (value: unknown): void =>
     void response
@@ -144,7 +149,7 @@ function answer(
       if (texts !== undefined)
         send(
           dialect.embedded(
-            texts.map((one) => [one.length, 1, 0]),
+            texts.map((one) => embed(one)),
             saying.tokensIn,
           ),
         );

@@ -47,7 +47,7 @@ function crossings({ kind, meta, message }: TapeEvent, tape: Tape): readonly Row
     case 'budget.settled': {
       const there = outsideOf(meta) ?? 'provider';
       const tokens = `${Number(meta['tokens_in'] ?? 0)} + ${Number(meta['tokens_out'] ?? 0)} tokens`;
-      if (meta['cache'] === 'hit') return [['cache', 'model', tokens, null]];
+      if (meta['cache'] === 'hit' || meta['cache'] === 'semantic') return [['cache', 'model', tokens, null]];
       return [
         ['model', there, `of ${node}`, null],
         [there, 'model', kind === 'model.called' ? tokens : `no answer; at most ${tokens}`, null],

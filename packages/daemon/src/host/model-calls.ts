@@ -32,6 +32,8 @@ export interface ModelPort {
 export type ModelAnswer = {
   readonly outcome: Result<{ readonly answer: JsonValue; readonly called: ModelCalled }, Failure>;
   readonly spent: readonly Spent[];
+  /** Calls that the broker made for this one. */
+  readonly beside?: readonly ModelCalled[];
   /** Alarms: more was used than was reserved. */
   readonly overruns?: readonly Overrun[];
 };
@@ -48,19 +50,23 @@ export async function performModel(
   const {
     outcome,
     spent,
+    beside = [],
     overruns = [],
   } = await models.call(op === 'model.embed' ? 'embed' : 'complete', args, scope, signal);
-  const settled = [...spent.map((one) => settledDraft(scope, one)), ...overruns.map((one) => overrunDraft(scope, one))];
+  const settled = [
+    ...spent.map((one) => settledDraft(scope, one)),
+    ...beside.map((one) => calledDraft(scope, one)),
+    ...overruns.map((one) => overrunDraft(scope, one)),
+  ];
   if (!outcome.ok) return { ...refused(outcome.error), events: settled, ...exhaustedBy(outcome.error) };
   const { answer, called } = outcome.value;
+  return { ...answered(answer), events: [...settled, calledDraft(scope, called)] };
+}
+
+function calledDraft({ node, attempt, bundle }: CallScope, called: ModelCalled): RunDraft {
   const tokens = called.tokens_in + called.tokens_out;
-  const event: RunDraft = {
-    kind: 'model.called',
-    level: 'info',
-    message: `${scope.node} called ${called.model} (${tokens} tokens, cache ${called.cache}).`,
-    meta: { node: scope.node, attempt: scope.attempt, agent: scope.bundle.name, ...called },
-  };
-  return { ...answered(answer), events: [...settled, event] };
+  const message = `${node} called ${called.model} (${tokens} tokens, cache ${called.cache}).`;
+  return { kind: 'model.called', level: 'info', message, meta: { node, attempt, agent: bundle.name, ...called } };
 }
 
 /** Budgets that a person can raise; what an agent may spend at most, and a call, is no budget but a grant. */

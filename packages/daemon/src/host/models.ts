@@ -10,6 +10,7 @@ import {
   type Embedding,
   type Http,
   type LevelState,
+  type ModelCalled,
   type Overrun,
   parseBrokerConfig,
   parseCompletion,
@@ -97,14 +98,16 @@ export function createModels(
     async call(op, request, scope, signal) {
       const spent: Spent[] = [];
       const overruns: Overrun[] = [];
+      const beside: ModelCalled[] = [];
       const ctx: CallContext = {
         ...contextOf(scope),
         onSpent: (one) => spent.push(one),
+        onCalled: (one) => beside.push(one),
         onOverrun: (one) => overruns.push(one),
         onDelta: scope.onDelta,
       };
       const outcome = await (op === 'embed' ? embed : complete)(request, ctx, signal);
-      return { outcome, spent, overruns };
+      return { outcome, spent, beside, overruns };
     },
     async embed(model, texts, signal) {
       const spent: Spent[] = [];
@@ -192,6 +195,7 @@ function contextOf({
     agent: bundle.name,
     owner: bundle.name,
     secrecy: label?.secrecy,
+    trust: label?.trust,
     agreed: approved,
     budgets: {
       run: {

@@ -45,7 +45,9 @@ export function kernelPorts({ runOf, values, performer, audits, scrub, log }: Ke
       result: async (record, ctx) => {
         const more = telling.get(record.call) ?? [];
         telling.delete(record.call);
-        await durable(runFor(ctx), await resultDraft(record, record.result, ctx, values), more);
+        const run = runFor(ctx);
+        const begun = run.memory.calls(ctx.node, ctx.attempt).findLast(({ call }) => call === record.call);
+        await durable(run, await resultDraft(record, record.result, ctx, values, begun), more);
       },
       note: (record, ctx) => {
         const run = runFor(ctx);

@@ -220,14 +220,19 @@ export async function intentDraft(
   });
 }
 
+/** `begun` is its intent, where it has one: its arguments are durable already. */
 export async function resultDraft(
   record: Record,
   result: CallResult,
   { node, attempt }: Place,
   values: Values,
+  begun?: Pick<TapedCall, 'args'>,
 ): Promise<Result<RunDraft, Failure>> {
   const isRefused = !result.ok && result.code === 'CapabilityDenied';
-  const args = await (isRefused ? refusedArgs(record, values) : values.record(record.args, alwaysBlob(record.op)));
+  const args =
+    begun === undefined
+      ? await (isRefused ? refusedArgs(record, values) : values.record(record.args, alwaysBlob(record.op)))
+      : ok({ value: begun.args, blobs: [] });
   if (!args.ok) return args;
   const value = result.ok ? await values.record(result.value, alwaysBlob(record.op)) : undefined;
   if (value !== undefined && !value.ok) return value;

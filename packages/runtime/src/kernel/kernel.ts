@@ -19,6 +19,7 @@ import {
   canonicalJson,
   cleanLabel,
   digestJson,
+  digestText,
   joinLabels,
   readBy,
 } from '@runloop/core';
@@ -225,7 +226,7 @@ class Door implements KernelDoor {
     if (row === undefined) return this.#unknown(op.slice(0, 64), args);
     const canonical = canonicalJson(args);
     if (!canonical.ok) return refusal('InvalidParams', `${op}: ${canonical.error.path}: ${canonical.error.why}`);
-    const hash = digestJson(args);
+    const hash = digestText(canonical.value);
     const record = this.#record(index, op, args, hash, row);
     if (this.#ctx.mode === 'replay') return this.#replay(record);
     const verdict = this.#judge(record, row);
@@ -281,7 +282,7 @@ class Door implements KernelDoor {
     const { agent } = this.#ctx;
     const reason = `there is no operation "${op}"`;
     const canonical = canonicalJson(args);
-    const hash = canonical.ok ? digestJson(args) : '';
+    const hash = canonical.ok ? digestText(canonical.value) : '';
     this.#ports.audit({ agent, cap: op, op, target: '', args_hash: hash, decision: 'deny', reason }, this.#ctx);
     return refusal('InvalidParams', reason);
   }
