@@ -19,6 +19,7 @@ import {
   canonicalJson,
   cleanLabel,
   digestJson,
+  eventLevelsMax,
   joinLabels,
   readBy,
 } from '@runloop/core';
@@ -223,7 +224,7 @@ class Door implements KernelDoor {
     this.#next += 1;
     const row = this.#operation(op, args);
     if (row === undefined) return this.#unknown(op.slice(0, 64), args);
-    const canonical = canonicalJson(args);
+    const canonical = canonicalJson(args, eventLevelsMax);
     if (!canonical.ok) return refusal('InvalidParams', `${op}: ${canonical.error.path}: ${canonical.error.why}`);
     const hash = digestJson(args);
     const record = this.#record(index, op, args, hash, row);
