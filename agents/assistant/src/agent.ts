@@ -7,7 +7,7 @@
  * 4. Each read has a number, and the answer's sources are those that it cites.
  */
 import { AgentFailure, type Host, HostError, type JsonObject, type JsonValue, defineAgent } from '@runloop/agent';
-import { type Call, Conversation } from './conversation.ts';
+import { type Call, Conversation, cut } from './conversation.ts';
 import {
   answerTokensMax,
   answerTokensMin,
@@ -157,7 +157,7 @@ class Loop {
     const size = failed || what === undefined ? (text.split(/[:;]/)[0] ?? '') : `${text.length} characters`;
     this.#host.log(
       failed ? 'warn' : 'info',
-      `${call.name} ${tool.target(args).slice(0, sourceCharsMax)} · ${size}${cited}`,
+      `${call.name} ${cut(tool.target(args), sourceCharsMax)} · ${size}${cited}`,
     );
     if (!tool.reads && !failed) talk.stale();
     // However small the context is, the newest result has room in it.
@@ -165,14 +165,14 @@ class Loop {
     talk.result(
       call.id,
       key,
-      failed ? 'It was not done.' : `${(what ?? call.name).slice(0, sourceCharsMax)}${cited}`,
+      failed ? 'It was not done.' : `${cut(what ?? call.name, sourceCharsMax)}${cited}`,
       text,
       most,
     );
   }
 
   #number(read: string): number {
-    const what = read.length > sourceCharsMax ? `${read.slice(0, sourceCharsMax)}…` : read;
+    const what = read.length > sourceCharsMax ? `${cut(read, sourceCharsMax)}…` : read;
     const known = this.#numbers.get(what);
     if (known !== undefined) return known;
     this.#sources.push(what);
@@ -213,7 +213,7 @@ function replyOf(given: JsonValue): Reply {
     calls: Array.isArray(calls)
       ? (calls as readonly Call[])
           .slice(0, callsKeptMax)
-          .map((call) => ({ ...call, name: call.name.slice(0, nameCharsMax) }))
+          .map((call) => ({ ...call, name: cut(call.name, nameCharsMax) }))
       : [],
     cut: why === 'length',
   };

@@ -49,14 +49,14 @@ export class Conversation {
     }));
     this.#messages.push({
       role: 'assistant',
-      content: text.slice(0, saidCharsMax),
+      content: cut(text, saidCharsMax),
       ...(calls.length === 0 ? {} : { tool_calls }),
     });
   }
 
   /** `key` names the call, so that it can be told whether its result is still there; of it at most `most` is kept. */
   result(id: string, key: string, head: string, text: string, most: number): void {
-    const kept = text.length > most ? `${text.slice(0, most)}\n(cut: ${text.length - most} more characters)` : text;
+    const kept = text.length > most ? `${cut(text, most)}\n(cut: ${text.length - most} more characters)` : text;
     const content = `${head}\n<${this.#mark}>\n${kept.replaceAll(this.#mark, '…')}\n</${this.#mark}>`;
     const message = { role: 'tool', tool_call_id: id, content };
     this.#messages.push(message);
@@ -106,6 +106,11 @@ export class Conversation {
     }
     return this.#messages.map((message) => ({ ...message }));
   }
+}
+
+/** The beginning of a text, without half a character at its end. */
+export function cut(text: string, most: number): string {
+  return text.length <= most ? text : text.slice(0, most).replace(/[\ud800-\udbff]$/, '');
 }
 
 function isJson(text: string): boolean {

@@ -5,6 +5,7 @@
  * 2. A wrong argument, a refusal or a failure is a result that the model can read and act on, never the end of the run.
  */
 import { type Host, HostError, type JsonObject, type JsonValue } from '@runloop/agent';
+import { cut } from './conversation.ts';
 import { linesDefault, readCharsMax, scannedBytesMax } from './limits.ts';
 import { absolute, shown, words } from './paths.ts';
 
@@ -126,7 +127,7 @@ function readFile(args: JsonObject, host: Host, folder: string): Result {
       isMore ||= line > from + most || (line === from + most && piece !== '');
       if (line < from || line >= from + most) continue;
       if (room === 0) break;
-      current += piece.slice(0, room);
+      current += cut(piece, room);
       room -= Math.min(room, piece.length + 1);
     }
     offset += Number(page['bytes']);

@@ -268,6 +268,25 @@ test.each<[string, string, JsonObject, RegExp, string | undefined]>([
   }
 });
 
+test('a text is never cut in the middle of a character', () => {
+  for (const before of ['', 'x']) {
+    const faces = `${before}${'\u{1f600}'.repeat(20_000)}`;
+    const calls: Call[] = [
+      ['read_file', { path: 'a' }],
+      ['run', { command: 'git', args: ['log', faces] }],
+      [faces, {}],
+    ];
+    const { asked, answer } = run([{ text: faces, calls }, { text: 'ok' }], {
+      host: { 'fs.read': file(faces), 'exec.run': ran(faces) },
+    });
+    const isWhole = (text: string): boolean => text.isWellFormed();
+    expect(
+      asked.flatMap(({ messages }) => (messages as unknown as Message[]).map(({ content }) => content)).every(isWhole),
+    ).toBe(true);
+    expect((answer['sources'] as unknown as { what: string }[]).map(({ what }) => what).every(isWhole)).toBe(true);
+  }
+});
+
 test('what was read is read again after something was written', () => {
   const host = { 'fs.read': file('x'), 'fs.write': (): JsonValue => ({ bytes: 1 }) };
   const read: Said = { calls: [['read_file', { path: 'a' }]] };

@@ -37,8 +37,8 @@ export function wellFormed(value: JsonValue): JsonValue {
   if (typeof value === 'string') return value.toWellFormed();
   if (typeof value !== 'object' || value === null) return value;
   const before = Object.entries(value);
-  const after = before.map(([key, item]) => [key, wellFormed(item)] as const);
-  if (after.every(([, item], at) => item === before[at]?.[1])) return value;
+  const after = before.map(([key, item]) => [key.toWellFormed(), wellFormed(item)] as const);
+  if (after.every(([key, item], at) => key === before[at]?.[0] && item === before[at]?.[1])) return value;
   return Array.isArray(value) ? after.map(([, item]) => item) : Object.fromEntries(after);
 }
 

@@ -63,3 +63,30 @@ test.each([55, 56, 57, 63])('what it answers and what it is answered nests %i le
   expect(of(rows, 'run.recovered')).toEqual([]);
   expect(endOf(rows)).toMatchObject({ state: 'succeeded' });
 });
+
+test('what it is answered holds half a character, as a name, a text or the reason of a failure', async () => {
+  await using place = await Place.open();
+  const answers = [
+    { ok: true as const, value: { 'a\ud83d': ['\udc00'] } },
+    { ok: false as const, code: 'UpstreamFailed', message: 'no \ud83d', retryable: false },
+  ];
+  const boot = await place.boot(
+    async (call) => [
+      await call('kb.query', { kind: 'fact', max: 1 }),
+      await call('kb.query', { kind: 'fact', max: 2 }),
+    ],
+    {
+      performer: (real) => ({
+        ...real,
+        perform: () => Promise.resolve({ result: answers.shift() ?? expect.fail('too many calls') }),
+      }),
+    },
+  );
+  await boot.submit();
+  const rows = await boot.until('run.finished');
+  expect(endOf(rows)).toMatchObject({ state: 'succeeded' });
+  expect(of(rows, 'effect.result').map(metaOf)).toMatchObject([
+    { ok: true, value: { json: { 'a\ufffd': ['\ufffd'] } } },
+    { ok: false, error: { message: 'no \ufffd' } },
+  ]);
+});
