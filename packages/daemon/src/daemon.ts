@@ -4,7 +4,6 @@
  * 1. The ledger's lock comes first: a second daemon on the same state directory is refused before it touches anything.
  * 2. The socket is open only when everything behind it works; then unfinished runs go on.
  */
-import { join } from 'node:path';
 import { type Bus, type BusLimits, createBus, defaultBusLimits, type OwnMessage } from '@runloop/bus';
 import { type Config, type Failure, ok, type Result } from '@runloop/core';
 import { type Kb } from '@runloop/kb';
@@ -12,33 +11,18 @@ import { createRegistry } from '@runloop/rmp';
 import { type Cells, createFetcher, createFiles, createSchemaChecks, type Files } from '@runloop/runtime';
 import type { Installer } from './agents/install.ts';
 import type { AgentRegistry } from './agents/registry.ts';
-import type { Trust } from './agents/trust.ts';
-import type { Quarantine } from './agents/quarantine.ts';
-import { verifyAgent } from './agents/verify.ts';
-import { agreementOperations } from './control/agreement-operations.ts';
-import { actionOperations } from './control/action-operations.ts';
-import { agentOperations } from './control/agent-operations.ts';
 import { createControl } from './control/control.ts';
-import { daemonOperations } from './control/daemon-operations.ts';
-import { kbOperations } from './control/kb-operations.ts';
-import { kbSearchOperations } from './control/kb-search-operations.ts';
-import { kbUpkeepOperations } from './control/kb-upkeep-operations.ts';
-import type { Operations } from './control/operation.ts';
-import { modelOperations } from './control/model-operations.ts';
-import { secretOperations } from './control/secret-operations.ts';
-import { runOperations } from './control/run-operations.ts';
-import { tapeOperations } from './control/tape-operations.ts';
 import { createPerformer } from './host/performer.ts';
-import { type Home, makeHome, searchDirs } from './home/home.ts';
+import { type Home, makeHome } from './home/home.ts';
 import type { LogFile } from './home/log-file.ts';
-import type { Pins } from './home/pins.ts';
 import type { HostPerformer } from './runs/ports.ts';
 import type { Runs } from './runs/runs.ts';
 import type { Values } from './runs/values.ts';
 import { createSessionServer, defaultSessionLimits, type SessionServer } from './sessions/index.ts';
-import { allowsWeak, wireAgents, wireQuarantine } from './wire-agents.ts';
+import { wireAgents, wireQuarantine } from './wire-agents.ts';
 import { type Base, type DaemonDeps, type DaemonOptions, openBase } from './wire-base.ts';
-import { type WiredRuns, wireRuns } from './wire-runs.ts';
+import { controlOperations, type Engine } from './wire-control.ts';
+import { wireRuns } from './wire-runs.ts';
 
 export type { DaemonDeps, DaemonOptions } from './wire-base.ts';
 
@@ -118,17 +102,6 @@ async function bookToday(clock: DaemonDeps['clock'], { kb, models }: Base): Prom
   for (const key of frozen.value) models.restoreFrozen(key);
   return ok(undefined);
 }
-
-type Engine = WiredRuns & {
-  readonly cells: Cells;
-  readonly agents: AgentRegistry;
-  readonly trust: Trust;
-  readonly installer: Installer;
-  readonly pins: Pins;
-  /** What `~` means in a grant. */
-  readonly homeDir: string;
-  readonly quarantine: Quarantine;
-};
 
 /** Runs with all that they need: cells, agents, the kernel and who performs what it lets through. */
 function wireEngine(
@@ -212,61 +185,9 @@ function wireSessions(
   late: { sessions?: SessionServer },
 ): SessionServer {
   const { clock, random } = deps;
-  const { config, root } = options;
-  const { runs, cells, agents, trust, installer, slots, feed } = engine;
-  const { performer, homeDir } = engine;
-  const verifier = { clock, random, cells, performer, homeDir, stateDir: root };
-  const beganMs = clock.monotonicMs();
-  const control = createControl({
-    ...daemonOperations({
-      version: options.version,
-      home: root,
-      socket: base.home.socket,
-      pid: options.pid,
-      bootId: engine.bootId,
-      uptimeMs: () => clock.monotonicMs() - beganMs,
-      rssBytes: deps.rssBytes,
-      loopDelayMs: deps.loopDelayMs,
-      bus: () => late.sessions?.stats(),
-      frozen: () => base.models.frozen().map(({ key }) => key),
-      drain: () => {
-        runs.drain();
-        late.sessions?.drain();
-        deps.stopRequested();
-      },
-      runs,
-      slots,
-      cells,
-      tokens: base.tokens,
-      clock,
-      kb: base.kb,
-      config,
-      origin: options.origin,
-    }),
-    ...runOperations({
-      kb: base.kb,
-      runs,
-      feed,
-      openingDirs: searchDirs(config.openings.search_dirs, root, options.checkout),
-      homeDir,
-      never: [base.home.root, base.home.kb, base.home.keys, base.home.cache, base.home.store],
-    }),
-    ...tapeOperations({ kb: base.kb, runs }),
-    ...actionOperations({ kb: base.kb, runs }),
-    ...knowledgeOperations(clock, root, base),
-    ...agentOperations({
-      agents,
-      cells,
-      trust,
-      installer,
-      isWeak: () => allowsWeak(trust, config),
-      quarantine: engine.quarantine,
-      verify: (agent, probe, signal) => verifyAgent(verifier, agent, probe, signal),
-    }),
-    ...secretOperations({ clock, kb: base.kb, secrets: base.secrets, keyFile: join(root, 'keys', 'vault.key') }),
-    ...modelOperations({ clock, models: base.models, kb: base.kb }),
-    ...agreementOperations({ clock, kb: base.kb, pins: engine.pins }),
-  });
+  const { config } = options;
+  const { runs } = engine;
+  const control = createControl(controlOperations(deps, options, base, engine, late));
   return createSessionServer({
     bus,
     busLimits: busLimits(config),
@@ -283,25 +204,6 @@ function wireSessions(
     mode: options.mode,
     ownUid: options.uid,
   });
-}
-
-function knowledgeOperations(clock: DaemonDeps['clock'], root: string, base: Base): Operations {
-  const { kb, signer } = base;
-  const backupsDir = join(root, 'backups');
-  const upkeep = { clock, kb, signer, backupsDir, forgetElsewhere: (has: Has) => forgetElsewhere(base, has) };
-  return { ...kbOperations(kb), ...kbSearchOperations(kb), ...kbUpkeepOperations(upkeep) };
-}
-
-type Has = (text: string) => boolean;
-
-/** What is no part of the knowledge base and may hold texts of it. */
-async function forgetElsewhere({ log, agentLog, models }: Base, has: Has): Promise<Result<void, Failure>> {
-  models.purgeCache();
-  for (const one of [log, agentLog]) {
-    const done = await one.forget(has);
-    if (!done.ok) return done;
-  }
-  return ok(undefined);
 }
 
 function busLimits({ bus }: Config): BusLimits {

@@ -12,8 +12,6 @@ export {
   type RunsQuery,
   type ArtifactsQuery,
   type ApprovalsQuery,
-  type FindQuery,
-  type EntityKind,
   type TaintQuery,
   type CostsBy,
   type CostsQuery,
@@ -44,3 +42,4 @@ export { redactText } from './redact.ts';
 export { kindSchemas, type KindSchema } from './schemas.ts';
 export { type ChangedEvent, type TapeReader, openTapeReader } from './tape-reader.ts';
 export { type Contradiction } from './project-claims.ts';
+export { type EntityKind, type FindQuery } from './find.ts';

@@ -33,7 +33,6 @@ import { type QueryRows, querySql } from './query.ts';
 import type {
   ApprovalsQuery,
   ArtifactsQuery,
-  FindQuery,
   KnowledgeQuery,
   Row,
   RunEventsQuery,
@@ -43,6 +42,7 @@ import type {
   CostsQuery,
   TaintQuery,
 } from './reads.ts';
+import type { FindQuery } from './find.ts';
 import type { MailboxQuery, MailboxState } from './read-mailbox.ts';
 import { createKbSearch, type KbSearch } from './kb-search.ts';
 import type { Embedder } from './embedder.ts';

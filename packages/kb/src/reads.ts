@@ -6,7 +6,7 @@
 import type Database from 'better-sqlite3';
 import { joinLabels, type JsonValue, type Label, readLabel } from '@runloop/core';
 import { type StoredEvent, storedColumns, toStored, type EventRow } from './event.ts';
-import { readBytesMax, readRowsMax, searchTermsMax } from './limits.ts';
+import { readBytesMax, readRowsMax } from './limits.ts';
 import { kindSchemas } from './schemas.ts';
 
 /** A row of a view, under its column names. */
@@ -34,17 +34,6 @@ export type ApprovalsQuery = {
   readonly pending?: boolean | undefined;
   readonly action?: string | undefined;
   readonly max?: number | undefined;
-};
-export type EntityKind = 'contact' | 'fact' | 'edge' | 'note' | 'artifact';
-export type FindQuery = {
-  readonly kind: EntityKind;
-  /** Contact id, digest, subject or noted entity, exactly. */
-  readonly key?: string | undefined;
-  /** Words that the row's text must hold. */
-  readonly text?: string | undefined;
-  readonly max: number;
-  /** Whether e-mail addresses are shown. */
-  readonly raw?: boolean | undefined;
 };
 export type TaintQuery = {
   /** Events that an answer names. */
@@ -79,7 +68,8 @@ export type CostRow = {
 export type Costs = { readonly rows: readonly CostRow[]; readonly total: CostRow };
 export type RunWithNodes = { readonly run: Row; readonly nodes: readonly Row[] };
 
-const bounded = (max: number, most: number = readRowsMax): number => Math.max(1, Math.min(Math.trunc(max), most));
+export const bounded = (max: number, most: number = readRowsMax): number =>
+  Math.max(1, Math.min(Math.trunc(max), most));
 
 export function readRunEvents(ledger: Database.Database, q: RunEventsQuery): { events: StoredEvent[] } {
   const rows = ledger.prepare<[Buffer, number, number, number], EventRow>(
@@ -233,66 +223,3 @@ const costSums = `count(*) AS calls, coalesce(sum(tokens_in), 0) AS tokens_in, c
   coalesce(sum(CASE WHEN cache IN ('hit', 'shared', 'semantic') THEN 0 ELSE ceil(latency_ms) END), 0) AS wall_ms,
   coalesce(sum(CASE answered WHEN 0 THEN tokens_in + tokens_out END), 0) AS bound_tokens,
   coalesce(sum(CASE answered WHEN 0 THEN costs.usd_nano END), 0) AS bound_usd_nano`;
-
-const finds: {
-  readonly [kind in EntityKind]: {
-    readonly columns: string;
-    readonly redacted: string;
-    readonly from: string;
-    readonly key: string;
-    readonly body: string;
-  };
-} = {
-  contact: {
-    columns: 'contact, name, email, org, notes, confidence, trust, source_event',
-    redacted: 'contact, name, email_redacted AS email, org, notes_redacted AS notes, confidence, trust, source_event',
-    from: 'contacts',
-    key: 'contact',
-    body: `contact || ' ' || coalesce(name, '') || ' ' || coalesce(org, '')`,
-  },
-  fact: {
-    columns: '*',
-    redacted: '*',
-    from: '(SELECT * FROM facts WHERE recorded_to IS NULL)',
-    key: 'subject',
-    body: `subject || ' ' || predicate || ' ' || object_json`,
-  },
-  edge: {
-    columns: '*',
-    redacted: '*',
-    from: '(SELECT * FROM edges WHERE recorded_to IS NULL)',
-    key: 'subject',
-    body: `subject || ' ' || relation || ' ' || object`,
-  },
-  note: {
-    columns: 'id, entity, text, ts_ms, source_event',
-    redacted: 'id, entity, text_redacted AS text, ts_ms, source_event',
-    from: 'notes',
-    key: 'entity',
-    body: 'text_redacted',
-  },
-  artifact: {
-    columns: '*',
-    redacted: '*',
-    from: 'artifacts',
-    key: 'digest',
-    body: `digest || ' ' || coalesce(type, '') || ' ' || node || ' ' || port`,
-  },
-};
-
-/** Rows of one kind; text matches without regard to case, every word somewhere. */
-export function find(db: Database.Database, q: FindQuery, redact: (row: Row) => Row): Row[] {
-  const { columns, redacted, from, key, body } = finds[q.kind];
-  const words = (q.text ?? '')
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== '')
-    .slice(0, searchTermsMax);
-  const where = [...(q.key === undefined ? [] : [`${key} = ?`]), ...words.map(() => `instr(lower(${body}), ?) > 0`)];
-  const rows = db
-    .prepare<(string | number)[], Row>(
-      `SELECT ${q.raw === true ? columns : redacted} FROM ${from} ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY source_event DESC LIMIT ?`,
-    )
-    .all(...(q.key === undefined ? [] : [q.key]), ...words, bounded(q.max));
-  return q.raw === true ? rows : rows.map(redact);
-}

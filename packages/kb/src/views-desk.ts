@@ -10,6 +10,7 @@ import Database from 'better-sqlite3';
 import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok } from '@runloop/core';
 import { type Blake3, hexOf } from './blake3.ts';
 import { readLedgerBlob } from './ledger-blobs.ts';
+import { find, type FindQuery, prepareFind } from './find.ts';
 import { createValidator, type Proposer, type StateDelta } from './propose.ts';
 import { readContradictions } from './project-claims.ts';
 import * as reads from './reads.ts';
@@ -18,7 +19,7 @@ import { redactText } from './redact.ts';
 import type { ProgressCounts } from './progress.ts';
 import { storageFailure } from './storage-failure.ts';
 import { type Views, openViews } from './views.ts';
-import { blame, why } from './why.ts';
+import { blame, lastEventAt, why } from './why.ts';
 
 export type ViewsData = {
   readonly eventsDb: string;
@@ -44,7 +45,7 @@ export type ViewsQuestion =
   | { readonly type: 'approvals'; readonly q: reads.ApprovalsQuery }
   | { readonly type: 'costs'; readonly q: reads.CostsQuery }
   | { readonly type: 'overruns' }
-  | { readonly type: 'find'; readonly q: reads.FindQuery }
+  | { readonly type: 'find'; readonly q: FindQuery }
   | { readonly type: 'taint'; readonly q: reads.TaintQuery }
   | { readonly type: 'mailbox'; readonly q: MailboxQuery }
   | { readonly type: 'why'; readonly entity: string; readonly raw: boolean; readonly asOfMs?: number | undefined }
@@ -113,12 +114,17 @@ function openStore(data: ViewsData, blake3: Blake3): Store {
   const ledger = new Database(data.eventsDb, { readonly: true, fileMustExist: true });
   const exists = ledger.prepare('SELECT 1 FROM events WHERE id = ?').pluck();
   const views = openViews(data.viewDb, ledger, blake3, data.counts);
+  prepareFind(views.db);
   return {
     ledger,
     views,
     inode: inodeOf(data.viewDb),
     validate: createValidator((id) => exists.get(id) === 1),
   };
+}
+
+function asOfEvent(ledger: Database.Database, atMs: number | undefined): number | undefined {
+  return atMs === undefined ? undefined : lastEventAt(ledger, atMs);
 }
 
 function inodeOf(path: string): number | undefined {
@@ -164,7 +170,7 @@ function answerFrom(
     case 'costs':
       return ok(reads.readCosts(db, question.q));
     case 'find':
-      return ok(reads.find(db, question.q, redactAll));
+      return ok(find(db, question.q, asOfEvent(ledger, question.q.asOfMs), redactAll));
     case 'taint':
       return ok(reads.readTaint(ledger, db, question.q));
     case 'mailbox':

@@ -1,7 +1,7 @@
 /** What is believed of which time, and since when: facts with times, contradictions, as of. */
 import { type JsonObject, unwrap } from '@runloop/core';
 import { expect, test } from 'vitest';
-import type { EventDraft, Kb } from '../src/index.ts';
+import type { EventDraft, FindQuery, Kb } from '../src/index.ts';
 import { draft, open, tempDir } from './kb-kit.ts';
 
 const john: JsonObject = {
@@ -159,4 +159,43 @@ test('an edge that is said anew for another time closes the one before', async (
     [1, null, 0],
     [3, 9, 1],
   ]);
+});
+
+test('rows are found by key, edge and time, as of a time, and no address by guessing', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  const edge = (object: string, ts_ms: number): EventDraft =>
+    draft({ kind: 'edge.asserted', ts_ms, payload: { subject: 'ann', relation: 'knows', object } });
+  const fact = (object: string, ts_ms: number): EventDraft =>
+    draft({ kind: 'fact.asserted', ts_ms, payload: { subject: 'ann@acme.com', predicate: 'mail', object } });
+  await filled(kb, [
+    edge('bob', 1_000),
+    edge('eve@acme.com', 2_000),
+    fact('ann.old@acme.com', 3_000),
+    fact('ann.new@acme.com', 4_000),
+    draft({ kind: 'edge.retracted', ts_ms: 5_000, payload: { subject: 'ann', relation: 'knows', object: 'bob' } }),
+    draft({ ts_ms: 6_000, payload: { text: 'ask ann.new@acme.com' } }),
+  ]);
+  const count = async (q: Omit<FindQuery, 'max'>): Promise<number> =>
+    unwrap(await kb.find({ max: 9, ...q }), 'rows').length;
+  const cases: readonly (readonly [Omit<FindQuery, 'max'>, number])[] = [
+    [{ kind: 'edge', key: 'ann' }, 1],
+    [{ kind: 'edge', key: 'ann', asOfMs: 2_500 }, 2],
+    [{ kind: 'edge', key: 'ann', asOfMs: 1_500 }, 1],
+    [{ kind: 'edge', relation: 'knows', object: 'bob', asOfMs: 4_500 }, 1],
+    [{ kind: 'edge', relation: 'leads' }, 0],
+    [{ kind: 'edge', sinceMs: 1_500, untilMs: 2_001 }, 1],
+    [{ kind: 'edge', untilMs: 2_000 }, 0],
+    [{ kind: 'fact', relation: 'mail', asOfMs: 3_500 }, 1],
+    [{ kind: 'note', sinceMs: 6_000 }, 1],
+    [{ kind: 'contact', object: 'bob' }, 0],
+    [{ kind: 'edge', object: 'eve@acme.com', raw: true }, 1],
+    [{ kind: 'edge', object: 'eve@acme.com' }, 0],
+    [{ kind: 'edge', object: 'e***@acme.com' }, 1],
+    [{ kind: 'fact', key: 'ann@acme.com' }, 0],
+    [{ kind: 'fact', text: 'ann.new' }, 0],
+    [{ kind: 'fact', text: 'ann.new', raw: true }, 1],
+    [{ kind: 'note', text: 'ann.new' }, 0],
+  ];
+  for (const [q, expected] of cases) expect([q, await count(q)]).toEqual([q, expected]);
 });

@@ -25,7 +25,7 @@ import { follow } from '../follow.ts';
 import { showNoProvider, whereOf } from '../no-provider.ts';
 import { watchPassing } from '../passing.ts';
 import { patiently } from '../patience.ts';
-import { readFolder } from '../read-folder.ts';
+import { readFolder, repositoryAbove } from '../read-folder.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
 
 /** The opening of the plan mode: what it leaves of the assistant can only read. */
@@ -57,6 +57,9 @@ async function run(args: Arguments, tools: Tools): Promise<number> {
   const folder = readFolder(given ?? '.', environment);
   if (!folder.ok && given !== undefined) return tools.fail(folder.error);
   if (!folder.ok) screen.failure({ ...folder.error, message: `it gets no files: ${folder.error.message}` });
+  const top = folder.ok ? repositoryAbove(folder.value) : undefined;
+  if (top !== undefined)
+    screen.note(`rlp: it has no git here; at the top of the repository: --folder ${showLine(top)}`);
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
   const { default_opening: opening } = config.value.config.router;

@@ -20,7 +20,18 @@ export async function performKb(kb: KbPort, op: string, args: JsonObject, scope:
       if (kind !== 'contact' && kind !== 'fact' && kind !== 'edge' && kind !== 'note' && kind !== 'artifact') {
         return refused(failure('InvalidParams', 'kb.query: kind must be contact, fact, edge, note or artifact'));
       }
-      const found = await kb.find({ kind, max, raw, key: text(args['key']), text: text(args['text']) });
+      const found = await kb.find({
+        kind,
+        max,
+        raw,
+        key: text(args['key']),
+        text: text(args['text']),
+        relation: text(args['relation']),
+        object: text(args['object']),
+        sinceMs: number(args['since_ms']),
+        untilMs: number(args['until_ms']),
+        asOfMs: number(args['as_of_ms']),
+      });
       return found.ok ? tell(kb, { rows: found.value as unknown as JsonValue }, found.value) : refused(found.error);
     }
     case 'kb.search': {
