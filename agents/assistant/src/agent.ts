@@ -7,16 +7,19 @@
  * 4. Each read has a number, and the answer's sources are those that it cites.
  */
 import { AgentFailure, type Host, HostError, type JsonObject, type JsonValue, defineAgent } from '@runloop/agent';
-import { type Call, Conversation } from './conversation.ts';
+import { type Call, Conversation, cut } from './conversation.ts';
 import {
   answerTokensMax,
   answerTokensMin,
+  callsKeptMax,
   callsPerStepMax,
   contextBytesDefault,
   contextBytesMin,
   emptyAnswersMax,
+  nameCharsMax,
   repeatsMax,
   resultBytesMax,
+  sourceCharsMax,
   stepsDefault,
   stepsMax,
 } from './limits.ts';
@@ -152,14 +155,24 @@ class Loop {
     const number = what === undefined ? undefined : this.#number(what);
     const cited = number === undefined ? '' : ` [${number}]`;
     const size = failed || what === undefined ? (text.split(/[:;]/)[0] ?? '') : `${text.length} characters`;
-    this.#host.log(failed ? 'warn' : 'info', `${call.name} ${tool.target(args)} · ${size}${cited}`);
+    this.#host.log(
+      failed ? 'warn' : 'info',
+      `${call.name} ${cut(tool.target(args), sourceCharsMax)} · ${size}${cited}`,
+    );
     if (!tool.reads && !failed) talk.stale();
     // However small the context is, the newest result has room in it.
     const most = Math.min(resultBytesMax, this.#contextBytes >> 2);
-    talk.result(call.id, key, failed ? 'It was not done.' : `${what ?? call.name}${cited}`, text, most);
+    talk.result(
+      call.id,
+      key,
+      failed ? 'It was not done.' : `${cut(what ?? call.name, sourceCharsMax)}${cited}`,
+      text,
+      most,
+    );
   }
 
-  #number(what: string): number {
+  #number(read: string): number {
+    const what = read.length > sourceCharsMax ? `${cut(read, sourceCharsMax)}…` : read;
     const known = this.#numbers.get(what);
     if (known !== undefined) return known;
     this.#sources.push(what);
@@ -197,7 +210,11 @@ function replyOf(given: JsonValue): Reply {
   const { text, tool_calls: calls, finish_reason: why } = given as JsonObject;
   return {
     text: typeof text === 'string' ? text : '',
-    calls: Array.isArray(calls) ? (calls as readonly Call[]) : [],
+    calls: Array.isArray(calls)
+      ? (calls as readonly Call[])
+          .slice(0, callsKeptMax)
+          .map((call) => ({ ...call, name: cut(call.name, nameCharsMax) }))
+      : [],
     cut: why === 'length',
   };
 }

@@ -5,6 +5,7 @@
  * 2. Where it grows over its budget, the oldest results give way first, and say that they did; calls and results stay paired.
  */
 import type { JsonObject, JsonValue } from '@runloop/agent';
+import { argumentCharsMax, callsKeptMax, saidCharsMax } from './limits.ts';
 
 export type Call = {
   readonly id: string;
@@ -15,7 +16,7 @@ export type Call = {
 type Message = {
   readonly role: string;
   content: string;
-  readonly tool_calls?: readonly JsonValue[];
+  tool_calls?: readonly JsonValue[];
   readonly tool_call_id?: string;
 };
 
@@ -40,15 +41,22 @@ export class Conversation {
     this.#messages.push({ role: 'user', content: text });
   }
 
-  /** Arguments that are no JSON are kept out: some providers take no other. */
+  /** Arguments that are no JSON are kept out, for some providers take no other; so are those that are far too long. */
   assistant(text: string, calls: readonly Call[]): void {
-    const tool_calls = calls.map((call) => ({ ...call, arguments: isJson(call.arguments) ? call.arguments : '{}' }));
-    this.#messages.push({ role: 'assistant', content: text, ...(calls.length === 0 ? {} : { tool_calls }) });
+    const tool_calls = calls.map((call) => ({
+      ...call,
+      arguments: call.arguments.length <= argumentCharsMax && isJson(call.arguments) ? call.arguments : '{}',
+    }));
+    this.#messages.push({
+      role: 'assistant',
+      content: cut(text, saidCharsMax),
+      ...(calls.length === 0 ? {} : { tool_calls }),
+    });
   }
 
   /** `key` names the call, so that it can be told whether its result is still there; of it at most `most` is kept. */
   result(id: string, key: string, head: string, text: string, most: number): void {
-    const kept = text.length > most ? `${text.slice(0, most)}\n(cut: ${text.length - most} more characters)` : text;
+    const kept = text.length > most ? `${cut(text, most)}\n(cut: ${text.length - most} more characters)` : text;
     const content = `${head}\n<${this.#mark}>\n${kept.replaceAll(this.#mark, '…')}\n</${this.#mark}>`;
     const message = { role: 'tool', tool_call_id: id, content };
     this.#messages.push(message);
@@ -86,8 +94,23 @@ export class Conversation {
       this.#results.delete(message);
       this.#fresh.delete(key);
     }
+    // Then what it said itself, but for its last word.
+    for (const message of this.#messages.slice(0, -callsKeptMax - 1)) {
+      if (size <= bytes) break;
+      const { tool_calls: calls } = message;
+      if (calls === undefined) continue;
+      size -= message.content.length + JSON.stringify(calls).length;
+      message.content = '';
+      message.tool_calls = calls.map((call) => ({ ...(call as JsonObject), arguments: '{}' }));
+      size += JSON.stringify(message.tool_calls).length;
+    }
     return this.#messages.map((message) => ({ ...message }));
   }
+}
+
+/** The beginning of a text, without half a character at its end. */
+export function cut(text: string, most: number): string {
+  return text.length <= most ? text : text.slice(0, most).replace(/[\ud800-\udbff]$/, '');
 }
 
 function isJson(text: string): boolean {

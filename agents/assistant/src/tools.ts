@@ -5,7 +5,8 @@
  * 2. A wrong argument, a refusal or a failure is a result that the model can read and act on, never the end of the run.
  */
 import { type Host, HostError, type JsonObject, type JsonValue } from '@runloop/agent';
-import { linesDefault } from './limits.ts';
+import { cut } from './conversation.ts';
+import { linesDefault, readCharsMax, scannedBytesMax } from './limits.ts';
 import { absolute, shown, words } from './paths.ts';
 
 /** `what` names what was read, as a citation; without it there is nothing to cite. */
@@ -107,26 +108,40 @@ const line = (args: JsonObject): string =>
     .join(' ')
     .trim();
 
+/** Line by line there is no seeking: pages are read until the lines are there, and of them only those lines are kept. */
 function readFile(args: JsonObject, host: Host, folder: string): Result {
   const path = absolute(folder, text(args, 'path'));
   const [from, most] = [count(args, 'from_line', 1), count(args, 'lines', linesDefault)];
-  // Line by line there is no seeking: pages are read until the lines are there.
-  let data = '';
-  let offset = 0;
-  let end = false;
-  while (!end && data.split('\n').length <= from + most) {
+  const lines: string[] = [];
+  let [current, line, room, offset] = ['', 1, readCharsMax, 0];
+  let [end, isMore] = [false, false];
+  while (!end && line < from + most && room > 0 && offset < scannedBytesMax) {
     const page = object(host.fs.read({ path, offset }));
     if (typeof page['data'] !== 'string') throw new WrongArgument(`${path} is no text`);
-    data += page['data'];
+    for (const [at, piece] of page['data'].split('\n').entries()) {
+      if (at > 0) {
+        if (line >= from && line < from + most) lines.push(current);
+        line += 1;
+        current = '';
+      }
+      isMore ||= line > from + most || (line === from + most && piece !== '');
+      if (line < from || line >= from + most) continue;
+      if (room === 0) break;
+      current += cut(piece, room);
+      room -= Math.min(room, piece.length + 1);
+    }
     offset += Number(page['bytes']);
     end = page['end'] === true || page['bytes'] === 0;
   }
-  const all = (end && data.endsWith('\n') ? data.slice(0, -1) : data).split('\n');
-  const lines = all.slice(from - 1, from - 1 + most);
-  const last = from + lines.length - 1;
-  const more = end && last >= all.length ? '' : `\n(there is more: read on from line ${last + 1})`;
-  if (lines.length === 0) throw new WrongArgument(`${shown(folder, path)} has ${all.length} lines`);
-  return { text: `${lines.join('\n')}${more}`, what: `${shown(folder, path)}:${from}-${last}` };
+  if (line >= from && line < from + most && current !== '') lines.push(current);
+  const last = from + Math.max(lines.length, 1) - 1;
+  const what = `${shown(folder, path)}:${from}-${last}`;
+  if (room === 0) return { text: `${lines.join('\n')}\n(there is more: it was cut in line ${last})`, what };
+  if (lines.length === 0 && !end)
+    throw new WrongArgument(`line ${from} lies behind the first ${offset} bytes of ${shown(folder, path)}: use grep`);
+  if (lines.length === 0 && line > 1) throw new WrongArgument(`${shown(folder, path)} has ${line - 1} lines`);
+  const more = isMore || !end ? `\n(there is more: read on from line ${last + 1})` : '';
+  return { text: `${lines.join('\n')}${more}`, what };
 }
 
 function listFiles(args: JsonObject, host: Host, folder: string): Result {

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { type JsonObject, type JsonValue, type Responder, refuse, runAgent } from '@runloop/agent';
 import assistant from '../src/agent.ts';
-import { callsPerStepMax, contextBytesMin, stepsMax } from '../src/limits.ts';
+import { callsPerStepMax, contextBytesMin, scannedBytesMax, stepsMax } from '../src/limits.ts';
 import { tools } from '../src/tools.ts';
 
 type Call = readonly [name: string, args: JsonValue];
@@ -202,6 +202,89 @@ test('a long result is cut, and the context keeps within its size: the oldest gi
   expect(results[0]).toMatch(/left out to save room/);
   expect(results.at(-1)?.length).toBeLessThan(6 * 1024 + 200);
   expect(results.at(-1)).toMatch(/\(cut: \d+ more characters\)/);
+});
+
+test('a model that says far too much is not told all of it again, and the run goes on', () => {
+  const huge = 'x'.repeat(1_200_000);
+  const flood: readonly Said[] = [
+    { calls: Array.from({ length: 10_000 }, (_, i): Call => ['read_file', { path: 'a', from_line: i + 1 }]) },
+    { calls: [['run', { command: 'git', args: ['log', `--grep=${huge}`] }]] },
+    { calls: [[huge, {}]] },
+    { text: huge, calls: [['list_files', { path: huge }]] },
+    ...Array.from({ length: 20 }, (): Said => ({ calls: [['list_files', { path: 'y'.repeat(15_000) }]] })),
+    { text: 'Done.' },
+  ];
+  const host = { 'fs.read': file('one\n'), 'exec.run': ran('x'), 'fs.list': (): JsonValue => ({ entries: [] }) };
+  const { answer, asked } = run(flood, { with: { steps: 40 }, host });
+  expect(answer['text']).toBe('Done.');
+  expect(Math.max(...asked.map(({ messages }) => JSON.stringify(messages).length))).toBeLessThan(256 * 1024);
+  expect(JSON.stringify(answer).length).toBeLessThan(64 * 1024);
+});
+
+/** A file that is read in pages, as the host gives them. */
+function paged(data: string, pageBytes: number): { readonly read: Responder; readonly pages: () => number } {
+  let pages = 0;
+  return {
+    pages: () => pages,
+    read: (request) => {
+      pages += 1;
+      const offset = Number(request['offset']);
+      const page = data.slice(offset, offset + pageBytes);
+      return { data: page, bytes: page.length, size: data.length, end: offset + page.length >= data.length };
+    },
+  };
+}
+
+test.each<[string, string, JsonObject, RegExp, string | undefined]>([
+  ['a file', 'one\ntwo\n', {}, /\none\ntwo\n</, 'f:1-2'],
+  ['a file without a last line’s end', 'one\ntwo', {}, /\none\ntwo\n</, 'f:1-2'],
+  ['an empty file', '', {}, /\n\n</, 'f:1-1'],
+  [
+    'lines in the middle',
+    '1\n2\n3\n4\n',
+    { from_line: 2, lines: 2 },
+    /\n2\n3\n\(there is more: read on from line 4\)/,
+    'f:2-3',
+  ],
+  ['the last lines', '1\n2\n3\n', { from_line: 2, lines: 2 }, /\n2\n3\n</, 'f:2-3'],
+  ['an empty line', '1\n\n3\n', { from_line: 2, lines: 1 }, /\n\n\(there is more: read on from line 3\)/, 'f:2-2'],
+  ['lines behind its end', '1\n2\n', { from_line: 9 }, /f has 2 lines/, undefined],
+  ['one line without an end', 'x'.repeat(9_000_000), {}, /x{16128}\n\(there is more: it was cut in line 1\)/, 'f:1-1'],
+  [
+    'lines far behind',
+    'x\n'.repeat(9_000_000),
+    { from_line: 8_000_000 },
+    /lies behind the first 8\d+ bytes of f: use grep/,
+    undefined,
+  ],
+])('read_file reads %s', (_, data, args, expected, what) => {
+  for (const size of data.length > 100 ? [262_144] : [1, 3, 1_000]) {
+    const { read, pages } = paged(data, size);
+    const script = [{ calls: [['read_file', { path: 'f', ...args }] as const] }, { text: 'ok' }];
+    const { answer, told } = run(script, { host: { 'fs.read': read } });
+    expect(told.at(-1)?.content).toMatch(expected);
+    expect((answer['sources'] as readonly JsonObject[])[0]?.['what']).toBe(what);
+    if (size > 1_000) expect(pages()).toBeLessThanOrEqual(scannedBytesMax / size);
+  }
+});
+
+test('a text is never cut in the middle of a character', () => {
+  for (const before of ['', 'x']) {
+    const faces = `${before}${'\u{1f600}'.repeat(20_000)}`;
+    const calls: Call[] = [
+      ['read_file', { path: 'a' }],
+      ['run', { command: 'git', args: ['log', faces] }],
+      [faces, {}],
+    ];
+    const { asked, answer } = run([{ text: faces, calls }, { text: 'ok' }], {
+      host: { 'fs.read': file(faces), 'exec.run': ran(faces) },
+    });
+    const isWhole = (text: string): boolean => text.isWellFormed();
+    expect(
+      asked.flatMap(({ messages }) => (messages as unknown as Message[]).map(({ content }) => content)).every(isWhole),
+    ).toBe(true);
+    expect((answer['sources'] as unknown as { what: string }[]).map(({ what }) => what).every(isWhole)).toBe(true);
+  }
 });
 
 test('what was read is read again after something was written', () => {

@@ -4,7 +4,7 @@
  * 1. Whatever `handle` throws arrives as a failure with its message, never as a trap.
  * 2. The answer is checked here, where the author can be told what is wrong with it.
  */
-import { type WorldImports, hostOver } from './imports.ts';
+import { type WorldImports, hostOver, wholeText } from './imports.ts';
 import { installPolyfills } from './polyfills.ts';
 import { type AgentDefinition, type Answer, AgentFailure, HostError, type Request } from './types.ts';
 
@@ -26,7 +26,8 @@ export function bindAgent(definition: AgentDefinition, world: WorldImports): (re
       checkAnswer(answer);
       return JSON.stringify(answer);
     } catch (error) {
-      throw toWorldFailure(error);
+      const failed = toWorldFailure(error);
+      throw { ...failed, reason: wholeText(failed.reason) } satisfies WorldFailure;
     }
   };
 }

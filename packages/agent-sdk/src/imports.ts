@@ -2,6 +2,7 @@
  * The world's imports as the component model gives them, and the `Host` that authors see over them.
  *
  * 1. Every call crosses as JSON text; a call-failure becomes a `HostError` with its code, message and retryability.
+ * 2. No text crosses that ends in half a character: the component model has none, and would trap.
  */
 import { type Host, HostError, type HostCall, type JsonObject, type JsonValue, type RunInfo } from './types.ts';
 
@@ -31,10 +32,15 @@ export type WorldImports = {
   readonly clock: { readonly now: Raw; readonly sleep: Raw };
 };
 
+/** With U+FFFD for each half of a character. */
+export function wholeText(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\ufffd');
+}
+
 export function hostOver(world: WorldImports): Host {
   const info = JSON.parse(world.run.info()) as RunInfo;
   return {
-    log: (level, text) => world.log.write(level, text),
+    log: (level, text) => world.log.write(wholeText(level), wholeText(text)),
     run: info,
     model: { complete: call(world.model.complete), embed: call(world.model.embed) },
     kb: {

@@ -16,8 +16,23 @@ async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = await route(argv.slice(1));
     return;
   }
+  if (!standsSomewhere()) {
+    process.stderr.write('rlp: the folder in which you stand is gone\n     go to another one: cd ~\n');
+    process.exitCode = 66;
+    return;
+  }
   const { dispatch } = await import('./dispatch.ts');
   process.exitCode = await dispatch(argv);
+}
+
+/** Everything else reads the working directory, and would call this a defect. */
+function standsSomewhere(): boolean {
+  try {
+    process.cwd();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 try {

@@ -12,6 +12,8 @@ export {
   isJsonObject,
   parseJson,
   jsonDepthMax,
+  eventLevelsMax,
+  wellFormed,
 } from './json.ts';
 export { type Digest, blake3Bytes, digestBytes, digestText, digestJson, isDigest, toHex, fromHex } from './digest.ts';
 export { type Blake3, digestLarge, hashInWasm, loadBlake3 } from './fast-digest.ts';

@@ -17,11 +17,29 @@ export type NotCanonical = { readonly type: 'NotCanonical'; readonly path: strin
 /** How deep a value may nest before it is refused: the same 64 as an RMP body. */
 export const jsonDepthMax = 64;
 
-/** The RFC 8785 text of `value`, or where and why it has none. `undefined` members are left out. */
-export function canonicalJson(value: unknown): Result<string, NotCanonical> {
-  const text = write(value, 0);
+/** What an event has around a value that stands in it, at most: so many levels less may that value have. */
+export const eventLevelsMax = 8;
+
+/**
+ * The RFC 8785 text of `value`, or where and why it has none. `undefined` members are left out. `around` are the levels
+ * that there will be around it.
+ */
+export function canonicalJson(value: unknown, around = 0): Result<string, NotCanonical> {
+  const text = write(value, around);
   if (text !== undefined) return ok(text);
-  return err(findProblem(value, '$', 0) ?? { type: 'NotCanonical', path: '$', why: 'there is no value' });
+  const problem = findProblem(value, '$', 0, jsonDepthMax - around);
+  return err(problem ?? { type: 'NotCanonical', path: '$', why: 'there is no value' });
+}
+
+/** Without halves of characters, which no canonical text holds: a text that was cut may end in one. */
+export function wellFormed<T extends JsonValue>(value: T): T;
+export function wellFormed(value: JsonValue): JsonValue {
+  if (typeof value === 'string') return value.toWellFormed();
+  if (typeof value !== 'object' || value === null) return value;
+  const before = Object.entries(value);
+  const after = before.map(([key, item]) => [key.toWellFormed(), wellFormed(item)] as const);
+  if (after.every(([key, item], at) => key === before[at]?.[0] && item === before[at]?.[1])) return value;
+  return Array.isArray(value) ? after.map(([, item]) => item) : Object.fromEntries(after);
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {
@@ -132,9 +150,9 @@ function sortKeys(keys: string[]): string[] {
   return keys;
 }
 
-function findProblem(value: unknown, path: string, depth: number): NotCanonical | undefined {
+function findProblem(value: unknown, path: string, depth: number, most: number): NotCanonical | undefined {
   const refuse = (why: string): NotCanonical => ({ type: 'NotCanonical', path, why });
-  if (depth > jsonDepthMax) return refuse(`nested deeper than ${jsonDepthMax}`);
+  if (depth > most) return refuse(`nested deeper than ${most}`);
   switch (typeof value) {
     case 'string':
       return value.isWellFormed() ? undefined : refuse('the string holds a lone surrogate');
@@ -158,7 +176,7 @@ function findProblem(value: unknown, path: string, depth: number): NotCanonical 
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i += 1) {
       if (value[i] === undefined) return { type: 'NotCanonical', path: `${path}[${i}]`, why: 'undefined in a list' };
-      const problem = findProblem(value[i], `${path}[${i}]`, depth + 1);
+      const problem = findProblem(value[i], `${path}[${i}]`, depth + 1, most);
       if (problem !== undefined) return problem;
     }
     return undefined;
@@ -168,7 +186,7 @@ function findProblem(value: unknown, path: string, depth: number): NotCanonical 
   for (const [key, member] of Object.entries(value)) {
     if (!key.isWellFormed()) return refuse('a key holds a lone surrogate');
     if (key === '__proto__') return refuse('a key is called __proto__, which no frame can carry');
-    const problem = findProblem(member, `${path}.${key}`, depth + 1);
+    const problem = findProblem(member, `${path}.${key}`, depth + 1, most);
     if (problem !== undefined) return problem;
   }
   return undefined;

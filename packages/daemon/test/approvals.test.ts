@@ -181,6 +181,24 @@ test('nobody answers, and the daemon is down when the time is over: it is a no, 
   expect(sent).toEqual([]);
 });
 
+test('the machine slept over the time, and somebody says yes before the timer rings: it is a no', async () => {
+  await using place = await Place.open();
+  const sent: JsonValue[] = [];
+  let sleptMs = 0;
+  const boot = await place.boot(sends(1), {
+    performer: mailbox(sent),
+    nowMs: () => systemClock.nowMs() + sleptMs,
+  });
+  await boot.submit();
+  const request = idOf(await asked(boot, 1));
+  sleptMs = approvalMs;
+  const questions = boot.runs.get(traceId)?.questions;
+  expect(await questions?.decide(...request, 'approve', 'me')).toMatchObject({ code: 'Conflict' });
+  const rows = await boot.until('run.finished');
+  expect(of(rows, 'action.decided').map(metaOf)).toMatchObject([{ decision: 'expired', by: 'expiry' }]);
+  expect(sent).toEqual([]);
+});
+
 test('A10: questions that an agent may have open are bounded over all its runs', async () => {
   await using place = await Place.open();
   const boot = await place.boot(sends(1));

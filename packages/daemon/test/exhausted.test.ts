@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { createModels, type Models } from '../src/host/models.ts';
 import { metaOf } from '../src/runs/tape.ts';
 import { noSecrets, worldModels } from '../src/torture/world.ts';
+import { raiseMax } from '../src/runs/questions.ts';
 import { type Boot, bundle, endOf, of, opening, Place, type Script, traceId } from './runs-fixture.ts';
 
 const ask = { messages: [{ role: 'user', content: 'hello' }], max_tokens: 20 };
@@ -146,5 +147,7 @@ describe('the node waits, and the operator is asked', () => {
     const question = await asked(boot, 0);
     expect(await decide(boot, question, 'approve', 0)).toMatchObject({ code: 'Usage' });
     expect(await decide(boot, question, 'deny', 5)).toMatchObject({ code: 'Usage' });
+    for (const amount of [raiseMax + 1, Infinity, NaN])
+      expect(await decide(boot, question, 'approve', amount)).toMatchObject({ code: 'Usage' });
   });
 });

@@ -80,6 +80,9 @@ export const anchorsMax = 256;
 export const revocationsMax = 10_000;
 /** Arguments that may follow those of an exec grant's template. */
 export const execMoreMax = 32;
+/** What is said of a call's target, and of the grant that it lacks. */
+export const targetCharsMax = 200;
+export const grantCharsMax = 600;
 /** What a child of exec may print on each stream. */
 export const execOutputBytesMax: number = 256 * 1024;
 /** `tools.json`, and the tools in it. */

@@ -27,6 +27,8 @@ beforeAll(async () => {
       if (ask === 'throw') throw new TypeError('a bug');
       if (ask === 'string') throw 'just text';
       if (ask === 'stack') { const f = (n: number): number => f(n + 1) + 1; return give(f(0)); }
+      if (ask === 'half') { host.log('info', 'log \\ud83d'); console.log('console \\udc00x'); throw new AgentFailure('because \\ud83d', { retryable: false }); }
+      if (ask === 'long') { try { host.kb.search({ text: 'x'.repeat(2_000_000) }); } catch (e: any) { return give([e.code, host.kb.search({ text: 'y' })]); } }
       if (ask === 'loop') for (;;) {}
       if (ask === 'hog') { const a: any[] = []; for (;;) a.push(new Uint8Array(1 << 20)); }
       if (ask === 'objects') { const a: any[] = []; for (;;) a.push({ a: 'x' + a.length }); }
@@ -56,6 +58,18 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await bench[Symbol.asyncDispose]();
+});
+
+test('half a character in a log line or a reason is shown as one that is missing, and traps nobody', async () => {
+  const host = tableHost();
+  await check({ with: { ask: 'half' }, host }, { type: 'failed', code: 'AgentFailed', reason: 'because \ufffd' });
+  expect(host.lines).toEqual(['info: log \ufffd', 'info: console \ufffdx']);
+});
+
+test('A10: arguments that are too long are refused, and the next call is made', async () => {
+  const host = tableHost({ 'kb.search': () => ({ type: 'value', value: 1 }) });
+  await check({ with: { ask: 'long' }, host }, gives(['LimitExceeded', 1]));
+  expect(host.calls).toHaveLength(1);
 });
 
 /** The outcome without its usage. */

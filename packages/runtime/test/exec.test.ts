@@ -172,6 +172,38 @@ describe.skipIf(!probe.ok)('the sandbox of a command (needs bubblewrap)', () => 
     expect(await readFile(join(at, 'a'), 'utf8')).toBe('changed');
   });
 
+  test.skipIf(!existsSync(python))(
+    'a command that only reads speaks into no socket that its folder holds',
+    async () => {
+      const at = join(dir, 'sockets');
+      await mkdir(at);
+      const path = join(at, 's');
+      const heard: string[] = [];
+      const server = createServer((socket) => {
+        socket.on('error', () => {});
+        socket.on('data', (chunk) => heard.push(chunk.toString())).end('hello');
+      });
+      await new Promise<void>((resolve) => server.listen(path, resolve));
+      const program = `import socket
+def told(make):
+    try:
+        s = make()
+        s.connect(${JSON.stringify(path)})
+        s.send(b'do it')
+        print(s.recv(9).decode())
+    except OSError as e: print(e.errno)
+told(lambda: socket.socket(socket.AF_UNIX))
+told(lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0])`;
+      const folders = [{ path: at, write: false }];
+      expect(said(await py(program, { folders, reads: true }))).toBe('1\n1\n');
+      expect(heard).toEqual([]);
+      // One that somebody is asked about does: the attempt above was real.
+      expect(said(await py(program, { folders }))).toMatch(/^hello\n/);
+      expect(heard).toEqual(['do it']);
+      await new Promise((resolve) => server.close(resolve));
+    },
+  );
+
   test('has a fixed environment, no home, no network', async () => {
     await check('/usr/bin/env', [], {
       exit_code: 0,

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '@runloop/core';
-import { performExec, seccompFilter } from '../src/index.ts';
+import { performExec, type Profile, seccompFilter } from '../src/index.ts';
 import { bubblewrap, giveFilter } from '../src/launcher.ts';
 import { architecture } from '../src/seccomp/system-calls.ts';
 
@@ -48,12 +48,7 @@ function answer(filter: Uint8Array, audit: number, nr: number, args: readonly nu
 
 describe.each(['x64', 'arm64'])('the filter on %s', (machine) => {
   const { audit, calls, x32 } = architecture(machine) ?? { audit: 0, calls: {}, x32: false };
-  const cases: readonly (readonly [
-    profile: 'exec' | 'cell',
-    call: string,
-    args: readonly number[],
-    expected: number,
-  ])[] = [
+  const cases: readonly (readonly [profile: Profile, call: string, args: readonly number[], expected: number])[] = [
     ['exec', 'ptrace', [], eperm],
     ['exec', 'keyctl', [], eperm],
     ['exec', 'mount', [], eperm],
@@ -72,6 +67,11 @@ describe.each(['x64', 'arm64'])('the filter on %s', (machine) => {
     ['exec', 'kill', [], allow],
     ['exec', 'memfd_create', [], enosys],
     ['exec', 'shmget', [], enosys],
+    ['reads', 'socket', [1], eperm],
+    ['reads', 'socketpair', [1], eperm],
+    ['reads', 'connect', [], eperm],
+    ['reads', 'kill', [], allow],
+    ['reads', 'clone', [0x11], allow],
     ['cell', 'memfd_create', [], allow],
     ['cell', 'socket', [1], eperm],
     ['cell', 'connect', [], eperm],

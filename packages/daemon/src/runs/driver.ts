@@ -6,7 +6,17 @@
  * D3. `seq` is given here and nowhere else, in the order in which events reach the ledger.
  * D4. When the ledger refuses, the driver stops and says so: memory may not run ahead of the disk. Recovery begins anew.
  */
-import { type Clock, type Failure, isStreamedKind, type Log, type Result, err, ok, type RunEvent } from '@runloop/core';
+import {
+  type Clock,
+  type Failure,
+  isStreamedKind,
+  type Log,
+  type Result,
+  err,
+  ok,
+  type RunEvent,
+  wellFormed,
+} from '@runloop/core';
 import { type Effect, finalPhases, type RunState, type Signal, step } from '@runloop/openings';
 import { Actions } from './actions.ts';
 import type { BlobDraft, EventDraft } from '@runloop/kb';
@@ -304,8 +314,8 @@ export class RunDriver {
       opening_id: this.identity.openingId,
       kind: draft.kind,
       level: draft.level,
-      message: this.#deps.scrubber.scrub(draft.message),
-      meta: this.#deps.scrubber.scrubJson(draft.meta),
+      message: this.#deps.scrubber.scrub(draft.message).toWellFormed(),
+      meta: wellFormed(this.#deps.scrubber.scrubJson(draft.meta)),
     };
   }
 }

@@ -31,6 +31,8 @@ export const approvalMs: number = 24 * 3600 * 1000;
 export const pendingActionsMax = 20;
 /** How often one approval may count. */
 export const timesMax = 100;
+/** By how much one answer may raise a budget. */
+export const raiseMax = 1e15;
 
 export type Asker = { readonly node: string; readonly agent: string };
 export type Answer =
@@ -169,6 +171,11 @@ export class Questions {
         hint,
       });
     }
+    // The timer may be late: a machine that slept does not count the time.
+    if (decision !== 'expired' && this.#deps.clock.nowMs() >= action.expiresMs) {
+      const late = await this.decide(id, hash, 'expired', 'expiry');
+      return late ?? failure('Conflict', `request ${id} expired before it was answered`);
+    }
     const wrong = wrongAnswer(action, decision, said);
     if (wrong !== undefined) return wrong;
     // Two answers at once: the first counts, the second is not written at all.
@@ -204,7 +211,7 @@ function refersTo({ meta }: Action, referents: JsonValue): boolean {
 }
 
 function wrongAnswer({ id, call }: Action, decision: Decision, { times, raise }: Said): Failure | undefined {
-  if (raise !== undefined && !(asksToRaise(call) && decision === 'approve' && raise > 0))
+  if (raise !== undefined && !(asksToRaise(call) && decision === 'approve' && raise > 0 && raise <= raiseMax))
     return failure('Usage', `request ${id} raises no budget by ${raise}`, { hint: 'see: rlp approve show' });
   if (isCutOff(call) || isAnew(call) || asksToRaise(call)) {
     if (decision === 'approve' && times === undefined) return undefined;

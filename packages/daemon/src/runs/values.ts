@@ -11,6 +11,7 @@ import {
   parseJson,
   type Result,
   err,
+  eventLevelsMax,
   failure,
   inlineBytesMax,
   ok,
@@ -27,8 +28,11 @@ export const valuesBytesMax: number = 32 * 1024 * 1024;
 /** A value that is durable, or is once its blobs have gone to the ledger with the event that names it. */
 export type Kept<T> = { readonly value: T; readonly blobs: readonly BlobDraft[] };
 
-/** How a value stands in an event: inline where it is small, by digest where it is not. */
+/** How a value stands in an event: inline where it is small and nests little, by digest where it is not. */
 export type Stored = { readonly json: JsonValue } | { readonly blob: string };
+
+/** `isFlat` where an event can hold it. */
+type Clean = { readonly value: JsonValue; readonly text: string; readonly isFlat: boolean };
 
 /** The disk, not the value, is at fault: what waits for it can go on later. */
 export function isStorageFault({ code }: { readonly code: string }): boolean {
@@ -72,8 +76,8 @@ export class Values {
   async record(given: JsonValue, always = false): Promise<Result<Kept<Stored>, Failure>> {
     const clean = this.#clean(given);
     if (!clean.ok) return clean;
-    const { value, text } = clean.value;
-    if (!always && text.length <= inlineBytesMax) return ok({ value: { json: value }, blobs: [] });
+    const { value, text, isFlat } = clean.value;
+    if (!always && isFlat && text.length <= inlineBytesMax) return ok({ value: { json: value }, blobs: [] });
     const kept = await this.#keepText(value, text);
     return kept.ok ? ok({ value: { blob: kept.value.value }, blobs: kept.value.blobs }) : kept;
   }
@@ -87,10 +91,11 @@ export class Values {
     return 'json' in stored ? ok(stored.json) : this.get(stored.blob);
   }
 
-  #clean(given: JsonValue): Result<{ readonly value: JsonValue; readonly text: string }, Failure> {
+  #clean(given: JsonValue): Result<Clean, Failure> {
     const value = this.#scrubber.scrubJson(given);
-    const text = canonicalJson(value);
-    if (text.ok) return ok({ value, text: text.value });
+    const inEvent = canonicalJson(value, eventLevelsMax);
+    const text = inEvent.ok ? inEvent : canonicalJson(value);
+    if (text.ok) return ok({ value, text: text.value, isFlat: inEvent.ok });
     return err(failure('AgentFailed', `the value at ${text.error.path} cannot be kept: ${text.error.why}`));
   }
 

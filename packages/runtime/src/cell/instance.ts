@@ -72,11 +72,12 @@ export async function createInstance(prepared: Prepared): Promise<AgentInstance>
   };
   const call = async (op: string, args: string): Promise<string> => {
     const { context } = state;
+    // One that the host does not hear of does not count: the next has its number.
+    if (args.length > context.argsBytesMax)
+      throw callFailure('LimitExceeded', `arguments over ${context.argsBytesMax} bytes`);
     state.hostcalls += 1;
     if (state.hostcalls > context.hostcallsMax)
       throw callFailure('LimitExceeded', `more than ${context.hostcallsMax} host calls`);
-    if (args.length > context.argsBytesMax)
-      throw callFailure('LimitExceeded', `arguments over ${context.argsBytesMax} bytes`);
     meters.endTurn();
     try {
       return await context.call(state.hostcalls - 1, op, args);

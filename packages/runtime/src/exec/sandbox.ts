@@ -31,7 +31,7 @@ export type SandboxOptions = {
   readonly folders?: readonly FsGrant[];
   /** Folders that it never sees, wherever a grant may lie: the state directory. */
   readonly hidden?: readonly string[];
-  /** Nothing of the folders can be written. */
+  /** Nothing of the folders can be written, nor a socket in them spoken to. */
   readonly reads?: boolean;
 };
 
@@ -78,7 +78,7 @@ export function sandboxed(
   argv: readonly string[],
   { bwrap = '/usr/bin/bwrap', folders = [], hidden = [], reads = false }: SandboxOptions,
 ): Result<SandboxedCommand, Failure> {
-  const filter = seccompFilter('exec', process.arch);
+  const filter = seccompFilter(reads ? 'reads' : 'exec', process.arch);
   if (filter === undefined)
     return err(failure('CapabilityDenied', `exec is refused: there is no system call filter for ${process.arch}`));
   using opened = new DisposableStack();

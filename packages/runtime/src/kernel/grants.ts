@@ -8,7 +8,7 @@ import { type JsonObject, type JsonValue, isJsonObject } from '@runloop/core';
 import type { Caps, Domains, ExecGrant } from '../caps.ts';
 import { fits, fitsMore } from '../exec/argv-template.ts';
 import { grantFor, missingGrant, pathProblem } from '../files/fs-grants.ts';
-import { execMoreMax } from '../limits.ts';
+import { execMoreMax, grantCharsMax, targetCharsMax } from '../limits.ts';
 import { netCovers, netTarget } from '../net/net-grants.ts';
 import type { CapabilityKey } from './operations.ts';
 
@@ -16,6 +16,16 @@ import type { CapabilityKey } from './operations.ts';
 export type Verdict = { readonly allowed: boolean; readonly target: string; readonly grant: string };
 
 export function judge(caps: Caps, key: CapabilityKey | undefined, op: string, args: JsonValue): Verdict {
+  const { allowed, target, grant } = judged(caps, key, op, args);
+  return { allowed, target: cut(target, targetCharsMax), grant: cut(grant, grantCharsMax) };
+}
+
+/** Both are said in errors and on the ledger, and hold what the agent has written. */
+function cut(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most - 1).toWellFormed()}…`;
+}
+
+function judged(caps: Caps, key: CapabilityKey | undefined, op: string, args: JsonValue): Verdict {
   const given = isJsonObject(args) ? args : {};
   switch (key) {
     case undefined:
@@ -121,14 +131,14 @@ function domains(granted: Domains, key: string, op: string, given: JsonObject): 
 function net(caps: Caps, given: JsonObject): Verdict {
   const raw = text(given['url']);
   const found = netTarget(raw);
-  if ('fault' in found) return { allowed: false, target: raw.slice(0, 200), grant: `net (${found.fault})` };
+  if ('fault' in found) return { allowed: false, target: raw, grant: `net (${found.fault})` };
   return { allowed: netCovers(caps.net, found), target: found.name, grant: `net = ["${found.name}"]` };
 }
 
 function exec(caps: Caps, given: JsonObject): Verdict {
   const command = text(given['command']);
   const argv = argumentsOf(given);
-  const target = [command, ...(argv ?? [])].join(' ').slice(0, 200);
+  const target = [command, ...(argv ?? [])].join(' ');
   const allowed = argv !== undefined && caps.exec.some((grant) => covers(grant, command, argv));
   return {
     allowed,
@@ -165,7 +175,7 @@ export function isReadingCommand(caps: Pick<Caps, 'exec'>, op: string, args: Jso
 function mail(caps: Caps, given: JsonObject): Verdict {
   const to = Array.isArray(given['to']) ? (given['to'] as readonly JsonValue[]).map(text) : [text(given['to'])];
   const from = text(given['from']);
-  const target = to.join(', ').slice(0, 200);
+  const target = to.join(', ');
   const { mail: granted } = caps;
   const allowed =
     granted !== undefined &&
@@ -183,7 +193,7 @@ function mail(caps: Caps, given: JsonObject): Verdict {
 function files(caps: Caps, op: string, given: JsonObject): Verdict {
   const write = op !== 'fs.stat' && op !== 'fs.list' && op !== 'fs.read';
   const paths = (op === 'fs.rename' ? [given['from'], given['to']] : [given['path']]).map(text);
-  const target = paths.join(' → ').slice(0, 200);
+  const target = paths.join(' → ');
   for (const path of paths) {
     const problem = pathProblem(path);
     if (problem !== undefined) return { allowed: false, target, grant: `fs (for a plain absolute path: ${problem})` };

@@ -20,8 +20,10 @@ import {
   cleanLabel,
   digestJson,
   digestText,
+  eventLevelsMax,
   joinLabels,
   readBy,
+  wellFormed,
 } from '@runloop/core';
 import type { Caps } from '../caps.ts';
 import type { HostAnswer, HostCalls } from '../outcome.ts';
@@ -224,7 +226,7 @@ class Door implements KernelDoor {
     this.#next += 1;
     const row = this.#operation(op, args);
     if (row === undefined) return this.#unknown(op.slice(0, 64), args);
-    const canonical = canonicalJson(args);
+    const canonical = canonicalJson(args, eventLevelsMax);
     if (!canonical.ok) return refusal('InvalidParams', `${op}: ${canonical.error.path}: ${canonical.error.why}`);
     const hash = digestText(canonical.value);
     const record = this.#record(index, op, args, hash, row);
@@ -400,9 +402,10 @@ class Door implements KernelDoor {
     if (row.cls !== 'pure') await this.#ports.journal.intent(record, this.#ctx);
     const ctx = { ...this.#ctx, call: record.call, label: this.#label, approved };
     const { args } = record.performed ?? record;
-    const result = await this.#ports.perform(record.op, args, ctx, signal);
-    if (result === 'waits') return { type: 'suspend', reason: 'budget' };
-    if (result === undefined) return { type: 'suspend', reason: 'unknown_outcome' };
+    const performed = await this.#ports.perform(record.op, args, ctx, signal);
+    if (performed === 'waits') return { type: 'suspend', reason: 'budget' };
+    if (performed === undefined) return { type: 'suspend', reason: 'unknown_outcome' };
+    const result = keepable(performed);
     if (!result.ok && result.code === 'CapabilityDenied') this.#audit(record, row, target, result.message);
     const told = joinLabels(
       taintOf(record.op, args, this.#ctx.caps),
@@ -414,6 +417,13 @@ class Door implements KernelDoor {
     else await this.#ports.journal.result(done, this.#ctx);
     return this.#told(result, label);
   }
+}
+
+/** Whoever answers may answer with half a character, which no event can hold. */
+function keepable(result: CallResult): CallResult {
+  return result.ok
+    ? { ...result, value: wellFormed(result.value) }
+    : { ...result, message: result.message.toWellFormed() };
 }
 
 const readingCommand: Operation = { cls: 'pure', capability: 'exec', approval: false };

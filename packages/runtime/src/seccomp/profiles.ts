@@ -1,5 +1,6 @@
 /**
- * What a sandboxed process may not ask of the kernel: `exec` for commands, `cell` for cells of untrusted bundles.
+ * What a sandboxed process may not ask of the kernel: `exec` for commands, `reads` for those that only read, `cell` for
+ * cells of untrusted bundles.
  *
  * 1. Refused in both: looking into other processes, new namespaces and mounts, keys, modules, the machine's clock,
  *    and the parts of the kernel with a long record of holes (bpf, io_uring, userfaultfd, perf).
@@ -7,13 +8,15 @@
  * 3. `exec` has local and internet sockets (its network namespace is empty) but no other family: vsock and the kernel's
  *    own are not held by namespaces.
  * 4. `exec` gets no memory that belongs to no process and no bounded file system: nothing would count it.
- * 5. `cell` makes no socket, starts no process, only threads, and signals nobody but its own threads. One `execve` must
+ * 5. `reads` has no socket at all: a folder may hold one that somebody listens on, and mounting it read-only keeps nobody
+ *    from speaking into it. Nor a pair of sockets, for one of them can be pointed at such a name.
+ * 6. `cell` makes no socket, starts no process, only threads, and signals nobody but its own threads. One `execve` must
  *    stay, for it is what starts the cell; without `fork` it can only replace the cell by itself.
  */
 import { type Rule, assemble } from './bpf.ts';
 import { type Architecture, architecture } from './system-calls.ts';
 
-export type Profile = 'exec' | 'cell';
+export type Profile = 'exec' | 'reads' | 'cell';
 
 const inspection = ['ptrace', 'process_vm_readv', 'process_vm_writev', 'process_madvise', 'kcmp', 'pidfd_getfd'];
 const mounts = [
@@ -105,10 +108,11 @@ function rules(profile: Profile, { calls }: Architecture): readonly Rule[] {
     ...on('clone', { verdict: 'EPERM', when: { argument: 0, hasAnyBit: newNamespaces } }),
     ...on('ioctl', { verdict: 'EPERM', when: { argument: 1, isOneOf: typing } }),
   ];
-  if (profile === 'exec')
+  if (profile !== 'cell')
     return [
       ...both,
       ...uncounted.flatMap((name) => on(name, { verdict: 'ENOSYS' })),
+      ...(profile === 'reads' ? refuse(sockets) : []),
       ...on('socket', { verdict: 'EAFNOSUPPORT', when: { argument: 0, isNoneOf: families } }),
     ];
   const threads = on('clone', { verdict: 'EPERM', when: { argument: 0, lacksBit: cloneThread } });
