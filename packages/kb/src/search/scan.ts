@@ -32,8 +32,15 @@ const { WebAssembly: wasm } = globalThis as unknown as {
   };
 };
 
+let compiled: object | undefined;
+
+/** The assembled scan.wat. */
+export function scanModule(): object {
+  return (compiled ??= new wasm.Module(Buffer.from(scanWasm, 'base64')));
+}
+
 export function createRowMatrix(dimension: number, bytesMax: number): RowMatrix {
-  const { memory, scan } = new wasm.Instance(new wasm.Module(Buffer.from(scanWasm, 'base64'))).exports;
+  const { memory, scan } = new wasm.Instance(scanModule()).exports;
   const dim = Math.ceil(dimension / 32) * 32;
   const queryBytes = Math.ceil(dim / 16) * 16;
   const blockBytes = blockRows * (dim + 8);
