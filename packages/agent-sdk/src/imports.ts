@@ -32,9 +32,12 @@ export type WorldImports = {
   readonly clock: { readonly now: Raw; readonly sleep: Raw };
 };
 
-/** With U+FFFD for each half of a character. */
+/** With U+FFFD for each half of a character. Not every engine has a name for those, and none should pay for looking. */
 export function wholeText(text: string): string {
-  return text.replace(/\p{Surrogate}/gu, '\ufffd');
+  if (!/[\ud800-\udfff]/.test(text)) return text;
+  return text.replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, (found) =>
+    found.length === 2 ? found : '\ufffd',
+  );
 }
 
 export function hostOver(world: WorldImports): Host {
