@@ -1,14 +1,25 @@
-/** A moment as people type it: a day, a day and a time (of this machine's zone where none is named), or how long ago. */
-const units: { readonly [unit: string]: number } = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+/** A moment as people type it: how long ago, a day, or a day and a time. */
+import { err, failure, type Failure, ok, type Result } from '@runloop/core';
 
-/** Milliseconds since 1970. A day alone is its end: what was known on it. */
-export function parseTime(text: string, nowMs: number): number | undefined {
-  const past = /^(\d{1,6})\s*([smhdw])(?:\s+ago)?$/.exec(text);
-  if (past !== null) return nowMs - Number(past[1]) * (units[past[2] ?? ''] ?? 0);
-  if (/^\d{4}-\d{2}-\d{2}$/.test(text)) return checked(Date.parse(`${text}T23:59:59.999`));
-  return /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}/.test(text) ? checked(Date.parse(text)) : undefined;
+const units: { readonly [unit: string]: number } = { m: 60, h: 3600, d: 86_400, w: 604_800 };
+const dayMs = 86_400_000;
+
+/** The time that `7d` or a date means: of a day, its beginning (UTC). */
+export function sinceOf(given: string | undefined, nowMs: number, option = '--since'): Result<number, Failure> {
+  if (given === undefined) return ok(0);
+  const [, count, unit] = /^(\d{1,6})([mhdw])$/.exec(given) ?? [];
+  if (count !== undefined) return ok(Math.max(0, nowMs - Number(count) * (units[unit ?? ''] ?? 0) * 1000));
+  const date = /^\d{4}-\d\d-\d\d/.test(given) ? Date.parse(given) : NaN;
+  if (Number.isFinite(date)) return ok(Math.max(0, date));
+  return err(
+    failure('Usage', `${option} ${given}: neither a span of time nor a date`, {
+      hint: 'for example: 24h, 7d, 2026-11-01',
+    }),
+  );
 }
 
-function checked(ms: number): number | undefined {
-  return Number.isNaN(ms) || ms < 0 ? undefined : ms;
+/** The same, of a day its end: what was known on it. */
+export function asOfTime(given: string, nowMs: number, option: string): Result<number, Failure> {
+  const at = sinceOf(given, nowMs, option);
+  return at.ok && /^\d{4}-\d\d-\d\d$/.test(given) ? ok(at.value + dayMs - 1) : at;
 }

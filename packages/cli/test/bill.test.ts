@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { sinceOf } from '../src/commands/bill.ts';
+import { sinceOf } from '../src/parse-time.ts';
 import { exactDollars } from '../src/screen.ts';
 
 const now = Date.UTC(2026, 10, 21);

@@ -30,6 +30,7 @@ import {
   type SchemaChecks,
   type HostAnswer,
   type HostCalls,
+  type Invocation,
   noCaps,
 } from '@runloop/runtime';
 import { memoryLog } from '@runloop/testkit';
@@ -51,7 +52,11 @@ import { metaOf, readRun } from '../src/runs/tape.ts';
 import { Values } from '../src/runs/values.ts';
 
 /** What an agent of these tests does; `call` throws what suspends or cancels it. */
-export type Script = (call: (op: string, args: JsonValue) => Promise<HostAnswer>, node: string) => Promise<JsonValue>;
+export type Script = (
+  call: (op: string, args: JsonValue) => Promise<HostAnswer>,
+  node: string,
+  told: Invocation['run'],
+) => Promise<JsonValue>;
 
 class Suspended extends Error {}
 
@@ -99,11 +104,15 @@ function cellsOf(script: Script, port: string): Cells {
       try {
         const value = await Promise.race([
           gone,
-          script(async (op, args) => {
-            const answer = await host.call(op, args, signal);
-            if (answer.type === 'suspend') throw new Suspended(answer.reason);
-            return answer;
-          }, invocation.run.node),
+          script(
+            async (op, args) => {
+              const answer = await host.call(op, args, signal);
+              if (answer.type === 'suspend') throw new Suspended(answer.reason);
+              return answer;
+            },
+            invocation.run.node,
+            invocation.run,
+          ),
         ]);
         return { type: 'succeeded', outputs: { [port]: [{ type: 'json', value }] }, usage };
       } catch (error) {

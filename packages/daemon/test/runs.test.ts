@@ -53,6 +53,25 @@ describe('a trace id names one run for ever', () => {
   });
 });
 
+test('an agent starts from the time that the ledger has, in the run and after a restart', async () => {
+  await using place = await Place.open();
+  let nowMs = 1_800_000_000_000;
+  const seen: number[] = [];
+  const late: Script = (_, node, { accepted_ms }) => {
+    seen.push(accepted_ms);
+    return node === 'n1' && seen.length === 2 ? new Promise(() => undefined) : Promise.resolve(1);
+  };
+  const more = '\nedges:\n  - { from: n0.out, to: n1.in }\n';
+  // A clock that moves whenever somebody looks: whoever reads it twice has two times.
+  const options = { nowMs: () => (nowMs += 7) };
+  const first = await place.boot(late, options);
+  await first.submit({ text: opening(2, more) });
+  while (seen.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  const second = await place.boot(late, options);
+  const [accepted] = await second.until('run.finished');
+  expect(seen).toEqual([accepted?.ts_ms, accepted?.ts_ms, accepted?.ts_ms]);
+});
+
 test('a submission that the ledger refuses is refused, leaves no fault behind, and may be made again', async () => {
   await using place = await Place.open();
   let isFull = true;

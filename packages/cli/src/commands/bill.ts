@@ -3,8 +3,9 @@
  *
  * A call that nobody answered, or whose answer a crash lost, may have been charged: it stands apart, at its bound.
  */
-import { err, failure, type Failure, ok, type Result, systemClock } from '@runloop/core';
+import { systemClock } from '@runloop/core';
 import { type Arguments, type Command, text, type Tools } from '../command.ts';
+import { sinceOf } from '../parse-time.ts';
 import { exactDollars } from '../screen.ts';
 
 type Sums = {
@@ -97,20 +98,4 @@ function cells(name: string, row: Sums): string[] {
     exactDollars(row.usd_nano - row.bound_usd_nano),
     row.unanswered === 0 ? '' : lost,
   ];
-}
-
-const units: { readonly [unit: string]: number } = { m: 60, h: 3600, d: 86_400, w: 604_800 };
-
-/** The time that `7d` or a date means. */
-export function sinceOf(given: string | undefined, nowMs: number, option = '--since'): Result<number, Failure> {
-  if (given === undefined) return ok(0);
-  const [, count, unit] = /^(\d{1,6})([mhdw])$/.exec(given) ?? [];
-  if (count !== undefined) return ok(Math.max(0, nowMs - Number(count) * (units[unit ?? ''] ?? 0) * 1000));
-  const date = /^\d{4}-\d\d-\d\d/.test(given) ? Date.parse(given) : NaN;
-  if (Number.isFinite(date)) return ok(Math.max(0, date));
-  return err(
-    failure('Usage', `${option} ${given}: neither a span of time nor a date`, {
-      hint: 'for example: 24h, 7d, 2026-11-01',
-    }),
-  );
 }

@@ -7,8 +7,7 @@ import type { migrateHome } from '@runloop/daemon';
 import { type Arguments, type Command, text, type Tools } from '../command.ts';
 import { processId } from '../environment.ts';
 import { longCall } from '../long-call.ts';
-import { time } from '../screen.ts';
-import { bytes } from './kb-keep.ts';
+import { bytes, time } from '../screen.ts';
 
 export const commands: readonly Command[] = [
   {

@@ -4,7 +4,7 @@
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
-import { failure, isJsonObject, type JsonObject, showLine, systemClock } from '@runloop/core';
+import { failure, isJsonObject, type JsonObject, showJson, showLine, systemClock } from '@runloop/core';
 import type { Client } from '@runloop/sdk';
 import { type Arguments, type Command, text, texts, type Tools } from '../command.ts';
 import type { Delta } from '../import/delta.ts';
@@ -136,7 +136,8 @@ async function give(args: Arguments, tools: Tools): Promise<number> {
       if (!page.ok) return tools.fail(page.error);
       const { events, next } = page.value as unknown as { events: readonly JsonObject[]; next: number | null };
       for (const event of events) {
-        const line = JSON.stringify(event);
+        // Escapes of JSON alone: the same value, and nothing that a terminal would obey.
+        const line = showJson(JSON.stringify(event));
         if (out === undefined) tools.screen.line(line);
         else if (!out.write(`${line}\n`)) await once(out, 'drain');
       }

@@ -7,8 +7,8 @@ import { failure, isJsonObject, parseJson, showJson, showLine, systemClock } fro
 import { canAsk } from '../ask-approval.ts';
 import { type Arguments, type Command, flag, text, type Tools } from '../command.ts';
 import { longCall } from '../long-call.ts';
-import { parseTime } from '../parse-time.ts';
-import { duration } from '../screen.ts';
+import { sinceOf } from '../parse-time.ts';
+import { bytes, duration } from '../screen.ts';
 
 export const commands: readonly Command[] = [
   {
@@ -175,11 +175,9 @@ async function stats(_args: Arguments, tools: Tools): Promise<number> {
 }
 
 async function archive(args: Arguments, tools: Tools): Promise<number> {
-  const older = text(args, 'older') ?? '';
-  const before = parseTime(older, systemClock.nowMs());
-  if (before === undefined)
-    return tools.fail(failure('Usage', `--older: "${older}" is no time`, { hint: 'such as 90d or 2026-01-31' }));
-  const done = await longCall(tools, 'kb.archive', { before_ms: before });
+  const before = sinceOf(text(args, 'older'), systemClock.nowMs(), '--older');
+  if (!before.ok) return tools.fail(before.error);
+  const done = await longCall(tools, 'kb.archive', { before_ms: before.value });
   if (!done.ok) return tools.fail(done.error);
   const {
     runs,
@@ -276,13 +274,4 @@ function showPlan(
         .join(' ')}`,
     );
   for (const path of more.backups) screen.line(`a backup that still holds it: ${showLine(path)}`);
-}
-
-/** 12 B, 3.4 KiB, 5.6 MiB. */
-export function bytes(count: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB'];
-  let size = count;
-  let unit = 0;
-  for (; size >= 1024 && unit < units.length - 1; unit += 1) size /= 1024;
-  return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
 }

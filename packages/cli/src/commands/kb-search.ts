@@ -15,7 +15,7 @@ import {
 import type { Client } from '@runloop/sdk';
 import { type Arguments, type Command, flag, number, text, texts, type Tools } from '../command.ts';
 import { time } from '../screen.ts';
-import { sinceOf } from './bill.ts';
+import { asOfTime, sinceOf } from '../parse-time.ts';
 
 type Vectors = {
   readonly embedder: string;
@@ -92,7 +92,7 @@ function requestOf(args: Arguments, nowMs: number): Result<JsonObject, Failure> 
   ] as const) {
     const given = text(args, name);
     if (given === undefined) continue;
-    const at = sinceOf(given, nowMs, `--${name}`);
+    const at = (name === 'as-of' ? asOfTime : sinceOf)(given, nowMs, `--${name}`);
     if (!at.ok) return at;
     times.push([member, at.value]);
   }

@@ -7,13 +7,14 @@ import {
   isJsonObject,
   type JsonObject,
   type JsonValue,
+  ok,
   parseJson,
   showLine,
   systemClock,
 } from '@runloop/core';
 import { type Arguments, type Command, text, texts, type Tools } from '../command.ts';
 import { time } from '../screen.ts';
-import { parseTime } from '../parse-time.ts';
+import { asOfTime } from '../parse-time.ts';
 
 type Step = {
   id: number;
@@ -116,14 +117,9 @@ function printRows(value: JsonObject, { screen }: Tools): void {
 
 async function why(args: Arguments, tools: Tools): Promise<number> {
   const given = text(args, 'as-of');
-  const at = given === undefined ? undefined : parseTime(given, systemClock.nowMs());
-  if (given !== undefined && at === undefined)
-    return tools.fail(
-      failure('Usage', `"${given}" is no time`, {
-        hint: 'such as 2026-11-20, 2026-11-20T09:30 or 3d for three days ago',
-      }),
-    );
-  const asked = { entity: text(args, 'entity') ?? '', ...(at === undefined ? {} : { as_of_ms: at }) };
+  const at = given === undefined ? ok(undefined) : asOfTime(given, systemClock.nowMs(), '--as-of');
+  if (!at.ok) return tools.fail(at.error);
+  const asked = { entity: text(args, 'entity') ?? '', ...(at.value === undefined ? {} : { as_of_ms: at.value }) };
   return call(tools, 'kb.why', asked, printLadder);
 }
 

@@ -85,7 +85,6 @@ export type RunOptions = {
   readonly trusted: boolean;
   /** The nested openings to whose texts the operator has agreed. */
   readonly trustedGroups: ReadonlySet<string>;
-  readonly acceptedMs: number;
   /** Digests of bundles, pinned when the run was accepted. */
   readonly pins: AgentPins;
   /** What a fork calls instead of the model that an agent asks for. */
@@ -343,7 +342,7 @@ export class Run implements Performer {
       node,
       attempt,
       seed: toHex(this.state.seed),
-      accepted_ms: this.options.acceptedMs,
+      accepted_ms: this.state.acceptedMs,
       ...told,
     };
     const share = alone

@@ -291,7 +291,6 @@ export class Runs {
     const missing = notInForce(opening, trusted, trustedGroups);
     const run = this.#make(identity, opening, seed, {
       onConfirm: request.onConfirm,
-      acceptedMs: this.#deps.clock.nowMs(),
       pins,
       trusted,
       trustedGroups,
@@ -422,7 +421,6 @@ export class Runs {
       fromHex(String(accepted['seed'])),
       {
         onConfirm: accepted['on_confirm'] === 'deny' ? 'deny' : 'wait',
-        acceptedMs: first.ts_ms,
         pins: (accepted['agents'] ?? {}) as AgentPins,
         model: typeof accepted['model'] === 'string' ? accepted['model'] : undefined,
         folder: typeof accepted['folder'] === 'string' ? accepted['folder'] : undefined,

@@ -59,6 +59,8 @@ export type RunState = {
   ending: { readonly state: 'succeeded' | 'failed' | 'cancelled'; readonly reason: string } | undefined;
   /** Milliseconds in which the run was neither waiting, paused nor without a daemon. */
   activeMs: number;
+  /** When it was accepted, as its ledger says; what its agents' clock starts from. */
+  acceptedMs: number;
   lastTsMs: number;
   tokens: number;
   usdNano: number;
@@ -110,6 +112,7 @@ export function newState(opening: Opening, seed: Uint8Array, maxParallel: number
     failure: undefined,
     ending: undefined,
     activeMs: 0,
+    acceptedMs: 0,
     lastTsMs: 0,
     tokens: 0,
     usdNano: 0,

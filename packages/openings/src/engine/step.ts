@@ -37,6 +37,7 @@ function applyFact(state: RunState, fact: Fact, effects: Effect[]): void {
   const { meta } = fact;
   switch (fact.kind) {
     case 'run.accepted':
+      state.acceptedMs = fact.tsMs;
       effects.push(append('run.started', 'The run started.', {}));
       return;
     case 'run.started':
