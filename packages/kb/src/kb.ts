@@ -140,7 +140,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   const opened = await ledger.ask('open');
   if (!opened.ok) return opened;
   const views = opening.use(threads.views());
-  const ready = await views.ask({ type: 'stats' });
+  const ready = await views.ask({ type: 'catchUp' });
   if (!ready.ok) return ready;
   const ask: Ask = <T>(question: ViewsQuestion) => views.ask(question) as Asked<T>;
   const search = opening.use(threads.search());
@@ -192,7 +192,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     }),
     ...upkeepOf({ ...deps, ledger, views, search, appender, progress: threads.progress, paths }),
     async query(sql) {
-      const caughtUp = await ask({ type: 'stats' });
+      const caughtUp = await ask({ type: 'catchUp' });
       return caughtUp.ok ? querySql(deps.clock, viewDb, sql) : caughtUp;
     },
     close,

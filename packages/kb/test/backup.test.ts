@@ -18,7 +18,7 @@ import { describe, expect, test } from 'vitest';
 import { restoringHere, stageRestore } from '../src/backup/restore.ts';
 import { loadBlake3 } from '../src/blake3.ts';
 import { restoreKb } from '../src/index.ts';
-import { deps, draft, open, runEvent, tempDir } from './kb-kit.ts';
+import { deps, draft, newSigner, open, runEvent, tempDir } from './kb-kit.ts';
 
 const by = { actor: 'user:test', provenance: {} };
 const large = Buffer.alloc(100_000, 'x');
@@ -75,6 +75,29 @@ describe('restoring', () => {
       ok: false,
       error: { code: 'Busy' },
     });
+  });
+
+  test('the heads of the host that it was made on are checked, and counted apart from our own', async () => {
+    using there = tempDir();
+    using here = tempDir();
+    const [their, ours] = [newSigner(), newSigner()];
+    const backup = join(there.path, 'backup');
+    {
+      await using kb = await open(there.path);
+      unwrap(await kb.append([note('one')]), 'an event');
+      unwrap(await kb.seal(their), 'a head');
+      unwrap(await kb.backup(backup, by), 'a backup');
+    }
+    unwrap(await restoreKb(deps, { rootDir: here.path }, backup, 1), 'restored');
+    await using kb = await open(here.path);
+    unwrap(await kb.seal(ours), 'a head of this host');
+    const good = { heads: 1, foreign_heads: 1 };
+    expect(unwrap(await kb.verify({ key: ours.key }), 'a check')).toMatchObject(good);
+    expect(unwrap(await kb.verify({ key: ours.key }), 'a check').bad_head).toBeUndefined();
+    unwrap(await kb.append([note('two')]), 'an event after it');
+    const later = unwrap(await kb.seal(their), 'a head by somebody else');
+    const bad_head = { id: later.id, why: 'it is signed with another key' };
+    expect(unwrap(await kb.verify({ key: ours.key }), 'a check')).toMatchObject({ ...good, bad_head });
   });
 
   test('a backup that was changed, is not whole or of a newer version is refused, and nothing is touched', async () => {

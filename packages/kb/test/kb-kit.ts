@@ -1,9 +1,10 @@
 /** What the tests of this package share: a knowledge base in a directory of its own, and drafts to put in. */
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type JsonObject, type Log, systemClock, systemRandom, unwrap } from '@runloop/core';
-import { type EventDraft, type Kb, type KbOptions, openKb } from '../src/index.ts';
+import { type EventDraft, type Kb, type KbOptions, openKb, type Signer } from '../src/index.ts';
 
 export const quiet: Log = { log: () => undefined };
 export const deps = { clock: systemClock, random: systemRandom, log: quiet };
@@ -28,6 +29,13 @@ export function draft(more: Partial<EventDraft> = {}): EventDraft {
     provenance: {},
     ...more,
   };
+}
+
+/** A host's key. */
+export function newSigner(): Signer {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const key = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex');
+  return { key, sign: (bytes) => sign(null, bytes, privateKey) };
 }
 
 export const trace = 'ab'.repeat(16);

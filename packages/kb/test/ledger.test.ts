@@ -1,5 +1,4 @@
 /** The ledger: what is appended, what is refused, what tampering is found, what a broken disk answers. */
-import { generateKeyPairSync, sign } from 'node:crypto';
 import { appendFileSync, closeSync, cpSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -10,7 +9,7 @@ import { hexOf, loadBlake3 } from '../src/blake3.ts';
 import { type EventDraft, type SignedHead, type Verified, type VerifyOptions, openKb } from '../src/index.ts';
 import { appendEventsMax, appendsPendingMax, payloadBytesMax } from '../src/limits.ts';
 import { verifyLedger } from '../src/ledger/verify.ts';
-import { deps, draft, open, runEvent, tempDir, trace } from './kb-kit.ts';
+import { deps, draft, newSigner, open, runEvent, tempDir, trace } from './kb-kit.ts';
 
 const append = async (rootDir: string, drafts: readonly EventDraft[]): Promise<readonly number[]> => {
   await using kb = await open(rootDir);
@@ -110,9 +109,8 @@ describe('tampering', () => {
   const at = 6_000;
   let template: ReturnType<typeof tempDir>;
   let head: SignedHead;
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  const key = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex');
-  const signer = { key, sign: (bytes: Uint8Array) => sign(null, bytes, privateKey) };
+  const signer = newSigner();
+  const { key } = signer;
 
   beforeAll(async () => {
     template = tempDir();

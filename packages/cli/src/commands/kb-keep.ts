@@ -85,6 +85,7 @@ export const commands: readonly Command[] = [
 type Verified = {
   readonly events: number;
   readonly heads: number;
+  readonly foreign_heads: number;
   readonly misfit?: { readonly id: number; readonly why: string };
   readonly first_bad?: { readonly id: number; readonly why: string };
   readonly bad_blob?: { readonly digest: string };
@@ -110,7 +111,8 @@ async function verify(args: Arguments, tools: Tools): Promise<number> {
   }
   const done = await longCall(tools, 'kb.verify', { head });
   if (!done.ok) return tools.fail(done.error);
-  const { events, heads, misfit, first_bad: row, bad_blob: blob, bad_head: bad } = done.value as unknown as Verified;
+  const verified = done.value as unknown as Verified;
+  const { events, heads, foreign_heads: foreign, misfit, first_bad: row, bad_blob: blob, bad_head: bad } = verified;
   const what =
     row !== undefined
       ? `row ${row.id}: ${row.why}`
@@ -127,6 +129,8 @@ async function verify(args: Arguments, tools: Tools): Promise<number> {
     );
   if (misfit !== undefined)
     tools.screen.note(showLine(`row ${misfit.id} has not the shape of its kind: ${misfit.why}`));
+  if (foreign > 0)
+    tools.screen.note(`${foreign} signed heads are of another host's key, from before the ledger was restored here`);
   if (tools.json) tools.screen.json(done.value);
   else tools.screen.line(`the ledger holds: ${events} events, chain intact, ${heads} signed heads`);
   return 0;

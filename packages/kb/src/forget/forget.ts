@@ -40,7 +40,7 @@ export async function planForgetting(
   { views, data }: ForgetDeps,
   entity: string,
 ): Promise<Result<ForgetPlan, Failure>> {
-  const caughtUp = await views.ask({ type: 'stats' });
+  const caughtUp = await views.ask({ type: 'catchUp' });
   if (!caughtUp.ok) return caughtUp;
   await using thread = startThread<string>('forget/forget-main', data);
   return (await thread.ask(entity)) as Result<ForgetPlan, Failure>;

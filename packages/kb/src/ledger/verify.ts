@@ -6,6 +6,8 @@
  * 3. A row without payload is accepted only where a later `subject.forgotten` lists its id.
  * 4. What was signed (heads.ndjson, and a head that was kept elsewhere) is still there: a ledger that was cut short or
  *    rewritten as a whole does not have it.
+ * 5. Heads of another key are believed where the ledger says later that it was restored: a backup brings those of the
+ *    host that it was made on. They are counted apart.
  */
 import Database from 'better-sqlite3';
 import { type Failure, type JsonObject, type Result, err, ok } from '@runloop/core';
@@ -31,6 +33,8 @@ export type Verified = {
   readonly misfit?: { readonly id: number; readonly why: string };
   /** How many signed heads the ledger still has. */
   readonly heads: number;
+  /** How many more it has that are signed with another key, from before it was restored. */
+  readonly foreign_heads: number;
   /** The first signed head that it does not have, or that is not signed. */
   readonly bad_head?: { readonly id: number; readonly why: string };
 };
@@ -67,34 +71,36 @@ function checkHeads(
   db: Database.Database,
   { heads, badLine }: ReturnType<typeof readHeads>,
   { head, key }: VerifyOptions,
-): Pick<Verified, 'heads' | 'bad_head'> {
+): Pick<Verified, 'heads' | 'foreign_heads' | 'bad_head'> {
   const chainAt = db.prepare<[number], Buffer>('SELECT chain_blake3 FROM events WHERE id = ?').pluck();
-  let good = 0;
+  const restoredAt =
+    db.prepare<[], number>(`SELECT max(id) FROM events WHERE kind = 'ledger.restored'`).pluck().get() ?? 0;
+  const counts = { heads: 0, foreign_heads: 0 };
   for (const one of head === undefined ? heads : [...heads, head]) {
     const { id, chain } = one;
-    const foreign = key !== undefined && one.key !== key ? 'it is signed with another key' : undefined;
+    const isForeign = key !== undefined && one.key !== key;
     const now = id === 0 ? hexOf(genesisChain) : chainAt.get(id)?.toString('hex');
     const why =
-      foreign ??
+      (isForeign && (one === head || id >= restoredAt) ? 'it is signed with another key' : undefined) ??
       badSignature(one) ??
       (now === undefined
         ? 'the ledger ends before it'
         : now === chain
           ? undefined
           : 'the ledger has another chain there');
-    if (why !== undefined) return { heads: good, bad_head: { id, why } };
-    good += 1;
+    if (why !== undefined) return { ...counts, bad_head: { id, why } };
+    counts[isForeign ? 'foreign_heads' : 'heads'] += 1;
   }
   if (badLine !== undefined)
-    return { heads: good, bad_head: { id: 0, why: `line ${badLine} of heads.ndjson is no head` } };
-  return { heads: good };
+    return { ...counts, bad_head: { id: 0, why: `line ${badLine} of heads.ndjson is no head` } };
+  return counts;
 }
 
 function check(
   db: Database.Database,
   blake3: Blake3,
   counts: ProgressCounts | undefined,
-): Omit<Verified, 'heads' | 'bad_head'> {
+): Omit<Verified, 'heads' | 'foreign_heads' | 'bad_head'> {
   const chain = createChain(blake3);
   const forgotten = forgottenIds(db);
   let head: Uint8Array = genesisChain;
