@@ -57,7 +57,7 @@ function build() {
 }
 
 /** Counts of vitest reports, as the plain last line; of a file that ran again, the later one counts. */
-function closing(reports, failedBefore) {
+function closing(reports, failedBefore, code) {
   const files = new Map();
   let broken = 0;
   for (const report of reports) {
@@ -72,10 +72,12 @@ function closing(reports, failedBefore) {
     count.passed += assertionResults.filter((one) => one.status === 'passed').length;
     count.skipped += assertionResults.filter((one) => one.status !== 'passed' && one.status !== 'failed').length;
   }
-  const failed = count.failed + broken + failedBefore;
+  const counted = count.failed + broken + failedBefore;
+  // An error outside of any test fails the run all the same.
+  const failed = counted === 0 && code !== 0 ? 1 : counted;
   const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : '';
   process.stdout.write(`${count.passed} passed, ${failed} failed${skipped}\n`);
-  return failed > 0 ? 1 : 0;
+  return failed > 0 ? Math.max(1, code) : 0;
 }
 
 /** Runs vitest; answers its exit code, and the files whose process V8 ended by a trap. */
@@ -89,7 +91,8 @@ function vitest(report, files) {
     `--outputFile.json=${report}`,
     ...files,
   ];
-  const env = { ...process.env, PATH: `${bin}:${process.env.PATH ?? ''}` };
+  const colour = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {};
+  const env = { ...colour, ...process.env, PATH: `${bin}:${process.env.PATH ?? ''}` };
   const child = spawn(node, args, { cwd: root, env, stdio: ['inherit', 'pipe', 'pipe'] });
   let said = '';
   for (const [from, to] of [
@@ -127,11 +130,11 @@ const tasks = {
     mkdirSync(join(root, '.cache'), { recursive: true });
     const report = join(root, '.cache', 'vitest.json');
     const first = await vitest(report, rest);
-    if (first.trapped.length === 0) return Math.max(first.code, closing([report], wrong));
+    if (first.trapped.length === 0) return closing([report], wrong, first.code);
     process.stdout.write(`V8 ended ${first.trapped.length} files by a trap (nodejs/node#64500); they run again\n`);
     const again = join(root, '.cache', 'vitest-again.json');
     const second = await vitest(again, first.trapped);
-    return Math.max(second.code, closing([report, again], wrong));
+    return closing([report, again], wrong, second.code);
   },
 };
 

@@ -194,7 +194,8 @@ export class Home implements AsyncDisposable {
     if (existsSync(join(this.path, 'pog', 'owner.pid'))) await this.rlp('daemon', 'stop');
     const differing = this.#replays ? [...(await this.#verified()), ...(await this.#replayed())] : [];
     rmSync(this.path, { recursive: true, force: true });
-    if (differing.length > 0) throw new Error(`runs that do not replay equal: ${JSON.stringify(differing, null, 1)}`);
+    if (differing.length > 0)
+      throw new Error(`what is wrong with the ledger or a replay: ${JSON.stringify(differing, null, 1)}`);
   }
 
   /** What is wrong with the ledger: its chain, or an event that has not the shape of its kind. */

@@ -16,6 +16,7 @@ export {
   wellFormed,
 } from './json.ts';
 export { type Digest, blake3Bytes, digestBytes, digestText, digestJson, isDigest, toHex, fromHex } from './digest.ts';
+export { publicKeyId, publicKeyOf } from './public-key.ts';
 export { type Blake3, digestLarge, hashInWasm, loadBlake3 } from './fast-digest.ts';
 export {
   type TraceId,

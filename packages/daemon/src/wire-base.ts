@@ -3,16 +3,7 @@
  */
 import { sign } from 'node:crypto';
 import { join } from 'node:path';
-import {
-  type Clock,
-  type Config,
-  type Failure,
-  type Log,
-  ok,
-  type Random,
-  type Result,
-  hashInWasm,
-} from '@runloop/core';
+import { type Clock, type Config, type Failure, ok, type Random, type Result, hashInWasm } from '@runloop/core';
 import { type Kb, openKb, type Signer } from '@runloop/kb';
 import { type HostKey, hostKey, type McpServer } from '@runloop/runtime';
 import { mcpServersOf } from './host/tool-calls.ts';
@@ -21,6 +12,7 @@ import { createModels, type Models } from './host/models.ts';
 import { type MailTransport, mailTransport } from './host/mail-transport.ts';
 import { type Home, homeAt } from './home/home.ts';
 import { LogFile } from './home/log-file.ts';
+import { sealing } from './home/sealing.ts';
 import { openSecrets } from './secrets/open.ts';
 import { Scrubber } from './secrets/scrubber.ts';
 import type { Secrets } from './secrets/store.ts';
@@ -71,28 +63,6 @@ export type Base = {
   readonly mcpServers: ReadonlyMap<string, McpServer>;
 };
 
-/** How often the ledger's head is signed. */
-const sealMs = 3_600_000;
-
-/** Signs the ledger's head every hour and at the end, where something is new. */
-function sealing(clock: Clock, log: Log, kb: Kb, signer: Signer): AsyncDisposable {
-  const sealed = async (): Promise<void> => {
-    const head = await kb.seal(signer);
-    if (!head.ok) log.log('error', 'the head of the ledger could not be signed', { reason: head.error.message });
-  };
-  let timer: Disposable;
-  const later = (): void => {
-    timer = clock.after(sealMs, () => void sealed().then(later));
-  };
-  later();
-  return {
-    async [Symbol.asyncDispose]() {
-      timer[Symbol.dispose]();
-      await sealed();
-    },
-  };
-}
-
 /** What everything else stands on: logs, the ledger with its lock, keys, tokens, the broker. */
 export async function openBase(
   deps: DaemonDeps,
@@ -124,7 +94,7 @@ export async function openBase(
   const key = await hostKey(home.keys);
   if (!key.ok) return key;
   const signer: Signer = { key: key.value.id, sign: (bytes) => sign(null, bytes, key.value.privateKey) };
-  opening.use(sealing(clock, log, kb.value, signer));
+  opening.use(sealing({ clock, log }, () => kb.value.seal(signer)));
   const tokens = openTokens({ stateDir: root, clock, random });
   if (!tokens.ok) return tokens;
   const mcpServers = mcpServersOf(config.tools.mcp.servers);

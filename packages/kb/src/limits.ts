@@ -74,7 +74,7 @@ export const threadYoungMib = 6;
 export const viewsIdleMs = 20_000;
 /** How long the search thread stays when nobody asks, with all vectors in its memory: it is back in about 5 µs a document. */
 export const searchIdleMs = 60_000;
-/** Blobs that move to the archive in one transaction. */
-export const archiveBatch = 256;
+/** Blobs that move to the archive in one transaction; whoever appends waits no longer than for these. */
+export const archiveBatch = 32;
 /** How often a forgetting is planned anew because something new names its subject, before it is given up. */
 export const forgetPlansMax = 5;

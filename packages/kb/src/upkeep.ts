@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { readdir, stat } from 'node:fs/promises';
 import { type Clock, type Failure, type JsonObject, type Log, type Random, type Result, ok } from '@runloop/core';
 import type { Archived } from './archive/archive.ts';
+import { archiveOld } from './archive/archive-old.ts';
 import type { Appender } from './ledger/appender.ts';
 import type { BackupData, BackupRequest } from './backup/backup-main.ts';
 import type { BackupManifest } from './backup/manifest.ts';
@@ -107,13 +108,7 @@ export function upkeepOf(deps: UpkeepDeps): Upkeep {
         }
         return ok({ before, after: await bytesOf(paths) });
       }),
-    archive: (beforeMs) =>
-      long('archive', async () => {
-        const moved = await ledger.ask({ type: 'archive', beforeMs });
-        if (!moved.ok) return moved;
-        const compacted = await ledger.ask({ type: 'compact' });
-        return compacted.ok ? (moved as Result<Archived, Failure>) : compacted;
-      }),
+    archive: (beforeMs) => long('archive', () => archiveOld({ ledger, progress, eventsDb }, beforeMs)),
     planForget: (entity) => planForgetting(forgetting, entity),
     forget: (entity, by) => long('forget', () => forget(forgetting, entity, { ...by, ts_ms: clock.nowMs() })),
     stats: () => stats(deps),

@@ -3,7 +3,7 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type JsonObject, type Log, systemClock, systemRandom, unwrap } from '@runloop/core';
+import { type JsonObject, type Log, publicKeyId, systemClock, systemRandom, unwrap } from '@runloop/core';
 import { type EventDraft, type Kb, type KbOptions, openKb, type Signer } from '../src/index.ts';
 
 export const quiet: Log = { log: () => undefined };
@@ -34,7 +34,7 @@ export function draft(more: Partial<EventDraft> = {}): EventDraft {
 /** A host's key. */
 export function newSigner(): Signer {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  const key = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex');
+  const key = publicKeyId(publicKey);
   return { key, sign: (bytes) => sign(null, bytes, privateKey) };
 }
 

@@ -22,10 +22,10 @@ import {
   isJsonObject,
   ok,
   parseJson,
+  publicKeyOf,
 } from '@runloop/core';
 import type { Caps } from './caps.ts';
 import { parseCaps } from './caps.ts';
-import { publicKeyOf } from './keys.ts';
 import { bundleBytesMax, bundleFilesMax } from './limits.ts';
 import { type Manifest, parseManifest } from './manifest.ts';
 import { sbomName } from './sbom.ts';

@@ -28,7 +28,7 @@ export {
   expandHome,
 } from './caps.ts';
 export { type FsGrant, grantFor, isWithin } from './files/fs-grants.ts';
-export { type HostKey, hostKey, makeSigningKey, publicKeyId, publicKeyOf, readSigningKey } from './keys.ts';
+export { type HostKey, hostKey, makeSigningKey, readSigningKey } from './keys.ts';
 export { type BuildOptions, buildAgent, signBundle } from './build-agent.ts';
 export { type AgentLimits, defaultAgentLimits, agentLimitsMax } from './limits.ts';
 export { type Cells, type CellsDeps, type CellsOptions, type Invocation, createCells } from './cells.ts';

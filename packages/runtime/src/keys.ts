@@ -4,7 +4,7 @@
 import { type KeyObject, createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Failure, type Result, err, failure, ok } from '@runloop/core';
+import { type Failure, type Result, err, failure, ok, publicKeyId } from '@runloop/core';
 
 export type HostKey = {
   readonly privateKey: KeyObject;
@@ -70,17 +70,4 @@ export async function readSigningKey(path: string): Promise<Result<HostKey, Fail
 function keyOf(privateKey: KeyObject): HostKey {
   const publicKey = createPublicKey(privateKey);
   return { privateKey, publicKey, id: publicKeyId(publicKey) };
-}
-
-const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex');
-
-export function publicKeyId(key: KeyObject): string {
-  return key.export({ format: 'der', type: 'spki' }).subarray(spkiPrefix.length).toString('hex');
-}
-
-/** The key that an id names; a failure where the id is not 32 bytes of hex. */
-export function publicKeyOf(id: string): Result<KeyObject, Failure> {
-  if (!/^[0-9a-f]{64}$/.test(id))
-    return err(failure('InvalidConfig', `"${id}" is not an Ed25519 public key (64 hex digits)`));
-  return ok(createPublicKey({ key: Buffer.concat([spkiPrefix, Buffer.from(id, 'hex')]), format: 'der', type: 'spki' }));
 }

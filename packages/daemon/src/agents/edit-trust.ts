@@ -4,15 +4,8 @@
 import { createPublicKey, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { err, type Failure, failure, isDigest, isName, ok, type Result } from '@runloop/core';
-import {
-  type Anchor,
-  formatTrustPolicy,
-  parseTrustPolicy,
-  publicKeyId,
-  publicKeyOf,
-  type TrustPolicy,
-} from '@runloop/runtime';
+import { err, type Failure, failure, isDigest, isName, ok, publicKeyId, publicKeyOf, type Result } from '@runloop/core';
+import { type Anchor, formatTrustPolicy, parseTrustPolicy, type TrustPolicy } from '@runloop/runtime';
 import { trustPolicyFile } from './trust.ts';
 
 export type TrustChange = (policy: TrustPolicy) => Result<TrustPolicy, Failure>;

@@ -3,7 +3,8 @@
  * there as from anywhere else; the ledger's file stays small.
  *
  * 1. A blob is on disk in the archive before it leaves the ledger or its file: it may be in both, never in neither.
- * 2. Only what runs name that ended long ago, and nothing else names, is moved.
+ * 2. Only what runs name that ended long ago, and nothing else names, is moved (plan.ts). Whoever names such a blob
+ *    meanwhile reads it from the archive.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +12,7 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { blobFile, isBlobFile } from '../forget/files.ts';
 import { hasBlobs } from '../ledger/ledger-blobs.ts';
-import { archiveBatch, blobBytesMax } from '../limits.ts';
+import { blobBytesMax } from '../limits.ts';
 
 export type Archived = {
   readonly runs: number;
@@ -33,35 +34,37 @@ function openArchive(rootDir: string): Database.Database {
   return db;
 }
 
-/** The blob, or nothing; its digest is for the caller to check. */
-export function readArchived(rootDir: string, digest: string): Buffer | undefined {
+/** What `read` finds in the archive; nothing where there is none, and none is made. */
+function reading<T>(rootDir: string, read: (db: Database.Database) => T): T | undefined {
   if (!existsSync(archiveFile(rootDir))) return undefined;
   using stack = new DisposableStack();
-  const db = stack.adopt(new Database(archiveFile(rootDir), { readonly: true }), (opened) => opened.close());
-  const bytes = db
-    .prepare<[Buffer], Buffer>('SELECT bytes FROM blobs WHERE digest = ?')
-    .pluck()
-    .get(Buffer.from(digest, 'hex'));
+  return read(stack.adopt(new Database(archiveFile(rootDir), { readonly: true }), (opened) => opened.close()));
+}
+
+/** The blob, or nothing; its digest is for the caller to check. */
+export function readArchived(rootDir: string, digest: string): Buffer | undefined {
+  const bytes = reading(rootDir, (db) =>
+    db.prepare<[Buffer], Buffer>('SELECT bytes FROM blobs WHERE digest = ?').pluck().get(Buffer.from(digest, 'hex')),
+  );
   return bytes === undefined ? undefined : unpack(bytes);
 }
 
 export function archivedSize(rootDir: string, digest: string): number | undefined {
-  if (!existsSync(archiveFile(rootDir))) return undefined;
-  using stack = new DisposableStack();
-  const db = stack.adopt(new Database(archiveFile(rootDir), { readonly: true }), (opened) => opened.close());
-  return db
-    .prepare<[Buffer], number>('SELECT size FROM blobs WHERE digest = ?')
-    .pluck()
-    .get(Buffer.from(digest, 'hex'));
+  return reading(rootDir, (db) =>
+    db.prepare<[Buffer], number>('SELECT size FROM blobs WHERE digest = ?').pluck().get(Buffer.from(digest, 'hex')),
+  );
 }
 
-/** Each archived blob; opens nothing where there is no archive. */
-export function* archivedBlobs(rootDir: string): Generator<{ readonly digest: string; readonly bytes: Buffer }> {
-  if (!existsSync(archiveFile(rootDir))) return;
-  using stack = new DisposableStack();
-  const db = stack.adopt(new Database(archiveFile(rootDir), { readonly: true }), (opened) => opened.close());
-  const rows = db.prepare<[], { digest: Buffer; bytes: Buffer }>('SELECT digest, bytes FROM blobs').iterate();
-  for (const { digest, bytes } of rows) yield { digest: digest.toString('hex'), bytes: unpack(bytes) };
+export function archivedDigests(rootDir: string): ReadonlySet<string> {
+  const all = reading(rootDir, (db) => db.prepare<[], string>('SELECT lower(hex(digest)) FROM blobs').pluck().all());
+  return new Set(all);
+}
+
+export function eachArchived(rootDir: string, tell: (digest: string, bytes: Buffer) => void): void {
+  reading(rootDir, (db) => {
+    const rows = db.prepare<[], { digest: Buffer; bytes: Buffer }>('SELECT digest, bytes FROM blobs').iterate();
+    for (const { digest, bytes } of rows) tell(digest.toString('hex'), unpack(bytes));
+  });
 }
 
 /** Takes blobs out of the archive for good. */
@@ -77,11 +80,13 @@ export function dropArchived(rootDir: string, digests: readonly string[]): void 
   db.pragma('wal_checkpoint(TRUNCATE)');
 }
 
-/** Moves the blobs that only runs name which ended before `beforeMs`. `ledger` is the writer's own connection. */
-export function archiveBlobs(ledger: Database.Database, rootDir: string, beforeMs: number): Archived {
-  const traces = oldRuns(ledger, beforeMs);
-  const digests = [...namedOnlyBy(ledger, traces)];
-  const told = { runs: traces.size, blobs: 0, bytes: 0, packed: 0 };
+/** Moves these blobs, in one transaction of each file. `ledger` is the writer's own connection. */
+export function moveToArchive(
+  ledger: Database.Database,
+  rootDir: string,
+  digests: readonly string[],
+): Omit<Archived, 'runs'> {
+  const told = { blobs: 0, bytes: 0, packed: 0 };
   if (digests.length === 0 || !hasBlobs(ledger)) return told;
   using stack = new DisposableStack();
   const archive = stack.adopt(openArchive(rootDir), (opened) => opened.close());
@@ -89,53 +94,26 @@ export function archiveBlobs(ledger: Database.Database, rootDir: string, beforeM
   const find = ledger.prepare<[Buffer], Buffer>('SELECT bytes FROM blobs WHERE digest = ?').pluck();
   const drop = ledger.prepare('DELETE FROM blobs WHERE digest = ?');
   const blobsDir = join(rootDir, 'blobs');
-  for (let at = 0; at < digests.length; at += archiveBatch) {
-    const batch = digests.slice(at, at + archiveBatch);
-    const moved: string[] = [];
-    archive.transaction(() => {
-      for (const digest of batch) {
-        const key = Buffer.from(digest, 'hex');
-        const bytes =
-          find.get(key) ?? (isBlobFile(blobsDir, digest) ? readFileSync(blobFile(blobsDir, digest)) : undefined);
-        if (bytes === undefined) continue;
-        const packed = zstdCompressSync(bytes);
-        put.run(key, bytes.length, packed);
-        moved.push(digest);
-        told.blobs += 1;
-        told.bytes += bytes.length;
-        told.packed += packed.length;
-      }
-    })();
-    ledger.transaction(() => {
-      for (const digest of moved) drop.run(Buffer.from(digest, 'hex'));
-    })();
-    for (const digest of moved) rmSync(blobFile(blobsDir, digest), { force: true });
-  }
+  const moved: string[] = [];
+  archive.transaction(() => {
+    for (const digest of digests) {
+      const key = Buffer.from(digest, 'hex');
+      const bytes =
+        find.get(key) ?? (isBlobFile(blobsDir, digest) ? readFileSync(blobFile(blobsDir, digest)) : undefined);
+      if (bytes === undefined) continue;
+      const packed = zstdCompressSync(bytes);
+      put.run(key, bytes.length, packed);
+      moved.push(digest);
+      told.blobs += 1;
+      told.bytes += bytes.length;
+      told.packed += packed.length;
+    }
+  })();
+  ledger.transaction(() => {
+    for (const digest of moved) drop.run(Buffer.from(digest, 'hex'));
+  })();
+  for (const digest of moved) rmSync(blobFile(blobsDir, digest), { force: true });
   return told;
-}
-
-function oldRuns(ledger: Database.Database, beforeMs: number): ReadonlySet<string> {
-  const rows = ledger
-    .prepare<[number], string>(`SELECT lower(hex(trace_id)) FROM events WHERE kind = 'run.finished' AND ts_ms < ?`)
-    .pluck();
-  return new Set(rows.all(beforeMs));
-}
-
-/** Digests that stand in events of these runs and in no other event. */
-function namedOnlyBy(ledger: Database.Database, traces: ReadonlySet<string>): ReadonlySet<string> {
-  const named = new Set<string>();
-  const others = new Set<string>();
-  if (traces.size === 0) return named;
-  const rows = ledger
-    .prepare<[], { trace: string | null; payload_json: string }>(
-      'SELECT lower(hex(trace_id)) AS trace, payload_json FROM events WHERE payload_json IS NOT NULL',
-    )
-    .iterate();
-  for (const { trace, payload_json: payload } of rows) {
-    const into = trace !== null && traces.has(trace) ? named : others;
-    for (const digest of payload.match(/[0-9a-f]{64}/g) ?? []) into.add(digest);
-  }
-  return named.difference(others);
 }
 
 function unpack(bytes: Buffer): Buffer {

@@ -11,9 +11,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type Database from 'better-sqlite3';
 import { type Digest, type Failure, isJsonObject, type JsonObject, type Result, err, failure, ok } from '@runloop/core';
-import { archivedBlobs, archivedSize } from '../archive/archive.ts';
+import { archivedDigests, eachArchived } from '../archive/archive.ts';
 import { type Blake3, hexOf } from '../blake3.ts';
-import { hasBlobs } from '../ledger/ledger-blobs.ts';
+import { digestsIn, hasBlobs } from '../ledger/ledger-blobs.ts';
 import { kindSchemas } from '../kinds/schemas.ts';
 import { filesHolding, isBlobFile } from './files.ts';
 import { type Needles, needlesOf } from './needles.ts';
@@ -74,7 +74,9 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
   const needles = needlesOf(entity, payloadsOf(ledger, own), () => knowledgeWithout(ledger, own));
   const held = blobsHolding(ledger, needles);
   const files = filesHolding(blobsDir, needles);
-  for (const { digest, bytes } of archivedBlobs(sources.rootDir)) if (needles.has(bytes.toString())) held.add(digest);
+  eachArchived(sources.rootDir, (digest, bytes) => {
+    if (needles.has(bytes.toString())) held.add(digest);
+  });
   if (blobOf !== undefined) held.add(blobOf);
   const found = findEvents(sources, needles, { own, tainted: new Set([...held, ...files]), wholeRun: runOf });
   const open = openRuns(sources.views, [...found.runs.keys()]);
@@ -158,8 +160,6 @@ type Found = {
   readonly last: number;
 };
 
-const digests = /[0-9a-f]{64}/g;
-
 function findEvents(
   { ledger }: Sources,
   needles: Needles,
@@ -186,7 +186,7 @@ function findEvents(
     const holds = given.own.has(id) || needles.has(payload);
     if (holds) events.add(id);
     if (trace === null || trace === '') continue;
-    const isTainted = holds || (payload.match(digests)?.some((digest) => given.tainted.has(digest)) ?? false);
+    const isTainted = holds || digestsIn(payload).some((digest) => given.tainted.has(digest));
     if (isTainted && !runs.has(trace)) runs.set(trace, id);
     if (runs.has(trace) && contentKinds.has(kind)) events.add(id);
   }
@@ -215,7 +215,7 @@ function namedBlobs(ledger: Database.Database, { runs }: Found): Set<string> {
     .pluck();
   for (const [trace, from] of runs)
     for (const payload of ofRun.iterate(Buffer.from(trace, 'hex'), from))
-      for (const digest of payload.match(digests) ?? []) named.add(digest);
+      for (const digest of digestsIn(payload)) named.add(digest);
   if (named.size === 0) return named;
   const others = ledger
     .prepare<[], { trace: string | null; payload_json: string }>(
@@ -223,7 +223,7 @@ function namedBlobs(ledger: Database.Database, { runs }: Found): Set<string> {
     )
     .iterate();
   for (const { trace, payload_json: payload } of others)
-    if (trace === null || !runs.has(trace)) for (const digest of payload.match(digests) ?? []) named.delete(digest);
+    if (trace === null || !runs.has(trace)) for (const digest of digestsIn(payload)) named.delete(digest);
   return named;
 }
 
@@ -235,11 +235,12 @@ function placed(
   const inLedger = hasBlobs(ledger)
     ? ledger.prepare<[Buffer], number>('SELECT 1 FROM blobs WHERE digest = ?').pluck()
     : undefined;
+  const inArchive = archivedDigests(rootDir);
   const all = [...digestsToGo].sort();
   return {
     blobs: all.filter((digest) => inLedger?.get(Buffer.from(digest, 'hex')) === 1),
     files: all.filter((digest) => isBlobFile(join(rootDir, 'blobs'), digest)),
-    archived: all.filter((digest) => archivedSize(rootDir, digest) !== undefined),
+    archived: all.filter((digest) => inArchive.has(digest)),
   };
 }
 

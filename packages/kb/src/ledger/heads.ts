@@ -4,7 +4,7 @@
  *
  * What is signed is the canonical JSON of {chain, id, ts_ms, type}; the signature is Ed25519, key and signature are hex.
  */
-import { createPublicKey, verify } from 'node:crypto';
+import { verify } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,6 +18,7 @@ import {
   isJsonObject,
   ok,
   parseJson,
+  publicKeyOf,
 } from '@runloop/core';
 import { storageFailure } from '../storage-failure.ts';
 
@@ -34,25 +35,16 @@ export type SignedHead = Head & {
 };
 export type Signer = { readonly key: string; readonly sign: (bytes: Uint8Array) => Uint8Array };
 
-const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex');
-
 export function signHead(head: Head, signer: Signer): SignedHead {
   return { ...head, key: signer.key, signature: Buffer.from(signer.sign(signedBytes(head))).toString('hex') };
 }
 
 /** Why the head is not what its key has signed, or nothing. */
 export function badSignature(head: SignedHead): string | undefined {
-  try {
-    const key = createPublicKey({
-      key: Buffer.concat([spkiPrefix, Buffer.from(head.key, 'hex')]),
-      format: 'der',
-      type: 'spki',
-    });
-    const good = verify(null, signedBytes(head), key, Buffer.from(head.signature, 'hex'));
-    return good ? undefined : 'its signature does not belong to it';
-  } catch {
-    return `"${head.key.slice(0, 80)}" is not an Ed25519 key`;
-  }
+  const key = publicKeyOf(head.key);
+  if (!key.ok) return key.error.message;
+  const good = verify(null, signedBytes(head), key.value, Buffer.from(head.signature, 'hex'));
+  return good ? undefined : 'its signature does not belong to it';
 }
 
 export function parseHead(text: string): Result<SignedHead, Failure> {

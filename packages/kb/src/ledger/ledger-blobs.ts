@@ -17,6 +17,11 @@ export function readLedgerBlob(
   return digestOf(bytes) === digest ? ok(bytes) : err(blobMismatch(digest));
 }
 
+/** What looks like the digest of a blob in a text. */
+export function digestsIn(text: string): readonly string[] {
+  return text.match(/[0-9a-f]{64}/g) ?? [];
+}
+
 export function hasBlobs(ledger: Database.Database): boolean {
   return ledger.prepare(`SELECT 1 FROM sqlite_schema WHERE name = 'blobs'`).get() !== undefined;
 }

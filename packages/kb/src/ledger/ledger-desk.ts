@@ -15,7 +15,7 @@ export type LedgerUpkeep =
   | ({ readonly type: 'erase' } & EraseRequest)
   | { readonly type: 'compact' }
   | { readonly type: 'head' }
-  | { readonly type: 'archive'; readonly beforeMs: number };
+  | { readonly type: 'archive'; readonly digests: readonly string[] };
 export type LedgerData = {
   readonly rootDir: string;
   readonly eventsDb: string;
@@ -51,7 +51,7 @@ export function createLedgerDesk(data: LedgerData, blake3: Blake3, pid: number):
     open: () => (opened.ok ? { ok: true, value: opened.value.head().id } : opened),
     upkeep(question) {
       if (!opened.ok) return opened;
-      if (question.type === 'archive') return opened.value.archive(data.rootDir, question.beforeMs);
+      if (question.type === 'archive') return opened.value.archive(data.rootDir, question.digests);
       if (question.type === 'head') return { ok: true, value: opened.value.head() };
       return question.type === 'erase' ? opened.value.erase(question) : opened.value.compact();
     },

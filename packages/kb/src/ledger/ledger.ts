@@ -6,16 +6,17 @@
  * 3. After a failure of the disk nothing of the transaction remains, and the next append starts from what is on disk.
  * It hashes and chains, but does not judge kinds: proposals are checked before they come here (propose.ts).
  */
-import { rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
-import { archiveBlobs, type Archived } from '../archive/archive.ts';
+import { type Archived, moveToArchive } from '../archive/archive.ts';
 import type { Blake3 } from '../blake3.ts';
 import { type ChainedColumns, createChain, eventHash, genesisChain } from './chain.ts';
 import type { BlobDraft, EventDraft } from './event.ts';
 import { createErase, type Erasure } from './ledger-erase.ts';
 import { ledgerSql, ledgerVersion } from './ledger-schema.ts';
 import { type PreparedEvent, prepare } from './prepare.ts';
+import { inodeOf } from '../inode.ts';
 import { storageFailure } from '../storage-failure.ts';
 
 /** One caller's events with 16 bytes of salt for each, and the blobs that they name. */
@@ -38,8 +39,8 @@ export interface Ledger extends Disposable {
    * events after the plan hold the entity too: it must be planned anew.
    */
   erase(request: EraseRequest): Result<number | undefined, Failure>;
-  /** Moves the blobs of runs that ended before that time to the archive of the state directory. */
-  archive(rootDir: string, beforeMs: number): Result<Archived, Failure>;
+  /** Moves these blobs to the archive of the state directory. */
+  archive(rootDir: string, digests: readonly string[]): Result<Omit<Archived, 'runs'>, Failure>;
   /** Rewrites the file and empties its write-ahead log: what was deleted is nowhere in them. */
   compact(): Result<void, Failure>;
   /** The last durable event's id and chain value; 0 and 32 zero bytes at first. */
@@ -98,10 +99,6 @@ export function openLedger(path: string, blake3: Blake3, options: LedgerOptions)
     db?.close();
     return err(storageFailure(error, path));
   }
-}
-
-function inodeOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
 function replacedFailure(path: string): Failure {
@@ -226,9 +223,9 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
       const salts = new Uint8Array(saltBytes);
       for (const event of hashed(blake3, { drafts: prepared.value, salts, blobs: [] })) write(at, event);
     },
-    archive(rootDir, beforeMs) {
+    archive(rootDir, digests) {
       try {
-        return ok(archiveBlobs(db, rootDir, beforeMs));
+        return ok(moveToArchive(db, rootDir, digests));
       } catch (error) {
         return err(storageFailure(error, db.name));
       }

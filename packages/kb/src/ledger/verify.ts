@@ -11,7 +11,7 @@
  */
 import Database from 'better-sqlite3';
 import { type Failure, type JsonObject, type Result, err, ok } from '@runloop/core';
-import { archivedBlobs } from '../archive/archive.ts';
+import { eachArchived } from '../archive/archive.ts';
 import { type Blake3, hexOf } from '../blake3.ts';
 import { createSchemaCheck, type SchemaCheck } from '../kinds/check-schema.ts';
 import { createChain, eventHash, genesisChain } from './chain.ts';
@@ -144,8 +144,11 @@ function check(
 }
 
 function badArchived(rootDir: string, blake3: Blake3): string | undefined {
-  for (const { digest, bytes } of archivedBlobs(rootDir)) if (hexOf(blake3.digest(bytes)) !== digest) return digest;
-  return undefined;
+  let bad: string | undefined;
+  eachArchived(rootDir, (digest, bytes) => {
+    if (hexOf(blake3.digest(bytes)) !== digest) bad ??= digest;
+  });
+  return bad;
 }
 
 function misfitOf({ id, kind, payload_json: text }: EventRow, fits: SchemaCheck): Verified['misfit'] {

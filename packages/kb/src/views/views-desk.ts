@@ -5,7 +5,6 @@
  * 1. A read sees every append that was answered before it was asked: it catches up first.
  * 2. A failure of the disk is an answer; the next question tries again.
  */
-import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok } from '@runloop/core';
 import { type Blake3, hexOf } from '../blake3.ts';
@@ -17,6 +16,7 @@ import * as reads from './reads.ts';
 import { type MailboxQuery, readMailbox } from './read-mailbox.ts';
 import { redactText } from './redact.ts';
 import type { ProgressCounts } from '../progress.ts';
+import { inodeOf } from '../inode.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { type Views, openViews } from './views.ts';
 import { blame, lastEventAt, why } from './why.ts';
@@ -125,10 +125,6 @@ function openStore(data: ViewsData, blake3: Blake3): Store {
 
 function asOfEvent(ledger: Database.Database, atMs: number | undefined): number | undefined {
   return atMs === undefined ? undefined : lastEventAt(ledger, atMs);
-}
-
-function inodeOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
 /** Addresses redacted in every text of a value. */

@@ -7,9 +7,19 @@
  * 3. The host's own key is the anchor `host`, trusted, in every policy; it can be revoked like every other.
  */
 import { parse, stringify } from 'smol-toml';
-import { type Failure, type Result, err, failure, isDigest, isJsonObject, isName, nearest, ok } from '@runloop/core';
+import {
+  type Failure,
+  type Result,
+  err,
+  failure,
+  isDigest,
+  isJsonObject,
+  isName,
+  nearest,
+  ok,
+  publicKeyOf,
+} from '@runloop/core';
 import { type Caps, type CapsLayer, parseLayer } from '../caps.ts';
-import { publicKeyOf } from '../keys.ts';
 import { anchorsMax, revocationsMax, trustPolicyBytesMax } from '../limits.ts';
 import { applyLayer, harmless } from './effective.ts';
 
