@@ -1,7 +1,7 @@
 /**
  * The other processes of bench/broker.ts: `provider` answers at once and prints its address; `memory <url>` makes 100 000
  * calls through a broker and prints what it holds, every quarter of them; `inserts` makes 500 bare fsynced inserts a second
- * until it is told to stop, and prints what each took.
+ * until it is told to stop, and prints what each took. As a thread, `insert` makes one for each message.
  */
 import { createBroker, parseBrokerConfig, undiciHttp } from '../packages/broker/src/index.ts';
 import { ok, systemClock, systemRandom, unwrap } from '../packages/core/src/index.ts';
@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parentPort } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 
 const say = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
@@ -57,14 +58,27 @@ async function memory(url: string): Promise<void> {
   await Promise.all(Array.from({ length: 32 }, worker));
 }
 
-/** One row an insert, each in the journal and on the disk before the next. */
-async function inserts(): Promise<void> {
+type Bare = Disposable & { readonly insert: (text: string) => void };
+
+function bare(): Bare {
   const dir = mkdtempSync(join(tmpdir(), 'bench-broker-'));
   const db = new Database(join(dir, 'bare.sqlite'));
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
   db.exec('CREATE TABLE rows(id INTEGER PRIMARY KEY, value TEXT)');
   const insert = db.prepare('INSERT INTO rows(value) VALUES (?)');
+  return {
+    insert: (text) => void insert.run(text),
+    [Symbol.dispose]() {
+      db.close();
+      rmSync(dir, { recursive: true });
+    },
+  };
+}
+
+/** One row an insert, each in the journal and on the disk before the next. */
+async function inserts(): Promise<void> {
+  using db = bare();
   const value = 'x'.repeat(1_000);
   const times: number[] = [];
   const over = new AbortController();
@@ -75,14 +89,26 @@ async function inserts(): Promise<void> {
     // At least a turn of the loop, in which it can be told to stop.
     await sleep(Math.max(0, Math.ceil(wait)));
     const began = performance.now();
-    insert.run(value);
+    db.insert(value);
     times.push(performance.now() - began);
   }
-  db.close();
-  rmSync(dir, { recursive: true });
   say(times);
+}
+
+/** One for each message of the thread's owner, until it says `close`. */
+function insertAsked(port: NonNullable<typeof parentPort>): void {
+  const db = bare();
+  port.on('message', (asked: 'close' | { readonly n: number; readonly text: string }) => {
+    if (asked === 'close') {
+      db[Symbol.dispose]();
+      return port.close();
+    }
+    db.insert(asked.text);
+    port.postMessage(asked.n);
+  });
 }
 
 if (process.argv[2] === 'provider') provider();
 if (process.argv[2] === 'inserts') await inserts();
 if (process.argv[2] === 'memory') await memory(process.argv[3] ?? '');
+if (process.argv[2] === 'insert' && parentPort !== null) insertAsked(parentPort);

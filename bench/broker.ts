@@ -6,6 +6,9 @@
  * the agent. All ways take turns, several times over, so that what else the machine does falls on each; what one adds is the
  * difference to the call of the same number that went straight. The limit is 1 ms and twice the p99 of a bare fsynced insert,
  * made 500 times a second by a process of its own while calls go straight at the same rate.
+ *
+ * Two floors stand beside it: what going straight a second time adds, which is the machine's own noise, and what two bare
+ * inserts add that a thread makes around the call, which is the least that any durable tape costs off the main thread.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -14,6 +17,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Worker } from 'node:worker_threads';
 import { undiciHttp } from '../packages/broker/src/index.ts';
 import { type JsonObject, ok, systemClock, systemRandom, unwrap } from '../packages/core/src/index.ts';
 import { performModel } from '../packages/daemon/src/host/model-calls.ts';
@@ -85,19 +89,51 @@ const request = (n: number): JsonObject => ({
   temperature: 0,
 });
 
-async function straight(url: string, headers: { readonly [name: string]: string } = {}): Promise<Pace> {
+type Put = (text: string) => Promise<unknown> | undefined;
+
+/** `put` is what is done with each body before it is sent, and with each answer. */
+async function straight(
+  url: string,
+  headers: { readonly [name: string]: string } = {},
+  put: Put = () => undefined,
+): Promise<Pace> {
   await using http = undiciHttp();
   const signal = new AbortController().signal;
-  return new Pace().all(async (n) => {
+  return await new Pace().all(async (n) => {
     const body = JSON.stringify({ model: 'm', ...request(n) });
+    await put(body);
     const sent = { 'content-type': 'application/json', ...headers };
     const answer = await http.post(`${url}/v1/chat/completions`, sent, body, signal);
     const chunks: Uint8Array[] = [];
     for await (const chunk of answer.body) chunks.push(chunk);
     const text = Buffer.concat(chunks).toString();
     if (answer.status !== 200) throw new Error(`status ${answer.status}: ${text.slice(0, 200)}`);
+    await put(text);
     return JSON.parse(text) as unknown;
   });
+}
+
+/** The same, with an insert in a thread before each call and one after it. */
+async function inserting(url: string): Promise<Pace> {
+  const worker = new Worker(new URL('broker-child.ts', import.meta.url), {
+    argv: ['insert'],
+    execArgv: ['--conditions=source'],
+  });
+  const open = new Map<number, () => void>();
+  let last = 0;
+  worker.on('message', (n: number) => {
+    open.get(n)?.();
+    open.delete(n);
+  });
+  const pace = await straight(url, {}, (text) => {
+    last += 1;
+    const inserted = new Promise<void>((resolve) => open.set(last, resolve));
+    worker.postMessage({ n: last, text });
+    return inserted;
+  });
+  worker.postMessage('close');
+  await once(worker, 'exit');
+  return pace;
 }
 
 /** The same calls with the tape alone: nobody is asked. */
@@ -227,12 +263,14 @@ export async function rows(): Promise<readonly BenchRow[]> {
   const provider = child('provider');
   const url = await firstLine(provider);
   try {
-    const [direct, tape, through] = [new Way(), new Way(), new Way()];
+    const [direct, again, least, tape, through] = [new Way(), new Way(), new Way(), new Way(), new Way()];
     const inserts: number[] = [];
     for (let round = 0; round < rounds; round += 1) {
       const { done, times } = await besideInserts(() => straight(url));
       direct.add(done);
       inserts.push(...times);
+      again.add(await straight(url));
+      least.add(await inserting(url));
       tape.add(await taped(nobody));
       through.add(await brokered(url));
     }
@@ -256,6 +294,8 @@ export async function rows(): Promise<readonly BenchRow[]> {
     return [
       ...both(`a bare fsynced insert, ${perSecond}/s`, inserts),
       ...both(`a call straight to the provider, ${perSecond}/s`, direct.times),
+      ...both('what going straight again adds: the noise', again.over(direct)),
+      ...both('what two bare inserts in a thread add', least.over(direct)),
       ...both('the tape alone, of a call that asks nobody', tape.times),
       ...both('what the broker and the tape add', added, {
         floor: limit,

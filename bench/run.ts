@@ -1,13 +1,18 @@
 /**
  * Every bench of this folder that exports `rows()`, as one table; the raw numbers go to bench/results.
  *
+ * They run with the heap that the daemon has (packages/daemon/src/main.ts).
+ *
  * `--only <name>` runs one of them, by the name of its file. A bench that fails is said so, and the others go on.
  */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
 import type { BenchRow } from './types.ts';
+
+setFlagsFromString('--max-semi-space-size=1');
 
 type Bench = { rows?: () => Promise<readonly BenchRow[]> | readonly BenchRow[] };
 

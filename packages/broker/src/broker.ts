@@ -16,6 +16,7 @@ import {
   err,
   failure,
   ok,
+  joinSignals,
 } from '@runloop/core';
 import { type Bookkeeping, createBookkeeping } from './bookkeeping.ts';
 import { createBudgets } from './budgets.ts';
@@ -251,7 +252,8 @@ function createRoutedCall({ clock, config, cache, semantic, paidCall, closing }:
     const digest = digestJson({ ...scope, key });
     const isFit = question !== undefined && only === undefined && mayBeSeen(targets, ctx) && !cache.has(digest);
     const group = { ...scope, trust: ctx.trust ?? 'untrusted' };
-    const looked = isFit ? await semantic?.look(question, group, ctx, AbortSignal.any([signal, closing])) : undefined;
+    using ending = joinSignals(signal, closing);
+    const looked = isFit ? await semantic?.look(question, group, ctx, ending.signal) : undefined;
     if (looked?.answer !== undefined) {
       // Keys of a group are those of calls of one kind.
       const paid = looked.answer as Paid<T>;
@@ -261,8 +263,11 @@ function createRoutedCall({ clock, config, cache, semantic, paidCall, closing }:
     const { result, cache: state } = await cache.get(
       digest,
       keep,
-      (flight) => paidCall(targets, op, ctx, AbortSignal.any([flight, closing])),
-      AbortSignal.any([signal, closing]),
+      async (flight) => {
+        using either = joinSignals(flight, closing);
+        return await paidCall(targets, op, ctx, either.signal);
+      },
+      ending.signal,
     );
     if (!result.ok) return result;
     looked?.keep(digest);

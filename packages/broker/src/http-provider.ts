@@ -5,7 +5,7 @@
  * 2. The secret goes into one header of requests to the configured origin, and is scrubbed from what a failure quotes.
  * 3. 408, 409, 429 and 5xx may be tried again, honouring Retry-After; 400, 401, 403, 404 and a used-up quota never.
  */
-import { type Clock, type Failure, type Result, err, failure, ok } from '@runloop/core';
+import { type Clock, type Failure, type Result, err, failure, ok, joinSignals } from '@runloop/core';
 import type { ProviderConfig } from './config.ts';
 import { anthropic } from './dialects/anthropic.ts';
 import type { Call, Dialect, Embedded } from './dialects/dialect.ts';
@@ -73,14 +73,14 @@ export function createHttpProvider(
       });
     using _deadline = giveUpAfter(config.timeoutMs);
     using untilFirst = giveUpAfter(config.firstTokenMs);
-    const signal = AbortSignal.any([attempt.signal, late.signal]);
+    using either = joinSignals(attempt.signal, late.signal);
     const onFirst = (): void => {
       untilFirst[Symbol.dispose]();
       attempt.onFirst();
     };
     let sent = false;
     try {
-      const answer = await deps.http.post(`${root}${path}`, headers.value, body, signal);
+      const answer = await deps.http.post(`${root}${path}`, headers.value, body, either.signal);
       sent = true;
       if (answer.status < 200 || answer.status > 299)
         return err(await refusal(config.id, dialect, answer, (text) => deps.secrets.scrub(text)));

@@ -6,7 +6,7 @@
  * 3. An embedding that cannot be had, is refused by a budget or takes too long is a miss, never a failure of the call.
  * An answer that was found so is not kept under the question that found it: likeness does not go on from one to the next.
  */
-import { type Clock, digestJson, type Failure, type Log, type Result } from '@runloop/core';
+import { type Clock, digestJson, type Failure, type Log, type Result, joinSignals } from '@runloop/core';
 import {
   semanticBytesMax,
   semanticDimensionMax,
@@ -74,7 +74,8 @@ export function createSemanticCache<T>({ clock, log, threshold, embed, answerOf 
     using _deadline = clock.after(semanticWaitMs, () => late.abort());
     // What a person has agreed to send to the model has not been agreed to be sent here.
     const own = { ...ctx, agreed: undefined, onDelta: undefined };
-    const embedded = await embed(text, own, AbortSignal.any([signal, late.signal]));
+    using either = joinSignals(signal, late.signal);
+    const embedded = await embed(text, own, either.signal);
     const problem = embedded.ok ? '' : embedded.error.code;
     if (!embedded.ok && problem !== told && !signal.aborted)
       log.log('warn', 'the semantic cache has no embedding, and is passed by', { reason: embedded.error.message });

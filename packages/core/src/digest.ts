@@ -5,7 +5,7 @@
  * A process that hashes much calls `hashInWasm` (fast-digest.ts) once: the digests are the same, at a tenth of the time.
  */
 import { blake3 } from '@noble/hashes/blake3.js';
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import { hexToBytes } from '@noble/hashes/utils.js';
 import { canonicalJson } from './json.ts';
 import { unwrap } from './result.ts';
 
@@ -24,7 +24,7 @@ export function blake3Bytes(bytes: Uint8Array): Uint8Array {
 }
 
 export function digestBytes(bytes: Uint8Array): Digest {
-  return bytesToHex(hash(bytes)) as Digest;
+  return toHex(hash(bytes)) as Digest;
 }
 
 export function digestText(text: string): Digest {
@@ -41,7 +41,8 @@ export function isDigest(text: string): text is Digest {
 }
 
 export function toHex(bytes: Uint8Array): string {
-  return bytesToHex(bytes);
+  // One flat string: one put together piece by piece is kept as its pieces, at twelve times the room.
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 }
 
 /** The bytes of a hex text; throws on odd length or other characters. */

@@ -42,6 +42,7 @@ export {
   readLabel,
 } from './label.ts';
 export { runFolder } from './run-folder.ts';
+export { type JoinedSignal, joinSignals } from './signals.ts';
 export { systemClock, systemRandom } from './system.ts';
 export { seededRandom, fraction } from './seeded.ts';
 export { showJson, showLine, showText, nearest } from './text.ts';

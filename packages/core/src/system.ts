@@ -16,6 +16,20 @@ export const systemClock: Clock = {
   },
 };
 
+/** What small requests are served from: asking the system for each costs more than all else of them. */
+const pool = new Uint8Array(4_096);
+let taken = pool.length;
+
 export const systemRandom: Random = {
-  bytes: (length) => randomFillSync(new Uint8Array(length)),
+  bytes(length) {
+    if (length > pool.length / 8) return randomFillSync(new Uint8Array(length));
+    if (taken + length > pool.length) {
+      randomFillSync(pool);
+      taken = 0;
+    }
+    const bytes = pool.slice(taken, taken + length);
+    pool.fill(0, taken, taken + length);
+    taken += length;
+    return bytes;
+  },
 };

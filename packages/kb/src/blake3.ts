@@ -3,7 +3,3 @@
  * elsewhere (docs/decisions/0101-blake3-in-wasm.md).
  */
 export { type Blake3, loadBlake3 } from '@runloop/core';
-
-export function hexOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
-}

@@ -46,7 +46,6 @@ import type { FindQuery } from './views/find.ts';
 import type { MailboxQuery, MailboxState } from './views/read-mailbox.ts';
 import { createKbSearch, type KbSearch } from './search/kb-search.ts';
 import type { Embedder } from './search/embedder.ts';
-import { holdCode } from './held-code.ts';
 import { hashNgramId } from './search/hash-ngram.ts';
 import type { SearchData, SearchQuestion } from './search/search-desk.ts';
 import { storageFailure } from './storage-failure.ts';
@@ -133,7 +132,6 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   } catch (error) {
     return err(storageFailure(error, rootDir));
   }
-  await holdCode();
   await using opening = new AsyncDisposableStack();
   const threads = await startThreads(deps.clock, options, { rootDir, eventsDb, viewDb });
   const ledger = opening.use(threads.ledger);

@@ -52,13 +52,11 @@ export function startThread<Q>(name: string, workerData: unknown): Thread<Q> {
       if (dead !== undefined) return Promise.resolve(err(dead));
       const n = next;
       next += 1;
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       worker.postMessage({ n, question } satisfies Question<Q>);
       return new Promise((resolve) => waiting.set(n, resolve));
     },
     isDead: () => dead !== undefined,
     async [Symbol.asyncDispose]() {
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       if (dead === undefined) worker.postMessage('close');
       await ended;
     },

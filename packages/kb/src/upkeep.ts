@@ -6,13 +6,21 @@
  */
 import { join } from 'node:path';
 import { readdir, stat } from 'node:fs/promises';
-import { type Clock, type Failure, type JsonObject, type Log, type Random, type Result, ok } from '@runloop/core';
+import {
+  type Clock,
+  type Failure,
+  type JsonObject,
+  type Log,
+  type Random,
+  type Result,
+  ok,
+  toHex,
+} from '@runloop/core';
 import type { Archived } from './archive/archive.ts';
 import { archiveOld } from './archive/archive-old.ts';
 import type { Appender } from './ledger/appender.ts';
 import type { BackupData, BackupRequest } from './backup/backup-main.ts';
 import type { BackupManifest } from './backup/manifest.ts';
-import { hexOf } from './blake3.ts';
 import { type Forgotten, type ForgottenBy, forget, planForgetting } from './forget/forget.ts';
 import type { ForgetPlan } from './forget/plan.ts';
 import { type SignedHead, type Signer, keepHead, readHeads, signHead } from './ledger/heads.ts';
@@ -121,8 +129,8 @@ async function seal(clock: Clock, ledger: Thread<LedgerQuestion>, rootDir: strin
   if (!asked.ok) return asked;
   const { id, chain } = asked.value as { id: number; chain: Uint8Array };
   const last = readHeads(rootDir).heads.at(-1);
-  if (last?.id === id && last.chain === hexOf(chain) && last.key === signer.key) return ok(last);
-  const head = signHead({ id, chain: hexOf(chain), ts_ms: clock.nowMs() }, signer);
+  if (last?.id === id && last.chain === toHex(chain) && last.key === signer.key) return ok(last);
+  const head = signHead({ id, chain: toHex(chain), ts_ms: clock.nowMs() }, signer);
   const kept = await keepHead(rootDir, head);
   return kept.ok ? ok(head) : kept;
 }

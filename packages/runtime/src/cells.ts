@@ -12,7 +12,17 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Clock, type Failure, type Log, type Random, type Result, err, failure, ok } from '@runloop/core';
+import {
+  type Clock,
+  type Failure,
+  type Log,
+  type Random,
+  type Result,
+  err,
+  failure,
+  ok,
+  joinSignals,
+} from '@runloop/core';
 import { type Attempt, runAttempt } from './attempt.ts';
 import type { Bundle } from './bundle.ts';
 import { CellProcess, type CellStart } from './cell-process.ts';
@@ -132,7 +142,8 @@ class CellPool implements Cells {
     // Waiting for a cell is time of the attempt; preparing its component for the first time is not.
     const late = new AbortController();
     using _timer = clock.after(endMs - clock.monotonicMs(), () => late.abort());
-    const waits = AbortSignal.any([signal, late.signal]);
+    using waiting = joinSignals(signal, late.signal);
+    const waits = waiting.signal;
     const attempt: Attempt = { bundle, run: invocation.run, request: invocation.request, limits, wallMs, endMs };
     if (invocation.share !== undefined && bundle.trusted && !this.#shared.alone(prepared.value)) {
       const seat = await this.#shared.seat(prepared.value, invocation.share, waits);

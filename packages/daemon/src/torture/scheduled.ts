@@ -1,7 +1,7 @@
 /**
  * The ledger and the cells of a life, each of whose answers comes when the schedule says so.
  */
-import { err, type Failure, failure, type Result } from '@runloop/core';
+import { err, type Failure, failure, type Result, joinSignals } from '@runloop/core';
 import type { Kb } from '@runloop/kb';
 import type { AttemptOutcome, Cells, HostCalls } from '@runloop/runtime';
 import type { AgentSource } from '../runs/ports.ts';
@@ -104,7 +104,8 @@ export function scheduledCells(life: Life, cells: Cells, faults: Faults): Cells 
         stdout: (text) => host.stdout(text),
         stderr: (text) => host.stderr(text),
       };
-      const outcome = await cells.run(invocation, scheduled, AbortSignal.any([signal, ending.signal]));
+      using either = joinSignals(signal, ending.signal);
+      const outcome = await cells.run(invocation, scheduled, either.signal);
       const told =
         fault !== undefined && !signal.aborted && outcome.type !== 'suspended' ? spoilt(fault, outcome) : outcome;
       isOver = true;

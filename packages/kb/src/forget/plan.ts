@@ -10,9 +10,19 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type Database from 'better-sqlite3';
-import { type Digest, type Failure, isJsonObject, type JsonObject, type Result, err, failure, ok } from '@runloop/core';
+import {
+  type Digest,
+  type Failure,
+  isJsonObject,
+  type JsonObject,
+  type Result,
+  err,
+  failure,
+  ok,
+  toHex,
+} from '@runloop/core';
 import { archivedDigests, eachArchived } from '../archive/archive.ts';
-import { type Blake3, hexOf } from '../blake3.ts';
+import { type Blake3 } from '../blake3.ts';
 import { digestsIn, hasBlobs } from '../ledger/ledger-blobs.ts';
 import { kindSchemas } from '../kinds/schemas.ts';
 import { filesHolding, isBlobFile } from './files.ts';
@@ -91,7 +101,7 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
   const go = new Set([...held, ...files, ...named]);
   return ok({
     entity,
-    subject: hexOf(blake3.digest(entity)) as Digest,
+    subject: toHex(blake3.digest(entity)) as Digest,
     values: needles.values,
     common: needles.common,
     events: [...found.events].sort((a, b) => a - b),

@@ -5,8 +5,8 @@
  * 2. A chain value covers the previous one and every column of its row: payload and salt through the hash alone.
  * 3. Both are byte for byte what docs/kb.md says, so that any other program can check a ledger.
  */
+import { toHex } from '@runloop/core';
 import type { Blake3 } from '../blake3.ts';
-import { hexOf } from '../blake3.ts';
 
 /** What the first row's chain value continues. */
 export const genesisChain: Uint8Array = new Uint8Array(32);
@@ -35,7 +35,7 @@ export type ChainedColumns = {
 
 /** BLAKE3 of the canonical JSON of {actor, kind, payload, provenance, scope}; JSON.stringify of a string is its RFC 8785 text. */
 export function eventHash(blake3: Blake3, event: HashedColumns): Uint8Array {
-  const payload = hexOf(blake3.digest(event.payload_salt, event.payload_json));
+  const payload = toHex(blake3.digest(event.payload_salt, event.payload_json));
   return blake3.digest(
     `{"actor":${JSON.stringify(event.actor)},"kind":${JSON.stringify(event.kind)},"payload":"${payload}",` +
       `"provenance":${event.provenance_json},"scope":${JSON.stringify(event.scope)}}`,

@@ -6,8 +6,18 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { type Digest, digestBytes, err, failure, type Failure, ok, type Random, type Result } from '@runloop/core';
-import { type Blake3, hexOf, loadBlake3 } from '../blake3.ts';
+import {
+  type Digest,
+  digestBytes,
+  err,
+  failure,
+  type Failure,
+  ok,
+  type Random,
+  type Result,
+  toHex,
+} from '@runloop/core';
+import { type Blake3, loadBlake3 } from '../blake3.ts';
 import { createBlobs } from './blobs.ts';
 import { eventHash } from './chain.ts';
 import type { EventRow, StoredEvent } from './event.ts';
@@ -80,7 +90,7 @@ function firstChanged(db: Database.Database, blake3: Blake3, traceId: string): C
   for (const row of rows.iterate(Buffer.from(traceId, 'hex'))) {
     const { id, payload_json, payload_salt } = row;
     if (payload_json === null || payload_salt === null) continue;
-    const found = hexOf(eventHash(blake3, { ...row, payload_json, payload_salt }));
+    const found = toHex(eventHash(blake3, { ...row, payload_json, payload_salt }));
     const written = row.hash_blake3.toString('hex');
     if (found !== written) return { id, written, found };
   }

@@ -10,9 +10,9 @@
  *    host that it was made on. They are counted apart.
  */
 import Database from 'better-sqlite3';
-import { type Failure, type JsonObject, type Result, err, ok } from '@runloop/core';
+import { type Failure, type JsonObject, type Result, err, ok, toHex } from '@runloop/core';
 import { eachArchived } from '../archive/archive.ts';
-import { type Blake3, hexOf } from '../blake3.ts';
+import { type Blake3 } from '../blake3.ts';
 import { createSchemaCheck, type SchemaCheck } from '../kinds/check-schema.ts';
 import { createChain, eventHash, genesisChain } from './chain.ts';
 import type { EventRow } from './event.ts';
@@ -79,7 +79,7 @@ function checkHeads(
   for (const one of head === undefined ? heads : [...heads, head]) {
     const { id, chain } = one;
     const isForeign = key !== undefined && one.key !== key;
-    const now = id === 0 ? hexOf(genesisChain) : chainAt.get(id)?.toString('hex');
+    const now = id === 0 ? toHex(genesisChain) : chainAt.get(id)?.toString('hex');
     const why =
       (isForeign && (one === head || id >= restoredAt) ? 'it is signed with another key' : undefined) ??
       badSignature(one) ??
@@ -111,7 +111,7 @@ function check(
   tell(counts, 0, db.prepare<[], number>('SELECT max(id) FROM events').pluck().get() ?? 0);
   const bad = (id: number, why: string): ReturnType<typeof check> => ({
     events,
-    head: hexOf(head),
+    head: toHex(head),
     first_bad: { id, why },
   });
   for (const row of db.prepare<[], EventRow>('SELECT * FROM events ORDER BY id').iterate()) {
@@ -137,7 +137,7 @@ function check(
   const blob = badBlob(db, blake3);
   return {
     events,
-    head: hexOf(head),
+    head: toHex(head),
     ...(misfit === undefined ? {} : { misfit }),
     ...(blob === undefined ? {} : { bad_blob: { digest: blob } }),
   };
@@ -146,7 +146,7 @@ function check(
 function badArchived(rootDir: string, blake3: Blake3): string | undefined {
   let bad: string | undefined;
   eachArchived(rootDir, (digest, bytes) => {
-    if (hexOf(blake3.digest(bytes)) !== digest) bad ??= digest;
+    if (toHex(blake3.digest(bytes)) !== digest) bad ??= digest;
   });
   return bad;
 }

@@ -35,7 +35,7 @@ const { WebAssembly: wasm } = globalThis as unknown as {
 let compiled: object | undefined;
 
 /** The assembled scan.wat. */
-export function scanModule(): object {
+function scanModule(): object {
   return (compiled ??= new wasm.Module(Buffer.from(scanWasm, 'base64')));
 }
 

@@ -6,8 +6,8 @@
  * 2. A failure of the disk is an answer; the next question tries again.
  */
 import Database from 'better-sqlite3';
-import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok } from '@runloop/core';
-import { type Blake3, hexOf } from '../blake3.ts';
+import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok, toHex } from '@runloop/core';
+import { type Blake3 } from '../blake3.ts';
 import { readLedgerBlob } from '../ledger/ledger-blobs.ts';
 import { find, type FindQuery, prepareFind } from './find.ts';
 import { createValidator, type Proposer, type StateDelta } from '../kinds/propose.ts';
@@ -88,9 +88,9 @@ export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
   return {
     answer(question) {
       try {
-        if (question.type === 'digest') return ok(hexOf(blake3.digest(question.bytes)) as Digest);
+        if (question.type === 'digest') return ok(toHex(blake3.digest(question.bytes)) as Digest);
         if (question.type === 'blob') {
-          const digestOf = (bytes: Uint8Array): string => hexOf(blake3.digest(bytes));
+          const digestOf = (bytes: Uint8Array): string => toHex(blake3.digest(bytes));
           return readLedgerBlob(open().ledger, question.digest, digestOf) ?? ok(undefined);
         }
         return answerFrom(open(), question);

@@ -8,8 +8,8 @@
  */
 import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { type Digest, type JsonObject, isJsonObject, parseJson } from '@runloop/core';
-import { type Blake3, hexOf } from '../blake3.ts';
+import { type Digest, type JsonObject, isJsonObject, parseJson, toHex } from '@runloop/core';
+import { type Blake3 } from '../blake3.ts';
 import type { EventRow } from '../ledger/event.ts';
 import { projectEventsMax } from '../limits.ts';
 import { type Projected, type ProjectionOf, metaOf } from './projection.ts';
@@ -215,7 +215,7 @@ function hashViews(db: Database.Database, blake3: Blake3): ViewHashes {
       .raw()
       .iterate();
     for (const row of rows) running = blake3.digest(running, JSON.stringify(row));
-    hashes.push([table, hexOf(running) as Digest]);
+    hashes.push([table, toHex(running) as Digest]);
   }
   return Object.fromEntries(hashes);
 }

@@ -53,7 +53,6 @@ export function createSchemaChecks({ clock }: { readonly clock: Clock }): Schema
         return fault;
       }
     }
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     worker.postMessage(question);
     const { fault } = await answer(worker, schemaMsMax);
     if (fault?.startsWith('the schema took') === true) await end();

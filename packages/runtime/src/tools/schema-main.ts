@@ -17,7 +17,5 @@ function check({ schema, value }: SchemaQuestion): SchemaAnswer {
   }
 }
 
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
 parentPort?.on('message', (question: SchemaQuestion) => parentPort?.postMessage(check(question)));
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
 parentPort?.postMessage({ fault: undefined } satisfies SchemaAnswer);
