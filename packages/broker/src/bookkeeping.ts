@@ -2,7 +2,7 @@
  * The broker's budgets as the daemon sees them: what was spent, what a restart brings back, what an operator raises or thaws.
  */
 import type { Clock } from '@runloop/core';
-import { type Budgets, type LevelState, type Raise, type Spending, spendingOf } from './budgets.ts';
+import { type Budgets, isOfDay, type LevelState, type Raise, type Spending, spendingOf } from './budgets.ts';
 import type { BrokerConfig } from './config.ts';
 import { type BookedCall, dayKey, dayLevel, type DayOf, levelsOf } from './levels.ts';
 import { completion, embedding } from './operations.ts';
@@ -65,16 +65,19 @@ export function createBookkeeping({ clock, budgets, config, priceOf }: Bookkeepi
     },
     restoreDay: (tsMs, spent, of) => budgets.book([dayLevel(config, tsMs, of)], spent),
     restoreFrozen(key) {
-      const isOver = /^(?:day|user|opening):/.test(key) && !key.endsWith(dayKey(clock.nowMs()).slice(4));
+      const isOver = isOfDay(key) && !key.endsWith(dayKey(clock.nowMs()).slice(4));
       if (!isOver) budgets.freeze(key);
     },
     frozen: () => budgets.frozen(),
     thaw: (key) => budgets.thaw(key),
     forfeit(request, ctx) {
-      const [target] = route(config, request.model ?? config.defaultModel);
-      if (target === undefined) return undefined;
       const op = 'messages' in request ? completion(config, request, ctx) : embedding(request);
-      const spent = withLook(spentOf(target, op, priceOf), request);
+      // Which provider of the route it was under way at is not known: the dearest.
+      const [dearest] = route(config, request.model ?? config.defaultModel)
+        .map((target) => spentOf(target, op, priceOf))
+        .sort((a, b) => b.usd_nano - a.usd_nano || b.tokens_in - a.tokens_in);
+      if (dearest === undefined) return undefined;
+      const spent = withLook(dearest, request);
       budgets.book(levelsOf(config, ctx, clock.nowMs()), spendingOf(spent, spent.usd_nano, spent.latency_ms));
       return spent;
     },

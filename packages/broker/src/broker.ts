@@ -79,8 +79,8 @@ export interface Broker extends Bookkeeping, AsyncDisposable {
   /** Where a request for this model goes, in order. */
   targets(model: string): readonly { readonly provider: string; readonly model: string; readonly kind: string }[];
   models(): { readonly prices_date: string; readonly rows: readonly ModelRow[] };
-  /** Forgets every answer that was kept, in memory and in the file, which is emptied. */
-  purgeCache(): void;
+  /** Forgets every answer that was kept, in memory and in the file, which is emptied; fails where it cannot be. */
+  purgeCache(): Result<void, Failure>;
   close(): Promise<void>;
 }
 
@@ -148,8 +148,8 @@ export function createBroker(deps: BrokerDeps, config: BrokerConfig): Broker {
     models: () => ({ prices_date: table.date, rows: modelRows(config, stations, priceOf) }),
     ...createBookkeeping({ clock, budgets, config, priceOf }),
     purgeCache() {
-      cache.purge();
       semantic?.purge();
+      return cache.purge();
     },
     close,
     [Symbol.asyncDispose]: close,
@@ -247,7 +247,14 @@ function createRoutedCall({ clock, config, cache, semantic, paidCall, closing }:
       kind,
       owner: ctx.owner ?? '',
       secrecy: ctx.secrecy ?? 'private',
-      targets: targets.map((target) => [target.provider.id, target.model]),
+      user: ctx.user ?? '',
+      targets: targets.map(({ provider: { id, kind, baseUrl, file = '' }, model: asked }) => [
+        id,
+        kind,
+        baseUrl,
+        file,
+        asked,
+      ]),
     };
     const digest = digestJson({ ...scope, key });
     const isFit = question !== undefined && only === undefined && mayBeSeen(targets, ctx) && !cache.has(digest);

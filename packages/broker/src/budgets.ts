@@ -63,8 +63,8 @@ export interface Budgets {
   state(key: string): LevelState | undefined;
   /** Forgets the levels whose key begins with `prefix`: those of a run that has ended. */
   drop(prefix: string): void;
-  /** Forgets the levels of other days than this one (`2026-11-21`). */
-  dropDaysBut(day: string): void;
+  /** Forgets the levels of other days than this one (`2026-11-21`) and that before it, which is told of as frozen no more. */
+  dropDaysBut(day: string, before: string): void;
 }
 
 type Mutable = { -readonly [unit in BudgetUnit]: number };
@@ -147,6 +147,8 @@ class BudgetBook implements Budgets {
   readonly #clock: Clock;
   readonly #share: number;
   readonly #levels = new Map<string, Held>();
+  /** The day that is over; empty before the first one is. */
+  #before = '';
   /** Those who wait for a settlement of their own agent. */
   readonly #waiting = new Map<string, Set<() => void>>();
 
@@ -239,7 +241,8 @@ class BudgetBook implements Budgets {
   }
 
   frozen(): readonly LevelState[] {
-    return [...this.#levels].filter(([, { frozen }]) => frozen).map(([key, at]) => stateOf(key, at));
+    const isOver = (key: string): boolean => this.#before !== '' && isOfDay(key) && key.endsWith(this.#before);
+    return [...this.#levels].filter(([key, { frozen }]) => frozen && !isOver(key)).map(([key, at]) => stateOf(key, at));
   }
 
   state(key: string): LevelState | undefined {
@@ -251,9 +254,10 @@ class BudgetBook implements Budgets {
     for (const key of this.#levels.keys()) if (key.startsWith(prefix)) this.#levels.delete(key);
   }
 
-  dropDaysBut(day: string): void {
+  dropDaysBut(day: string, before: string): void {
+    this.#before = before;
     for (const key of this.#levels.keys())
-      if (/^(?:day|user|opening):/.test(key) && !key.endsWith(day)) this.#levels.delete(key);
+      if (isOfDay(key) && !key.endsWith(day) && (before === '' || !key.endsWith(before))) this.#levels.delete(key);
   }
 
   #held(key: string): Held {
@@ -283,6 +287,11 @@ class BudgetBook implements Budgets {
     this.#waiting.delete(agent);
     for (const go of all ?? []) go();
   }
+}
+
+/** Counted by the day: of all, of a user or of an opening. */
+export function isOfDay(key: string): boolean {
+  return /^(?:day|user|opening):/.test(key);
 }
 
 function free({ level, at }: Kept, agent: string, bound: Spending): void {

@@ -24,15 +24,15 @@ export interface Cache<T> {
   /** Whether a call of this key would be answered from what is kept or on its way. */
   has(key: string): boolean;
   size(): number;
-  /** Forgets every answer, also of calls that are on their way. */
-  purge(): void;
+  /** Forgets every answer, also of calls that are on their way; fails where those of the shelf are left. */
+  purge(): Result<void, Failure>;
 }
 
 /** Where answers outlive the process; times are those of the wall clock. */
 export interface Shelf<T> {
   get(key: string): { readonly value: T; readonly untilMs: number } | undefined;
   put(key: string, value: T, untilMs: number): void;
-  purge(): void;
+  purge(): Result<void, Failure>;
 }
 
 type Flight<T> = {
@@ -41,6 +41,8 @@ type Flight<T> = {
   waiting: number;
   paid: boolean;
 };
+
+const budgetCodes: ReadonlySet<string> = new Set(['BudgetExceeded', 'UnknownPrice']);
 
 export function createCache<T>(
   clock: Clock,
@@ -87,7 +89,7 @@ export function createCache<T>(
       flight.waiting += 1;
       const left = await orAborted(flight.answer, signal).finally(() => (flight.waiting -= 1));
       // The budget of whoever began refused it; that of whoever joined was not asked.
-      if (joined !== undefined && left?.ok === false && left.error.code === 'BudgetExceeded')
+      if (joined !== undefined && left?.ok === false && budgetCodes.has(left.error.code))
         return cache.get(key, keep, call, signal);
       if (left !== undefined) return { result: left, cache: pays(flight) ? 'miss' : 'shared' };
       if (flight.waiting > 0) return { result: err(failure('Cancelled', 'the call was cancelled')), cache: 'shared' };
@@ -103,15 +105,18 @@ export function createCache<T>(
         return found.value;
       }
       const shelved = shelf?.get(key);
-      if (shelved !== undefined) store(key, shelved.value, shelved.untilMs - clock.nowMs());
-      return shelved?.value;
+      const leftMs = (shelved?.untilMs ?? 0) - clock.nowMs();
+      // One that lasts for longer than any does was written by a clock that was ahead, or when answers lasted for longer.
+      if (shelved === undefined || leftMs > options.ttlMs) return undefined;
+      store(key, shelved.value, leftMs);
+      return shelved.value;
     },
     has: (key) => flights.has(key) || cache.peek(key) !== undefined,
     size: () => kept.size,
     purge() {
       kept.clear();
       flights.clear();
-      shelf?.purge();
+      return shelf?.purge() ?? ok(undefined);
     },
   };
   return cache;

@@ -176,8 +176,14 @@ const list = (value: JsonValue | undefined): readonly JsonValue[] => (Array.isAr
 const positive = (value: JsonValue | undefined, otherwise: number): number =>
   typeof value === 'number' && value > 0 ? Math.floor(value) : otherwise;
 const isPrice = (value: unknown): value is Price =>
-  isJsonObject(value) && typeof value['pattern'] === 'string' && hasRates(value) && isLong(value['long']);
+  isJsonObject(value) &&
+  typeof value['pattern'] === 'string' &&
+  hasRates(value) &&
+  isLong(value['long']) &&
+  isCount(value['image_tokens']);
 const hasRates = (value: JsonObject): boolean => isRate(value['input']) && isRate(value['output']);
 const isLong = (value: JsonValue | undefined): boolean =>
   value === undefined || (isJsonObject(value) && isRate(value['over']) && hasRates(value));
+const isCount = (value: JsonValue | undefined): boolean =>
+  value === undefined || (isRate(value) && Number.isInteger(value));
 const isRate = (value: unknown): value is number => typeof value === 'number' && value >= 0 && Number.isFinite(value);

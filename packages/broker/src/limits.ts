@@ -4,6 +4,8 @@
 export const answerBytesMax: number = 4 * 1024 * 1024;
 /** Characters of what a provider said that a failure quotes. */
 export const quoteCharsMax = 500;
+/** Characters of a tool call's id and of its name: dialects say both again with its result. */
+export const callNameCharsMax = 256;
 /** Bytes of one request's messages, tools and schema. */
 export const requestBytesMax: number = 4 * 1024 * 1024;
 /** Tokens that a provider may say it used; above it, what was reserved is booked instead. */
@@ -42,6 +44,8 @@ export const semanticWaitMs = 5_000;
 export const storedEntriesMax = 20_000;
 export const storedBytesMax: number = 64 * 1024 * 1024;
 export const storedAnswerBytesMax: number = 1024 * 1024;
+/** How long an answer that has ended may still stand there. */
+export const storedSweepMs = 60_000;
 /** Bytes of a file that a `record` provider plays. */
 export const recordBytesMax: number = 256 * 1024 * 1024;
 /** Budget levels that are held at once; beyond it calls fail with `Busy` until runs end. */

@@ -3,7 +3,7 @@
  */
 import type { BrokerConfig } from './config.ts';
 import type { Embedded } from './dialects/dialect.ts';
-import { promptTokensMax } from './estimate.ts';
+import { imagesOf, promptTokensMax } from './estimate.ts';
 import { answerTokensDefault } from './limits.ts';
 import type { Operation } from './paid-call.ts';
 import type { Answer, CallContext, CompletionRequest, EmbedRequest } from './request.ts';
@@ -13,6 +13,7 @@ export function completion(config: BrokerConfig, request: CompletionRequest, ctx
   const cap = Math.min(config.budgets.caps.call.tokens ?? Infinity, ctx.budgets?.call?.tokens ?? Infinity);
   return {
     promptTokens,
+    images: imagesOf(request),
     maxTokens: request.max_tokens ?? Math.max(1, Math.min(answerTokensDefault, cap - promptTokens)),
     onDelta: (text) => ctx.onDelta?.(text),
     perform: (provider, attempt) => provider.complete(request, attempt),
@@ -23,6 +24,7 @@ export function completion(config: BrokerConfig, request: CompletionRequest, ctx
 export function embedding(request: EmbedRequest): Operation<Embedded> {
   return {
     promptTokens: request.texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 2, 0),
+    images: 0,
     maxTokens: 0,
     onDelta: () => undefined,
     perform: (provider, attempt) => provider.embed(request, attempt),

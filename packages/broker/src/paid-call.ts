@@ -7,6 +7,7 @@ import { type Clock, type Failure, type Log, type Random, type Result, err, fail
 import { attemptAt } from './attempt.ts';
 import { type Budgets, type Spending, spendingOf } from './budgets.ts';
 import { type BrokerConfig, isLoopback } from './config.ts';
+import { imageTokens } from './estimate.ts';
 import type { Gate } from './gate.ts';
 import { dayKey, levelsOf } from './levels.ts';
 import { reservationGraceMs } from './limits.ts';
@@ -30,6 +31,7 @@ export type Paid<T> = {
 /** One kind of call: how it bounds its tokens, how it is performed, what it used. */
 export type Operation<T> = {
   readonly promptTokens: number;
+  readonly images: number;
   readonly maxTokens: number;
   readonly onDelta: (text: string) => void;
   readonly perform: (provider: Provider, attempt: Attempt) => Promise<Result<T, AttemptFailure>>;
@@ -77,10 +79,10 @@ function createTargetCall(
 ): TargetCall {
   const { clock, budgets, stations } = deps;
   let today = '';
-  /** What was spent on a day that is over is the ledger's. */
+  /** What was spent on a day that is over is the ledger's; the day before is kept, for a clock that is set back to it. */
   const forgetDays = (nowMs: number): void => {
     const day = dayKey(nowMs).slice(4);
-    if (day !== today) budgets.dropDaysBut(day);
+    if (day !== today) budgets.dropDaysBut(day, today);
     today = day;
   };
   return async <T>(
@@ -91,11 +93,8 @@ function createTargetCall(
   ): Promise<Result<Paid<T>, AttemptFailure>> => {
     const station = stations.get(target.provider.id);
     if (station === undefined) throw new Error(`assumed a station for ${target.provider.id}`);
-    const nowMs = clock.nowMs();
-    forgetDays(nowMs);
-    const levels = levelsOf(config, ctx, nowMs);
     const price = priceOf(target);
-    if (price === undefined && levels.some(({ caps }) => caps.usd_nano !== undefined)) {
+    if (price === undefined && levelsOf(config, ctx, clock.nowMs()).some(({ caps }) => caps.usd_nano !== undefined)) {
       const unknown = failure(
         'UnknownPrice',
         `there is no price for "${target.model}", and a cap in dollars is in force`,
@@ -103,12 +102,16 @@ function createTargetCall(
       );
       return err({ failure: unknown, verdict: 'next', spent: false });
     }
-    const bound = boundOf(op);
+    const bound = boundOf(op, price);
     const cost = (usage: Usage): number => costNano(price ?? freePrice, usage);
     const { timeoutMs } = target.provider;
     const reserved = spendingOf(bound, cost(bound), timeoutMs);
     let firstMs = 0;
     const attempted = await attemptAt(deps, station.gate, signal, async () => {
+      // Of the day on which it is made: it may have waited for its place.
+      const nowMs = clock.nowMs();
+      forgetDays(nowMs);
+      const levels = levelsOf(config, ctx, nowMs);
       const asking = { levels, bound: reserved, agent: ctx.agent, deadlineMs: timeoutMs + reservationGraceMs };
       const reservation = await budgets.reserve(asking, signal);
       if (!reservation.ok)
@@ -150,8 +153,12 @@ function createTargetCall(
   };
 }
 
-function boundOf({ promptTokens, maxTokens }: Pick<Operation<unknown>, 'promptTokens' | 'maxTokens'>): Usage {
-  return { tokens_in: promptTokens, tokens_out: maxTokens };
+type Bounded = Pick<Operation<unknown>, 'promptTokens' | 'images' | 'maxTokens'>;
+
+/** Images stand in the prompt's tokens by a flat share already. */
+function boundOf({ promptTokens, images, maxTokens }: Bounded, price: Price | undefined): Usage {
+  const more = images * Math.max(0, (price?.image_tokens ?? 0) - imageTokens);
+  return { tokens_in: promptTokens + more, tokens_out: maxTokens };
 }
 
 /** The provider was paid more than the most that the call could have cost: either it lies, or our bound is wrong. */
@@ -175,13 +182,10 @@ function overrun(
 }
 
 /** What a call that was made and not answered is booked at. */
-export function spentOf(
-  target: Target,
-  op: Pick<Operation<unknown>, 'promptTokens' | 'maxTokens'>,
-  priceOf: (target: Target) => Price | undefined,
-): Spent {
-  const usage = boundOf(op);
-  const usd_nano = costNano(priceOf(target) ?? freePrice, usage);
+export function spentOf(target: Target, op: Bounded, priceOf: (target: Target) => Price | undefined): Spent {
+  const price = priceOf(target);
+  const usage = boundOf(op, price);
+  const usd_nano = costNano(price ?? freePrice, usage);
   return {
     provider: target.provider.id,
     model: target.model,

@@ -11,6 +11,7 @@ import {
   ok,
   type Result,
 } from '@runloop/core';
+import { callNameCharsMax } from './limits.ts';
 import type { CompletionRequest, EmbedRequest, Message, Part, Tool, ToolCall } from './request.ts';
 
 /** What is wrong, in words for whoever wrote the agent. */
@@ -94,6 +95,7 @@ function messageOf(given: JsonValue, index: number): Message {
   const { content = '', tool_calls: calls, tool_call_id: id } = given;
   const role = roles.find((known) => known === given['role']) ?? fail(`${where}.role is none of ${roles.join(', ')}`);
   if (role === 'tool' && typeof id !== 'string') fail(`${where}.tool_call_id names the call that it is the result of`);
+  if (typeof id === 'string') ofLength(id, `${where}.tool_call_id`);
   return withoutUndefined({
     role,
     content: typeof content === 'string' ? content : listOf(content, `${where}.content`, partOf),
@@ -116,7 +118,13 @@ function callOf(given: JsonValue, where: string): ToolCall {
   const { id, name, arguments: args, signature } = isJsonObject(given) ? given : {};
   if (typeof id !== 'string' || typeof name !== 'string' || typeof args !== 'string')
     fail(`${where} is not {id, name, arguments}, each a text`);
+  ofLength(id, `${where}.id`);
+  ofLength(name, `${where}.name`);
   return { id, name, arguments: args, ...(typeof signature === 'string' ? { signature } : {}) };
+}
+
+function ofLength(given: string, where: string): void {
+  if (given.length > callNameCharsMax) fail(`${where} is over ${callNameCharsMax} characters`);
 }
 
 function toolOf(given: JsonValue, where: string): Tool {

@@ -12,6 +12,8 @@ export type Price = {
   readonly output: number;
   /** The rates of the whole request where its prompt has more tokens than `over`. */
   readonly long?: { readonly over: number; readonly input: number; readonly output: number };
+  /** The most tokens that one image is, where that is over `imageTokens` of estimate.ts. */
+  readonly image_tokens?: number;
   /** Where the figures were read. */
   readonly source?: string;
 };

@@ -19,11 +19,11 @@ import {
   parseJson,
   type Result,
 } from '@runloop/core';
-import type { Embedded } from './dialects/dialect.ts';
+import { callId, list, object, text, tokens, usageFrom, vectorsOf } from './dialects/dialect.ts';
 import { recordBytesMax } from './limits.ts';
 import { parseCompletion, parseEmbedding } from './parse-request.ts';
 import type { Attempt, AttemptFailure, Provider } from './provider.ts';
-import type { Answer, CompletionRequest, EmbedRequest } from './request.ts';
+import type { Answer, CompletionRequest, EmbedRequest, ToolCall, Usage } from './request.ts';
 
 type Tape = Map<string, { readonly answers: JsonObject[]; next: number }>;
 
@@ -54,15 +54,17 @@ export function createRecordProvider(id: string, file: string): Provider {
     id,
     complete(request, attempt) {
       const played = play(request, attempt);
-      const answer = played.ok ? (played.value as unknown as Answer) : undefined;
-      if (answer !== undefined && request.stream === true) attempt.onDelta(answer.text);
-      return Promise.resolve(answer === undefined ? (played as Result<never, AttemptFailure>) : ok(answer));
+      if (!played.ok) return Promise.resolve(played);
+      const answer = answerOf(played.value, attempt.bound);
+      if (request.stream === true) attempt.onDelta(answer.text);
+      return Promise.resolve(ok(answer));
     },
     embed(request, attempt) {
       const played = play(request, attempt);
       if (!played.ok) return Promise.resolve(played);
-      const vectors = (played.value as unknown as Embedded).vectors;
-      return Promise.resolve(ok({ vectors, tokens_in: attempt.bound.tokens_in }));
+      const vectors = vectorsOf(list(played.value['vectors']), request.texts.length);
+      if (!vectors.ok) return Promise.resolve(err({ failure: vectors.error, verdict: 'next', spent: false }));
+      return Promise.resolve(ok({ vectors: vectors.value, tokens_in: attempt.bound.tokens_in }));
     },
   };
 }
@@ -111,6 +113,23 @@ function readTape(id: string, file: string): Result<Tape, Failure> {
     tape.set(pair.digest, known);
   }
   return tape.size === 0 ? bad('it holds no model call that was answered') : ok(tape);
+}
+
+/** What is on a tape was written by anybody: what it says of its usage counts as what a provider says. */
+function answerOf(taped: JsonObject, bound: Usage): Answer {
+  const { tokens_in, tokens_out } = object(taped['usage']);
+  const calls = list(taped['tool_calls']).map((one, index): ToolCall => {
+    const { id, name, arguments: args, signature } = object(one);
+    const signed = typeof signature === 'string' ? { signature } : {};
+    return { id: text(id) || callId(index), name: text(name), arguments: text(args), ...signed };
+  });
+  return {
+    text: text(taped['text']),
+    tool_calls: calls,
+    finish_reason: text(taped['finish_reason']),
+    usage: usageFrom({ tokens_in: tokens(tokens_in), tokens_out: tokens(tokens_out) }, bound),
+    model_version: text(taped['model_version']),
+  };
 }
 
 function pairOf(

@@ -114,7 +114,8 @@ type Has = (text: string) => boolean;
 
 /** What is no part of the knowledge base and may hold texts of it. */
 async function forgetElsewhere({ log, agentLog, models }: Base, has: Has): Promise<Result<void, Failure>> {
-  models.purgeCache();
+  const purged = models.purgeCache();
+  if (!purged.ok) return purged;
   for (const one of [log, agentLog]) {
     const done = await one.forget(has);
     if (!done.ok) return done;

@@ -66,8 +66,8 @@ export interface Models extends ModelPort {
   thaw(key: string): boolean;
   /** A run has ended: what its levels held is forgotten. */
   endRun(traceId: string): void;
-  /** Forgets every answer that was kept: `broker.sqlite` is emptied. */
-  purgeCache(): void;
+  /** Forgets every answer that was kept: `broker.sqlite` is emptied; fails where it cannot be. */
+  purgeCache(): Result<void, Failure>;
   close(): Promise<void>;
 }
 
