@@ -149,6 +149,11 @@ function parseProvider(one: JsonValue, where: string): Result<ProviderConfig, Fa
     return invalid(`${where}.file`, 'is not the absolute path of a tape');
   if (isRemote && !(URL.canParse(baseUrl) && /^https?:$/.test(new URL(baseUrl).protocol)))
     return invalid(`${where}.base_url`, 'is not an http or https address');
+  if (isRemote && /[?#@]/.test(baseUrl))
+    return invalid(
+      `${where}.base_url`,
+      'has more than a host and a path: no name or password (that is secret_id), no query',
+    );
   const local = !isRemote || isLoopback(new URL(baseUrl).hostname);
   const clearance = one['clearance'] ?? (local ? 'private' : 'public');
   if (clearance !== 'public' && clearance !== 'private')

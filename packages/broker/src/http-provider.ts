@@ -8,12 +8,12 @@
 import { type Clock, type Failure, type Result, err, failure, ok, joinSignals } from '@runloop/core';
 import type { ProviderConfig } from './config.ts';
 import { anthropic } from './dialects/anthropic.ts';
-import type { Call, Dialect, Embedded } from './dialects/dialect.ts';
+import { type Call, type Dialect, type Embedded, malformed } from './dialects/dialect.ts';
 import { gemini } from './dialects/gemini.ts';
 import { ollama } from './dialects/ollama.ts';
 import { openai } from './dialects/openai.ts';
 import type { Http, HttpAnswer } from './http.ts';
-import { answerBytesMax, quoteCharsMax } from './limits.ts';
+import { answerBytesMax, callNameCharsMax, quoteCharsMax } from './limits.ts';
 import { createLineDecoder } from './lines.ts';
 import type { Attempt, AttemptFailure, Provider } from './provider.ts';
 import { optionsFor } from './provider-options.ts';
@@ -55,9 +55,12 @@ export function createHttpProvider(
     const plain = { 'content-type': 'application/json', ...dialect.headers };
     if (secretId === undefined) return ok(plain);
     const secret = await deps.secrets.resolve(secretId, { type: 'http', origin, header: dialect.secretHeader });
-    if (secret.ok) return ok({ ...plain, [dialect.secretHeader]: `${dialect.secretPrefix}${secret.value}` });
     const header = dialect.secretHeader === 'authorization' ? '' : `:${dialect.secretHeader}`;
-    const { message, hint = `put it: rlp secrets put ${secretId} --for ${origin}${header}` } = secret.error;
+    const put = `put it: rlp secrets put ${secretId} --for ${origin}${header}`;
+    if (secret.ok && !/^[!-~]+$/.test(secret.value))
+      return unavailable(config.id, `the value of ${secretId} has characters that no key has`, put);
+    if (secret.ok) return ok({ ...plain, [dialect.secretHeader]: `${dialect.secretPrefix}${secret.value}` });
+    const { message, hint = put } = secret.error;
     return unavailable(config.id, message, hint);
   };
 
@@ -96,6 +99,8 @@ export function createHttpProvider(
         const message = `provider "${config.id}" did not ${what} within ${waited} ms`;
         return err({ failure: failure('DeadlineExceeded', message), verdict: 'next', spent: true });
       }
+      // As deep as the stack: JSON is parsed without it and written with it.
+      if (error instanceof RangeError) return err({ ...tooDeep, verdict: 'next', spent: true });
       return broken(config.id, error, sent);
     }
   };
@@ -132,7 +137,7 @@ async function readWhole(
   onFirst: () => void,
 ): Promise<Result<Answer, Failure>> {
   const body = await readBody(answer, onFirst);
-  return body.ok ? dialect.decode(body.value, attempt.bound) : body;
+  return body.ok ? withCalls(dialect.decode(body.value, attempt.bound)) : body;
 }
 
 async function readStream(
@@ -155,9 +160,24 @@ async function readStream(
       attempt.onDelta(piece.value);
     }
   }
-  return gatherer.end(attempt.bound);
+  return withCalls(gatherer.end(attempt.bound));
 }
 
+/** Calls of tools that an agent can answer: each has a name, and an id that no other has. */
+function withCalls(answer: Result<Answer, Failure>): Result<Answer, Failure> {
+  if (!answer.ok) return answer;
+  const ids = new Set<string>();
+  for (const { id, name } of answer.value.tool_calls) {
+    if (name === '') return malformed('a call of a tool has no name');
+    if (Math.max(id.length, name.length) > callNameCharsMax)
+      return malformed(`the id or the name of a tool's call is over ${callNameCharsMax} characters`);
+    if (ids.has(id)) return malformed('two calls of tools have one id');
+    ids.add(id);
+  }
+  return answer;
+}
+
+const tooDeep = { failure: failure('ProviderFailed', "the provider's answer is malformed: it is nested too deep") };
 const tooLarge = (): Result<never, Failure> =>
   err(failure('OutputTooLarge', `the provider's answer is over ${answerBytesMax} bytes`));
 

@@ -75,7 +75,7 @@ describe('the bound of a prompt', () => {
         const results = calls.flatMap(({ id }) =>
           Array.from({ length: repeats }, () => ({ role: 'tool', content: '', tool_call_id: id })),
         );
-        const request = unwrap(parseCompletion({ messages: [...messages, ...results] } as JsonObject), 'a request');
+        const request = unwrap(parseCompletion({ messages: [...messages, ...results] }), 'a request');
         for (const dialect of [openai, anthropic, gemini, ollama]) {
           const body = JSON.parse(dialect.complete(request, '', 1).body) as JsonValue;
           const bytes = textsOf(body).reduce((sum, one) => sum + Buffer.byteLength(one), 0);
@@ -101,7 +101,7 @@ describe('the bound of a prompt', () => {
   test('holds what the model takes for an image', async () => {
     await using fake = await startFakeProvider();
     const prices = readPriceTable().prices.filter(({ pattern }) => pattern.startsWith('gpt-4o'));
-    await using broker = make({ providers: [http('a', fake.url)], prices: prices as unknown as JsonValue[] });
+    await using broker = make({ providers: [http('a', fake.url)], prices });
     const image = { type: 'image', media_type: 'image/png', data_base64: 'iVBORw0KGgo=' } as const;
     const see = (model: string, tokens_in: number): Promise<string> =>
       codeOf(

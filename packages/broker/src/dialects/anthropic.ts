@@ -46,7 +46,8 @@ export const anthropic: Dialect = {
   decode(body, bound) {
     const parsed = parseObject(body);
     if (!parsed.ok) return parsed;
-    const { content, stop_reason, usage, model } = parsed.value;
+    const { content, stop_reason, usage, model, type, error } = parsed.value;
+    if (type === 'error') return brokeOff(error ?? null);
     if (!Array.isArray(content)) return malformed('content is missing');
     const blocks = content.map(object);
     const calls = blocks

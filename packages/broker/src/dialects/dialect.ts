@@ -53,6 +53,10 @@ export const malformed = (why: string): Result<never, Failure> =>
 export const brokeOff = (error: JsonValue): Result<never, Failure> =>
   err(failure('ProviderFailed', `the provider broke off: ${JSON.stringify(error)}`));
 
+/** What a provider says in place of an answer; some say on each that there was none. */
+export const errorIn = (...values: readonly (JsonValue | undefined)[]): JsonValue | undefined =>
+  values.find((value) => value !== undefined && value !== null);
+
 export const object = (value: JsonValue | undefined): JsonObject => (isJsonObject(value) ? value : {});
 export const list = (value: JsonValue | undefined): readonly JsonValue[] => (Array.isArray(value) ? value : []);
 export const first = (value: JsonValue | undefined): JsonObject => object(list(value)[0]);

@@ -11,6 +11,7 @@ import {
   callId,
   decodeOne,
   type Dialect,
+  errorIn,
   finishOf,
   first,
   list,
@@ -167,7 +168,8 @@ function gather(): StreamGatherer {
       const parsed = parseObject(data);
       if (!parsed.ok) return parsed;
       const { error, promptFeedback, candidates, usageMetadata, modelVersion } = parsed.value;
-      if (error !== undefined) return brokeOff(error);
+      const broken = errorIn(error);
+      if (broken !== undefined) return brokeOff(broken);
       const { blockReason } = object(promptFeedback);
       if (blockReason !== undefined)
         return err(failure('ProviderFailed', `the provider did not take the prompt: ${text(blockReason)}`));

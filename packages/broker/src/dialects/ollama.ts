@@ -9,6 +9,7 @@ import {
   callId,
   decodeOne,
   type Dialect,
+  errorIn,
   finishOf,
   list,
   malformed,
@@ -104,7 +105,8 @@ function gather(): StreamGatherer {
       const parsed = parseObject(line);
       if (!parsed.ok) return parsed;
       const piece = parsed.value;
-      if (piece['error'] !== undefined) return brokeOff(piece['error']);
+      const error = errorIn(piece['error']);
+      if (error !== undefined) return brokeOff(error);
       const message = object(piece['message']);
       for (const call of list(message['tool_calls'])) calls.push(callOf(call, calls.length));
       version = text(piece['model']) || version;

@@ -9,6 +9,7 @@ import {
   callId,
   count,
   type Dialect,
+  errorIn,
   finishOf,
   first,
   list,
@@ -37,6 +38,8 @@ export const openai: Dialect = {
     const parsed = parseObject(body);
     if (!parsed.ok) return parsed;
     const choice = first(parsed.value['choices']);
+    const error = errorIn(parsed.value['error'], choice['error']);
+    if (error !== undefined) return brokeOff(error);
     if (!isJsonObject(choice['message'])) return malformed('choices[0].message is missing');
     const calls = list(choice['message']['tool_calls']).map((one, index): ToolCall => {
       const { id, function: called } = object(one);
@@ -67,13 +70,16 @@ export const openai: Dialect = {
   isUsedUp: (quote) => /insufficient_quota|billing_hard_limit/.test(quote),
 };
 
+/** Models of OpenAI's that refuse `max_tokens`; what they think counts towards theirs. */
+const saysCompletionTokens = /^(?:o\d|gpt-[5-9])/;
+
 function encode(request: CompletionRequest, model: string, maxTokens: number): object {
   const { temperature, top_p, seed, stop, tools, response_format, stream } = request;
   return {
     ...request.provider_options,
     model,
     messages: request.messages.map(encodeMessage),
-    max_tokens: maxTokens,
+    [saysCompletionTokens.test(model) ? 'max_completion_tokens' : 'max_tokens']: maxTokens,
     temperature,
     top_p,
     seed,
@@ -121,10 +127,13 @@ function gather(): StreamGatherer {
   let done = false;
   const calls: { id: string; name: string; arguments: string }[] = [];
   const takeCall = (piece: JsonObject): boolean => {
-    const index = count(piece['index']);
-    if (index > calls.length) return false;
+    const id = text(piece['id']);
+    // Where no place is given, an id begins the next call.
+    const index = typeof piece['index'] !== 'number' ? calls.length - (id === '' ? 1 : 0) : count(piece['index']);
+    if (index < 0 || index > calls.length) return false;
     const call = (calls[index] ??= { id: '', name: '', arguments: '' });
-    call.id ||= text(piece['id']);
+    if (id !== '' && call.id !== '' && id !== call.id) return false;
+    call.id ||= id;
     call.name += text(object(piece['function'])['name']);
     call.arguments += text(object(piece['function'])['arguments']);
     return true;
@@ -137,10 +146,11 @@ function gather(): StreamGatherer {
       }
       const parsed = parseJson(data);
       if (!parsed.ok || !isJsonObject(parsed.value)) return malformed('a piece of the stream is not JSON');
-      if (parsed.value['error'] !== undefined) return brokeOff(parsed.value['error']);
+      const choice = first(parsed.value['choices']);
+      const error = errorIn(parsed.value['error'], choice['error']);
+      if (error !== undefined) return brokeOff(error);
       usage = usageOf(parsed.value['usage']) ?? usage;
       version = text(parsed.value['model']) || version;
-      const choice = first(parsed.value['choices']);
       finish = text(choice['finish_reason']) || finish;
       const delta = object(choice['delta']);
       for (const piece of list(delta['tool_calls']))

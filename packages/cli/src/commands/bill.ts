@@ -3,7 +3,7 @@
  *
  * A call that nobody answered, or whose answer a crash lost, may have been charged: it stands apart, at its bound.
  */
-import { systemClock } from '@runloop/core';
+import { showLine, systemClock } from '@runloop/core';
 import { type Arguments, type Command, text, type Tools } from '../command.ts';
 import { sinceOf } from '../parse-time.ts';
 import { exactDollars } from '../screen.ts';
@@ -68,7 +68,8 @@ async function bill(args: Arguments, tools: Tools): Promise<number> {
 
 /** A budget that an alarm has frozen, and what lets it go on. */
 export function frozenLine(key: string): string {
-  return `frozen    ${key}: a call used more than was reserved; let it go on: rlp models thaw ${key}`;
+  const name = showLine(key);
+  return `frozen    ${name}: a call used more than was reserved; let it go on: rlp models thaw ${name}`;
 }
 
 /** What the rows that are shown leave of the total. */

@@ -1,7 +1,7 @@
 /**
  * rlp models: which models can be called, through whom, for how much; tried for real; budgets that an alarm has frozen.
  */
-import { isJsonObject } from '@runloop/core';
+import { isJsonObject, showLine } from '@runloop/core';
 import { type Arguments, type Command, text, type Tools } from '../command.ts';
 import { duration, exactDollars } from '../screen.ts';
 import { frozenLine } from './bill.ts';
@@ -115,13 +115,13 @@ async function test(args: Arguments, tools: Tools): Promise<number> {
 }
 
 function show({ provider, model, kind, steps }: Tried, { screen }: Tools): void {
-  screen.line(`${provider} (${kind}), ${model}`);
+  screen.line(showLine(`${provider} (${kind}), ${model}`));
   for (const { step, state, says, hint, first_token_ms: first, total_ms: total, usd_nano: cost } of steps) {
     const [mark, colour] = marks[state];
     const figures =
       state === 'error' ? '' : ` (first token ${duration(first)}, in all ${duration(total)}, ${exactDollars(cost)})`;
-    screen.line(`  ${screen.paint(colour, mark)} ${step.padEnd(7)} ${says}${figures}`);
-    if (hint !== undefined) screen.line(`            ${hint}`);
+    screen.line(`  ${screen.paint(colour, mark)} ${step.padEnd(7)} ${showLine(says)}${figures}`);
+    if (hint !== undefined) screen.line(`            ${showLine(hint)}`);
   }
 }
 
@@ -135,6 +135,9 @@ async function thaw(args: Arguments, tools: Tools): Promise<number> {
   const done = await client.value.call('model.thaw', { key: text(args, 'budget') ?? '' });
   if (!done.ok) return tools.fail(done.error);
   if (tools.json) tools.screen.json(done.value);
-  else tools.screen.line(`${String(isJsonObject(done.value) ? done.value['thawed'] : '')} goes on within its cap`);
+  else {
+    const thawed = isJsonObject(done.value) ? String(done.value['thawed']) : '';
+    tools.screen.line(`${showLine(thawed)} goes on within its cap`);
+  }
   return 0;
 }
