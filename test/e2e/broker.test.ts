@@ -404,6 +404,25 @@ describe('rlp models', () => {
     );
     const none = await home.rlp('models', 'test', 'nobody');
     expect(none).toMatchObject({ code: 0 });
+    fake.script({ type: 'status', status: 401, body: '\u001b]0;title\u0007 no\nsecond' });
+    expect((await home.rlp('models', 'test', 'm')).out).toMatch(
+      /answered 401: \\u\{1b\}\]0;title\\u\{7\} no\\nsecond\n/,
+    );
+    expect(await home.rlp('bill', '--by', 'nope')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('Choices: "run"'),
+    });
+  });
+
+  test('test: Ctrl-C ends it, here and at the provider', async () => {
+    const [asked, aborted] = [fake.requests.length, fake.aborted];
+    fake.script({ type: 'hang' });
+    const isAsked = (): boolean => fake.requests.length > asked;
+    expect(await home.interruptedWhen(isAsked, home.path, 'models', 'test', 'm')).toMatchObject({
+      code: 130,
+      err: expect.stringContaining('aborted'),
+    });
+    while (fake.aborted === aborted) await new Promise(setImmediate);
   });
 
   test('a usage beyond its bound is on the ledger, in status, models and bill, and stays so after a crash, until it is thawed', async () => {

@@ -105,7 +105,7 @@ function refusal(level: Level, at: Held = nothingHeld(), bound: Spending): Failu
   const { spent, reserved, raised, frozen } = at;
   const { name, key, caps } = level;
   const hint = frozen
-    ? `See what it used (rlp models), then let it go on: rlp models thaw ${key}`
+    ? `See what it used (rlp bill --by model), then let it go on: rlp models thaw ${key}`
     : 'Raise the budget, or ask for less: max_tokens bounds the answer.';
   for (const unit of budgetUnits) {
     const given = caps[unit];

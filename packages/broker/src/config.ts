@@ -135,7 +135,7 @@ function parseSemantic(
 
 function parseProvider(one: JsonValue, where: string): Result<ProviderConfig, Failure> {
   if (!isJsonObject(one) || typeof one['id'] !== 'string' || !/^[a-z][a-z0-9_-]{0,63}$/.test(one['id']))
-    return invalid(where, 'needs an id of a-z, 0-9, _ and -');
+    return invalid(where, 'needs an id: a letter, then up to 63 of a-z, 0-9, _ and -');
   const kind = providerKinds.find((known) => known === one['kind']);
   if (kind === undefined)
     return invalid(

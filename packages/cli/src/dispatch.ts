@@ -116,13 +116,19 @@ async function parse(
   });
   if (problem !== undefined) {
     screen.failure(
-      failure('Usage', problem.split('\n')[0] ?? problem, {
+      failure('Usage', firstOf(problem), {
         hint: `usage: rlp ${command.usage}; more: rlp ${words} --help`,
       }),
     );
     return errorTable.Usage.exit;
   }
   return asked ? 0 : parsed;
+}
+
+/** Its first sentence, with the list that some begin. */
+function firstOf(problem: string): string {
+  const [first = problem, ...rest] = problem.split('\n').map((line) => line.trim());
+  return first.endsWith(':') ? `${first} ${rest.join(' ').trim()}` : first;
 }
 
 function overview(screen: Screen): number {

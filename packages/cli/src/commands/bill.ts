@@ -59,7 +59,7 @@ async function bill(args: Arguments, tools: Tools): Promise<number> {
   else if (total.calls === 0) screen.note('nothing was spent: no model has been called');
   else {
     const left = rest(rows, total);
-    const lines = [...rows, ...(left.calls === 0 ? [] : [left])].map((row) => cells(row.key ?? 'unknown', row));
+    const lines = [...rows, ...(left.calls === 0 ? [] : [left])].map((row) => cells(row.key ?? `no ${by}`, row));
     screen.table([by, 'calls', 'cached', 'tokens', 'cost', 'no answer, at most'], [...lines, cells('total', total)]);
   }
   if (!tools.json) for (const key of frozen) screen.line(screen.paint('red', frozenLine(key)));

@@ -1,7 +1,7 @@
 /**
  * rlp models: which models can be called, through whom, for how much; tried for real; budgets that an alarm has frozen.
  */
-import { isJsonObject, showLine } from '@runloop/core';
+import { err, type Failure, failure, isJsonObject, type Result, showLine } from '@runloop/core';
 import { type Arguments, type Command, text, type Tools } from '../command.ts';
 import { duration, exactDollars } from '../screen.ts';
 import { frozenLine } from './bill.ts';
@@ -79,23 +79,36 @@ async function list(_: Arguments, tools: Tools): Promise<number> {
   };
   if (models.length === 0) screen.note('no model can be called: configure models.broker (docs/broker.md)');
   else {
-    screen.table(
-      ['model', 'provider', 'asked for', 'in / out per million', 'at once', 'timeout', 'sees', 'state'],
-      models.map((row) => [
-        row.pattern,
-        `${row.provider} (${row.kind})`,
-        row.model,
-        priceOf(row),
-        String(row.concurrency),
-        duration(row.timeout_ms),
-        row.clearance,
-        states[row.state],
-      ]),
-    );
+    show(models, tools);
     screen.note(`prices of ${date}, where the configuration names none`);
   }
   for (const { key } of frozen) screen.line(screen.paint('red', frozenLine(key)));
   return 0;
+}
+
+const head = ['model', 'provider', 'asked for', 'in / out per million', 'at once', 'timeout', 'sees', 'state'];
+
+/** A table where the terminal has room for it: what is cut off there would be the price and the state. */
+function show(models: readonly Model[], { screen, environment }: Tools): void {
+  const rows = models.map((row) => [
+    row.pattern,
+    `${row.provider} (${row.kind})`,
+    row.model,
+    priceOf(row),
+    String(row.concurrency),
+    duration(row.timeout_ms),
+    row.clearance,
+    states[row.state],
+  ]);
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
+  const width = widths.reduce((sum, one) => sum + one + 2, -2);
+  if (environment.streams.out.isTTY !== true || width <= screen.width) return screen.table(head, rows);
+  for (const [model, provider, asked, price, atOnce, timeout, sees, state] of rows.map((row) => row.map(showLine))) {
+    screen.line(`${model}: ${provider}, ${asked}`);
+    screen.line(
+      `  ${price}${price?.startsWith('$') === true ? ' per million' : ''}; ${atOnce} at once, ${timeout}; sees ${sees}; ${state}`,
+    );
+  }
 }
 
 function priceOf({ input_usd_per_million: input, output_usd_per_million: output }: Model): string {
@@ -106,15 +119,16 @@ function priceOf({ input_usd_per_million: input, output_usd_per_million: output 
 async function test(args: Arguments, tools: Tools): Promise<number> {
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
-  const done = await client.value.call('model.test', { model: text(args, 'model') ?? '' }, { timeoutMs: testMsMax });
+  const asked = client.value.call('model.test', { model: text(args, 'model') ?? '' }, { timeoutMs: testMsMax });
+  const done = await Promise.race([asked, interruption(tools.environment.interrupted)]);
   if (!done.ok) return tools.fail(done.error);
   const { tried } = done.value as unknown as { readonly tried: readonly Tried[] };
   if (tools.json) tools.screen.json(done.value);
-  else for (const one of tried) show(one, tools);
+  else for (const one of tried) showTried(one, tools);
   return tried.every(({ ok }) => ok) ? 0 : 1;
 }
 
-function show({ provider, model, kind, steps }: Tried, { screen }: Tools): void {
+function showTried({ provider, model, kind, steps }: Tried, { screen }: Tools): void {
   screen.line(showLine(`${provider} (${kind}), ${model}`));
   for (const { step, state, says, hint, first_token_ms: first, total_ms: total, usd_nano: cost } of steps) {
     const [mark, colour] = marks[state];
@@ -123,6 +137,12 @@ function show({ provider, model, kind, steps }: Tried, { screen }: Tools): void 
     screen.line(`  ${screen.paint(colour, mark)} ${step.padEnd(7)} ${showLine(says)}${figures}`);
     if (hint !== undefined) screen.line(`            ${showLine(hint)}`);
   }
+}
+
+/** Whoever goes away ends what is under way: the daemon aborts the calls of a connection that is closed. */
+function interruption(signal: AbortSignal): Promise<Result<never, Failure>> {
+  const over = (): Result<never, Failure> => err(failure('Cancelled', 'the calls that were under way are aborted'));
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(over()), { once: true }));
 }
 
 const marks = { ok: ['✓', 'green'], warning: ['!', 'yellow'], error: ['✗', 'red'] } as const;

@@ -10,7 +10,7 @@ export type ModelOperationDeps = { readonly clock: Clock; readonly models: Model
 
 export function modelOperations({ clock, models, kb }: ModelOperationDeps): Operations {
   return {
-    'model.list': (args) => args.check(async () => ok(models.list())),
+    'model.list': (args, { principal }) => args.check(async () => ok(models.list(principal.type === 'operator'))),
     'model.test': (args, { principal, signal }) => {
       const model = args.text('model');
       return args.check(async () => {

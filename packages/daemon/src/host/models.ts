@@ -53,7 +53,8 @@ export interface Models extends ModelPort {
     texts: readonly string[],
     signal: AbortSignal,
   ): Promise<{ readonly outcome: Result<Embedding, Failure>; readonly spent: readonly Spent[] }>;
-  list(): JsonValue;
+  /** With the budgets that are frozen, for whoever may know of everybody's. */
+  list(isOperator: boolean): JsonValue;
   /** Tries each provider that a model leads to; what it used is told to `meter`. */
   try(model: string, user: string, meter: Meter, signal: AbortSignal): Promise<readonly TriedProvider[]>;
   /** Books what a run had spent before a restart, its day apart. */
@@ -136,9 +137,9 @@ export function createModels(
     frozen: () => broker.frozen(),
     thaw: (key) => broker.thaw(key),
     clears: (model) => broker.clears(model),
-    list() {
+    list(isOperator) {
       const { prices_date, rows } = broker.models();
-      return { prices_date, models: rows, frozen: broker.frozen() };
+      return { prices_date, models: rows, frozen: isOperator ? broker.frozen() : [] };
     },
     endRun: (traceId) => broker.endRun(traceId),
     purgeCache: () => broker.purgeCache(),
