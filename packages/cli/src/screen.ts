@@ -50,7 +50,7 @@ export class Screen {
 
   /** A text that must be seen whole: on a terminal it is folded at the edge, and goes on `indent` columns in. */
   noteFolded(text: string, indent: number): void {
-    const points = this.#environment.streams.err.isTTY === true ? [...text] : [];
+    const points = this.#environment.streams.err.isTTY === true ? Array.from(text) : [];
     const room = this.width - indent;
     if (points.length <= this.width || room < 20) return this.note(text);
     this.note(points.slice(0, this.width).join(''));

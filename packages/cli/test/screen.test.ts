@@ -21,7 +21,7 @@ test.each([
 ])('%s', (_, text, width, lines) => {
   const shown = folded(text, width, true);
   expect(shown).toHaveLength(lines);
-  if (lines > 1) expect(shown.every((line) => [...line].length <= width)).toBe(true);
+  if (lines > 1) expect(shown.every((line) => Array.from(line).length <= width)).toBe(true);
   expect([shown[0], ...shown.slice(1).map((line) => line.slice(6))].join('')).toBe(text);
   expect(folded(text, width, false)).toEqual([text]);
 });
