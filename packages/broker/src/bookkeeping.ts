@@ -3,7 +3,7 @@
  */
 import type { Clock } from '@runloop/core';
 import { type Budgets, isOfDay, type LevelState, type Raise, type Spending, spendingOf } from './budgets.ts';
-import type { BrokerConfig } from './config.ts';
+import type { BrokerConfig } from './broker-config.ts';
 import { type BookedCall, dayKey, dayLevel, type DayOf, levelsOf } from './levels.ts';
 import { completion, embedding } from './operations.ts';
 import { spentOf } from './paid-call.ts';

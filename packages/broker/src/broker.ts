@@ -22,7 +22,7 @@ import { type Bookkeeping, createBookkeeping } from './bookkeeping.ts';
 import { createBudgets } from './budgets.ts';
 import { openAnswerStore } from './answer-store.ts';
 import { type Cache, createCache, type Shelf } from './cache.ts';
-import type { BrokerConfig, ProviderConfig } from './config.ts';
+import type { BrokerConfig, ProviderConfig } from './broker-config.ts';
 import { createEchoProvider } from './echo-provider.ts';
 import { type GateState, createGate } from './gate.ts';
 import type { Http } from './http.ts';

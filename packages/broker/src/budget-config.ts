@@ -2,19 +2,10 @@
  * `models.broker.budgets`: caps by level, each level a map of units; and the four flat keys that stand for the common ones.
  */
 import { type Failure, type JsonObject, type Result, failure, isJsonObject, err, ok } from '@runloop/core';
-import type { LevelName } from './budgets.ts';
+import type { BudgetConfig, CappedLevel } from './broker-config.ts';
 import { agentShareDefault } from './limits.ts';
 import { narrower } from './levels.ts';
 import type { Amounts } from './request.ts';
-
-export type CappedLevel = Exclude<LevelName, 'group'>;
-export type BudgetConfig = {
-  readonly caps: { readonly [level in CappedLevel]: Amounts };
-  /** Of a run that brings no tokens of its own. */
-  readonly runTokens?: number;
-  /** How much of what is left of a shared cap one agent may hold by calls under way. */
-  readonly agentShare: number;
-};
 
 /** What a level is called in the configuration. */
 const levelKeys: { readonly [key: string]: CappedLevel } = {

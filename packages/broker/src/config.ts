@@ -12,48 +12,18 @@ import {
   isJsonObject,
   ok,
 } from '@runloop/core';
-import { type BudgetConfig, parseBudgets } from './budget-config.ts';
+import {
+  type BrokerConfig,
+  type ProviderConfig,
+  providerKinds,
+  type RouteConfig,
+  type SemanticConfig,
+} from './broker-config.ts';
+import { parseBudgets } from './budget-config.ts';
 import { cacheEntriesDefault, cacheTtlMsDefault, concurrencyDefault, timeoutMsDefault } from './limits.ts';
 import { semanticThresholdDefault } from './limits.ts';
 import type { Price } from './prices.ts';
 import { route, wayOf } from './route.ts';
-
-export const providerKinds = ['http', 'http_anthropic', 'http_gemini', 'ollama', 'echo', 'record'] as const;
-
-export type ProviderConfig = {
-  readonly id: string;
-  readonly kind: (typeof providerKinds)[number];
-  readonly baseUrl: string;
-  readonly secretId?: string;
-  /** What a `record` provider plays. */
-  readonly file?: string;
-  readonly clearance: 'public' | 'private';
-  readonly timeoutMs: number;
-  /** Time to the first piece of an answer. */
-  readonly firstTokenMs: number;
-  readonly concurrency: number;
-};
-export type RouteConfig = {
-  readonly pattern: string;
-  readonly provider: string;
-  readonly targetModel?: string;
-  readonly fallback: readonly string[];
-};
-export type SemanticConfig = { readonly threshold: number; readonly model: string };
-export type BrokerConfig = {
-  readonly defaultModel: string;
-  readonly providers: readonly ProviderConfig[];
-  readonly routes: readonly RouteConfig[];
-  readonly cache: {
-    readonly ttlMs: number;
-    readonly capacity: number;
-    /** Undefined where it is off. */
-    readonly semantic?: SemanticConfig;
-  };
-  readonly budgets: BudgetConfig;
-  /** Prices that come before those of the package. */
-  readonly prices: readonly Price[];
-};
 
 const invalid = (where: string, why: string): Result<never, Failure> =>
   err(failure('InvalidConfig', `${where} ${why}`, { hint: 'See docs/broker.md.' }));

@@ -6,7 +6,7 @@
  * 3. 408, 409, 429 and 5xx may be tried again, honouring Retry-After; 400, 401, 403, 404 and a used-up quota never.
  */
 import { type Clock, type Failure, type Result, err, failure, ok, joinSignals } from '@runloop/core';
-import type { ProviderConfig } from './config.ts';
+import type { ProviderConfig } from './broker-config.ts';
 import { anthropic } from './dialects/anthropic.ts';
 import { type Call, type Dialect, type Embedded, malformed } from './dialects/dialect.ts';
 import { gemini } from './dialects/gemini.ts';
@@ -99,8 +99,6 @@ export function createHttpProvider(
         const message = `provider "${config.id}" did not ${what} within ${waited} ms`;
         return err({ failure: failure('DeadlineExceeded', message), verdict: 'next', spent: true });
       }
-      // As deep as the stack: JSON is parsed without it and written with it.
-      if (error instanceof RangeError) return err({ ...tooDeep, verdict: 'next', spent: true });
       return broken(config.id, error, sent);
     }
   };
@@ -116,12 +114,7 @@ export function createHttpProvider(
       );
     },
     embed(request, attempt) {
-      if (dialect.embed === undefined) {
-        const none = failure('ProviderUnavailable', `provider "${config.id}" (${config.kind}) has no embeddings`, {
-          hint: 'Route the embedding model to a provider that has.',
-        });
-        return Promise.resolve(err({ failure: none, verdict: 'next', spent: false }));
-      }
+      if (dialect.embed === undefined) return Promise.resolve(noEmbeddings(config));
       return call<Embedded>(dialect.embed(request.texts, attempt.model), attempt, async (answer, onFirst) => {
         const body = await readBody(answer, onFirst);
         return body.ok ? dialect.decodeEmbeddings(body.value, request.texts.length, attempt.bound.tokens_in) : body;
@@ -201,10 +194,19 @@ function unavailable(id: string, why: string, hint: string): Result<never, Attem
   });
 }
 
+function noEmbeddings({ id, kind }: ProviderConfig): Result<never, AttemptFailure> {
+  const none = failure('ProviderUnavailable', `provider "${id}" (${kind}) has no embeddings`, {
+    hint: 'Route the embedding model to a provider that has.',
+  });
+  return err({ failure: none, verdict: 'next', spent: false });
+}
+
 const tlsHint = 'Check its base_url: a server without TLS is http://, and a certificate must be one that Node trusts.';
 
 /** A connection that failed: never made it is the provider's absence, lost on the way may be tried again. */
 function broken(id: string, error: unknown, sent: boolean): Result<never, AttemptFailure> {
+  // As deep as the stack: JSON is parsed without it and written with it.
+  if (error instanceof RangeError) return err({ ...tooDeep, verdict: 'next', spent: true });
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const why = error instanceof Error ? error.message || code : String(error);
   if (

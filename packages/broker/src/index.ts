@@ -2,7 +2,8 @@
  * The one door of the model broker: providers, routes, budgets, cache, prices.
  */
 export { type Broker, type BrokerDeps, type ModelRow, createBroker } from './broker.ts';
-export { type BrokerConfig, type ProviderConfig, type RouteConfig, parseBrokerConfig } from './config.ts';
+export type { BrokerConfig, ProviderConfig, RouteConfig } from './broker-config.ts';
+export { parseBrokerConfig } from './config.ts';
 export { type BudgetUnit, type LevelState, type Spending } from './budgets.ts';
 export { type BookedCall, type DayOf } from './levels.ts';
 export { type Http, type HttpAnswer, undiciHttp } from './http.ts';

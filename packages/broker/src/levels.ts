@@ -2,7 +2,7 @@
  * The levels that one call counts on, and their caps: the configuration's, narrowed by those of the caller.
  */
 import { budgetUnits, type Level, type LevelName } from './budgets.ts';
-import type { BrokerConfig } from './config.ts';
+import type { BrokerConfig } from './broker-config.ts';
 import type { Amounts, CallContext } from './request.ts';
 
 /** A call of the past, as the ledger knows it. */

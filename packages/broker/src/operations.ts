@@ -1,7 +1,7 @@
 /**
  * The two kinds of call, as the paid part of a call takes them: how each bounds its tokens and is performed.
  */
-import type { BrokerConfig } from './config.ts';
+import type { BrokerConfig } from './broker-config.ts';
 import type { Embedded } from './dialects/dialect.ts';
 import { imagesOf, promptTokensMax } from './estimate.ts';
 import { answerTokensDefault } from './limits.ts';

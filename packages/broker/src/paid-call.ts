@@ -6,7 +6,8 @@
 import { type Clock, type Failure, type Log, type Random, type Result, err, failure, ok } from '@runloop/core';
 import { attemptAt } from './attempt.ts';
 import { type Budgets, type Spending, spendingOf } from './budgets.ts';
-import { type BrokerConfig, isLoopback } from './config.ts';
+import type { BrokerConfig } from './broker-config.ts';
+import { isLoopback } from './config.ts';
 import { imageTokens } from './estimate.ts';
 import type { Gate } from './gate.ts';
 import { dayKey, levelsOf } from './levels.ts';

@@ -1,7 +1,7 @@
 /**
  * Which providers a model name leads to, in the order in which they are tried. Pure.
  */
-import type { BrokerConfig, ProviderConfig } from './config.ts';
+import type { BrokerConfig, ProviderConfig } from './broker-config.ts';
 import { matches } from './pattern.ts';
 
 export type Target = { readonly provider: ProviderConfig; readonly model: string };
