@@ -13,6 +13,7 @@ import Database from 'better-sqlite3';
 import { blobFile, isBlobFile } from '../forget/files.ts';
 import { hasBlobs } from '../ledger/ledger-blobs.ts';
 import { blobBytesMax } from '../limits.ts';
+import { rewrite } from '../rewrite.ts';
 
 export type Archived = {
   readonly runs: number;
@@ -76,8 +77,7 @@ export function dropArchived(rootDir: string, digests: readonly string[]): void 
   db.transaction(() => {
     for (const digest of digests) drop.run(Buffer.from(digest, 'hex'));
   })();
-  db.exec('VACUUM');
-  db.pragma('wal_checkpoint(TRUNCATE)');
+  rewrite(db);
 }
 
 /** Moves these blobs, in one transaction of each file. `ledger` is the writer's own connection. */
