@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { by, fill, holding, jane, personal } from './forget-kit.ts';
 import { open, tempDir } from './kb-kit.ts';
 
-const script = fileURLToPath(new URL('forget-main.ts', import.meta.url));
+const script = fileURLToPath(new URL('upkeep-main.ts', import.meta.url));
 const filled = tempDir();
 const files: string[] = [];
 const letterOf = (n: number): Buffer => Buffer.from(`${n} ${`Dear ${jane.name}, `.repeat(8_000)}`);
@@ -39,7 +39,11 @@ test.each<[string, boolean | undefined]>([
   using dir = tempDir();
   cpSync(filled.path, dir.path, { recursive: true });
   const told = /^gone:\d$/.test(step) ? `gone:${[...files].sort()[Number(step.slice(5))]}` : step;
-  const child = spawnSync(process.execPath, ['--conditions=source', script, dir.path, told], { encoding: 'utf8' });
+  const child = spawnSync(process.execPath, ['--conditions=source', script, dir.path, 'forget', told], {
+    encoding: 'utf8',
+    timeout: 60_000,
+    killSignal: 'SIGTERM',
+  });
   expect([child.signal, child.stderr]).toEqual(['SIGKILL', '']);
   await using kb = await open(dir.path);
   expect(readdirSync(dir.path)).not.toContain('forgetting');

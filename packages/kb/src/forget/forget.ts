@@ -51,7 +51,7 @@ export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy):
   // One that could not be finished, as on a full disk: its subject is no longer known by its name.
   if (isForgetting(rootDir)) {
     const finished = await finishForgetting(deps);
-    if (!finished.ok) return finished;
+    if (!finished.ok) return unfinished('what was forgotten before', finished.error);
   }
   for (let tries = 0; tries < forgetPlansMax; tries += 1) {
     const planned = await planForgetting(deps, entity);
@@ -85,15 +85,18 @@ export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy):
     if (erased.value === undefined) continue;
     const cleaned = await finishForgetting(deps);
     if (cleaned.ok) return ok({ ...plan, event_id: erased.value as number });
-    const { code, message } = cleaned.error;
-    return err(
-      failure(code, `${entity} is erased, but not yet from every file: ${message}`, {
-        hint: 'it is finished when the daemon starts next, and with the next rlp kb forget',
-      }),
-    );
+    return unfinished(entity, cleaned.error);
   }
   return err(
     failure('Busy', `what is new keeps naming ${entity}`, { hint: 'pause the runs that work on it, and say it again' }),
+  );
+}
+
+function unfinished(what: string, { code, message, hint = '' }: Failure): Result<never, Failure> {
+  return err(
+    failure(code, `${what} is erased, but not yet from every file: ${message}`, {
+      hint: `${hint} It is finished when the daemon starts next, and with the next rlp kb forget.`,
+    }),
   );
 }
 

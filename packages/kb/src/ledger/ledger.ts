@@ -226,7 +226,7 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
     },
     archive(rootDir, digests) {
       try {
-        return ok(moveToArchive(db, rootDir, digests));
+        return moveToArchive(db, rootDir, digests);
       } catch (error) {
         return err(storageFailure(error, db.name));
       }

@@ -125,9 +125,9 @@ export function openViews(path: string, ledger: Database.Database, blake3: Blake
       catchUp();
       const before = hashViews(db, blake3);
       recreate(db);
-      db.exec('UPDATE meta SET dirty = 1');
       apply = prepareApply(db, blake3);
       watermark = 0;
+      db.exec('UPDATE meta SET dirty = 1');
       let events = 0;
       tell(counts, 0, ledger.prepare<[], number>('SELECT max(id) FROM events').pluck().get() ?? 0);
       for (let count = some(); count > 0; count = some()) tell(counts, (events += count));
