@@ -259,6 +259,34 @@ test('values are found in every form that they take', () => {
   check('j***@example.org', false);
 });
 
+test('values are found in what mails and web pages carry', () => {
+  const value = 'Jürgen Müller-Groß';
+  const { has } = needles('contact:jm', [value, 'j.mueller+news@example.org']);
+  const check = (text: string, expected: boolean): void => {
+    for (const form of [text, JSON.stringify(text), JSON.stringify(JSON.stringify(text))])
+      expect([form, has(form)]).toEqual([form, expected]);
+  };
+  const qp = (text: string, encoding: BufferEncoding = 'utf8'): string =>
+    text.replace(/[^ -~]/g, (char) => Buffer.from(char, encoding).toString('hex').toUpperCase().replace(/../g, '=$&'));
+  check(`Dear ${qp(value)},`, true);
+  check(`Dear ${qp(value, 'latin1')},`, true);
+  check(`Dear J=C3=\r\n=BCrgen M=C3=BCller-Gro=\n=C3=9F`, true);
+  check('to: j.mueller=2Bnews=40example.=\r\norg', true);
+  check('<p>J&uuml;rgen&nbsp;M&#252;ller-Gro&szlig;</p>', true);
+  check('J&Uuml;RGEN M&#xFC;ller-Gro&#xdf;', true);
+  const [b, q] = [Buffer.from(value), qp(value).replaceAll(' ', '_')];
+  check(`Subject: =?utf-8?Q?${q}?=`, true);
+  check(`Subject: =?ISO-8859-1*de?q?${qp(value, 'latin1').replaceAll(' ', '_')}?=`, true);
+  // The second byte of the ü stands in the second word, on the next line.
+  check(`=?UTF-8?B?${b.subarray(0, 2).toString('base64')}?=\r\n =?UTF-8?b?${b.subarray(2).toString('base64')}?=`, true);
+  check(`=?windows-1252?B?${Buffer.from(value, 'latin1').toString('base64')}?=`, true);
+  for (const before of [50, 51, 52]) {
+    const body = Buffer.from(`${'x'.repeat(before)}${value}${'y'.repeat(99)}`).toString('base64');
+    check(body.replace(/.{76}/g, '$&\r\n'), true);
+  }
+  check('J=C3=BCrgen M&uuml;llerin, a=12&b=3 &nosuch; &#99999999; =?x?=', false);
+});
+
 test('normal forms, ASCII JSON, broken lines, member names, numbers and names in two members are found', async () => {
   using dir = tempDir();
   await using kb = await open(dir.path);
@@ -343,6 +371,8 @@ test('thousands of values are looked for in one pass', () => {
   expect(has(others)).toBe(false);
   expect(has(`${others}the NOTE 19999 of a diary`)).toBe(true);
   check('the note 20000 of a diary', false);
+  for (const hostile of ['\\', '=', '&', '=?a?b?', '=\\', '&a', ' ', 'a'.repeat(60)])
+    check(hostile.repeat(200_000 / hostile.length), false);
   check('tel. 5550001234.', true);
   check('order 15550001234', false);
 });
