@@ -107,6 +107,25 @@ describe('arrows', () => {
     expect(wrong).toEqual([]);
   });
 
+  test('no file leads back to itself, be it by types alone', () => {
+    const ends = new Map(
+      sources.map((path) => [
+        path,
+        imports(readFileSync(path, 'utf8')).flatMap((to) => (to.startsWith('.') ? [join(path, '..', to)] : [])),
+      ]),
+    );
+    const done = new Set<string>();
+    const circles: string[] = [];
+    const walk = (path: string, way: readonly string[]): void => {
+      if (way.includes(path)) circles.push([...way.slice(way.indexOf(path)), path].map(name).join(' -> '));
+      if (way.includes(path) || done.has(path)) return;
+      for (const next of ends.get(path) ?? []) walk(next, [...way, path]);
+      done.add(path);
+    };
+    for (const path of sources) walk(path, []);
+    expect(circles).toEqual([]);
+  });
+
   test('each package.json declares exactly the arrows that are allowed', () => {
     const wrong: string[] = [];
     for (const [folder, allowed] of Object.entries(arrows)) {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JsonObject, RunEvent } from '@runloop/core';
 import { type FakeProvider, startFakeProvider } from '@runloop/testkit';
 import { Home } from './home.ts';
+import { hasKeyring, TestKeyring } from './keyring.ts';
 import { agentDir } from './place.ts';
 
 /** A state directory in which the agents are built, copied by each test. */
@@ -26,8 +27,8 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(built, { recursive: true, force: true }));
 
-function homeWith(models: JsonObject): Home {
-  const home = new Home({ bare: true });
+function homeWith(models: JsonObject, env: NodeJS.ProcessEnv = {}): Home {
+  const home = new Home({ bare: true, env });
   cpSync(built, home.path, { recursive: true });
   writeFileSync(join(home.path, 'config.yaml'), JSON.stringify({ models, runtime: { max_parallel: 50 } }));
   return home;
@@ -220,21 +221,21 @@ function leaksIn(dir: string): string[] {
   });
 }
 
-test(
-  'a key is in no file, event, log, error or process list, whatever a provider does with it',
-  { timeout: 60_000 },
-  async () => {
+// The keyring where there is gnome-keyring, and nobody's own.
+test.each(hasKeyring ? ['vault', 'os-keyring'] : ['vault'])(
+  'a key in the %s is in no file, event, log, error or process list, whatever a provider does with it',
+  { timeout: 180_000 },
+  async (backend) => {
+    await using keyring = backend === 'vault' ? undefined : await TestKeyring.open();
     await using fake = await startFakeProvider('well');
-    await using home = homeWith({
-      default: 'fake:m',
-      broker: { providers: [provider('fake', fake.url, { secret_id: 'runloop/models/fake', timeout_ms: 2_000 })] },
-    });
+    const providers = [provider('fake', fake.url, { secret_id: 'runloop/models/fake', timeout_ms: 2_000 })];
+    await using home = homeWith({ default: 'fake:m', broker: { providers } }, keyring?.env);
     const config = JSON.parse(readFileSync(join(home.path, 'config.yaml'), 'utf8')) as JsonObject;
     writeFileSync(
       join(home.path, 'config.yaml'),
-      JSON.stringify({ ...config, security: { secrets: { provider: 'vault' } }, logging: { level: 'trace' } }),
+      JSON.stringify({ ...config, security: { secrets: { provider: backend } }, logging: { level: 'trace' } }),
     );
-    expect(await home.rlp('secrets', 'init', '--key-file')).toMatchObject({ code: 0 });
+    if (backend === 'vault') expect(await home.rlp('secrets', 'init', '--key-file')).toMatchObject({ code: 0 });
     const put = await home.rlpWith({ input: secret }, 'secrets', 'put', 'runloop/models/fake', '--for', fake.url);
     expect(put).toMatchObject({ code: 0 });
     const bearer = `Bearer ${secret}`;

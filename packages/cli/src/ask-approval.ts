@@ -124,13 +124,13 @@ export function showAction(tools: Tools, meta: JsonObject): void {
     for (const [name, value] of Object.entries(args)) {
       const text = showText(typeof value === 'string' ? value : JSON.stringify(value));
       const [first = '', ...more] = text.split('\n');
-      screen.note(`    ${showLine(name)}: ${first}`);
-      for (const line of more) screen.note(`      ${line}`);
+      screen.noteFolded(`    ${showLine(name)}: ${first}`, 6);
+      for (const line of more) screen.noteFolded(`      ${line}`, 6);
     }
   }
   const { referents } = meta;
   for (const [what, digest] of Object.entries(isJsonObject(referents) ? referents : {})) {
-    screen.note(`    ${showLine(what)}: ${showLine(String(digest))}`);
+    screen.noteFolded(`    ${showLine(what)}: ${showLine(String(digest))}`, 6);
   }
   const { replaces, spent, expires_ms: expires } = meta;
   if (typeof replaces === 'string') screen.note(`    edited by a person, in place of ${showLine(replaces)}`);

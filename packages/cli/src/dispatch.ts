@@ -153,7 +153,7 @@ async function unknown(argv: readonly string[], environment: Environment, screen
   const isPrompt = argv.length === 1 && /\s/.test(first);
   if (isPrompt) {
     const { prompt } = await import('./prompt.ts');
-    return prompt(first, environment, screen);
+    return prompt(first, environment, screen, dispatch);
   }
   const groups = table.filter((entry) => entry.words.startsWith(`${first} `)).map((entry) => entry.words);
   if (groups.length > 0) {

@@ -13,8 +13,11 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   if (first === 'route') {
     const { route } = await import('./route.ts');
-    process.exitCode = await route(argv.slice(1));
-    return;
+    const code = await route(argv.slice(1));
+    if (code !== undefined) {
+      process.exitCode = code;
+      return;
+    }
   }
   if (!standsSomewhere()) {
     process.stderr.write('rlp: the folder in which you stand is gone\n     go to another one: cd ~\n');

@@ -7,12 +7,17 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { errorTable, failure } from '@runloop/core';
 import { route } from '@runloop/router';
-import { dispatch } from './dispatch.ts';
 import { type Environment, readConfig } from './environment.ts';
 import { lookups, routerConfig } from './lookup.ts';
 import type { Screen } from './screen.ts';
 
-export async function prompt(line: string, environment: Environment, screen: Screen): Promise<number> {
+/** `dispatch` runs a command of rlp's own. */
+export async function prompt(
+  line: string,
+  environment: Environment,
+  screen: Screen,
+  dispatch: (argv: readonly string[]) => Promise<number>,
+): Promise<number> {
   const read = await readConfig(environment);
   if (!read.ok) {
     screen.failure(read.error);

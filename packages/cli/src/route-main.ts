@@ -10,14 +10,11 @@ import { hasConfig, lookups, type Machine, readInput, routerConfig } from './loo
 
 const usage = 'usage: rlp route "<prompt>" | --stdin [--timeout-ms 200]';
 
-export async function route(argv: readonly string[]): Promise<number> {
+/** Its exit code; undefined for what it does not answer itself, such as `--help`. */
+export async function route(argv: readonly string[]): Promise<number | undefined> {
   const from = performance.now();
   const asked = read(argv);
-  if (typeof asked === 'number') return asked;
-  if (asked === undefined) {
-    const { dispatch } = await import('./dispatch.ts');
-    return dispatch(['route', ...argv]);
-  }
+  if (typeof asked !== 'object') return asked;
   const machine: Machine = { env: process.env, cwd: process.cwd() };
   const root = process.env['RUNLOOP_HOME'] || `${process.env['HOME'] ?? ''}/.runloop`;
   const late = (): boolean => performance.now() - from > asked.timeoutMs;

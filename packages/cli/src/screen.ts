@@ -48,6 +48,16 @@ export class Screen {
     flush();
   }
 
+  /** A text that must be seen whole: on a terminal it is folded at the edge, and goes on `indent` columns in. */
+  noteFolded(text: string, indent: number): void {
+    const points = this.#environment.streams.err.isTTY === true ? Array.from(text) : [];
+    const room = this.width - indent;
+    if (points.length <= this.width || room < 20) return this.note(text);
+    this.note(points.slice(0, this.width).join(''));
+    for (let at = this.width; at < points.length; at += room)
+      this.note(' '.repeat(indent) + points.slice(at, at + room).join(''));
+  }
+
   /** One line on a terminal's standard error that the next one takes the place of; empty, it is gone. Nothing into a pipe. */
   progress(text: string): void {
     const { err } = this.#environment.streams;

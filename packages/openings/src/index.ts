@@ -5,6 +5,7 @@ export { type Diagnostic, type Span, Diagnostics, renderDiagnostic } from './dia
 export {
   type AgentFlow,
   type AgentInterface,
+  type Agents,
   type Condition,
   type EdgeSpec,
   type Group,
@@ -22,7 +23,7 @@ export { type Parsed, type Places, parseOpening } from './parse.ts';
 export { openingFiles, openingNameOf, renamedTo } from './file-name.ts';
 export { looksLikeBraces } from './brace.ts';
 export { type Formatted, formatOpening, type Surface } from './format.ts';
-export { type Agents, validateOpening } from './validate.ts';
+export { validateOpening } from './validate.ts';
 export { refitProblems } from './refit.ts';
 export type { Nested } from './nest.ts';
 export { flowAllowedAt, groupIdsOf, groupsOf, saysOfConfirming } from './groups.ts';

@@ -86,6 +86,8 @@ export type AgentInterface = {
   readonly withSchema?: JsonObject;
   readonly flow?: AgentFlow;
 };
+/** The interfaces of agents by name. */
+export type Agents = ReadonlyMap<string, AgentInterface>;
 
 /** What an agent's capabilities let it bring in and send out. */
 export type AgentFlow = {

@@ -7,10 +7,9 @@
  */
 import type { JsonObject } from '@runloop/core';
 import type { Diagnostics, Span } from './diagnostic.ts';
-import type { EdgeSpec, Group, NodeSpec, Opening, PortRef, Success } from './ir.ts';
+import type { Agents, EdgeSpec, Group, NodeSpec, Opening, PortRef, Success } from './ir.ts';
 import { edgesMax, nestingMax, nodesMax } from './limits.ts';
 import type { Parsed } from './parse.ts';
-import type { Agents } from './validate.ts';
 
 /** The openings that may be nested, by the name that they are used under. */
 export type Nested = ReadonlyMap<string, { readonly parsed: Parsed; readonly digest: string }>;

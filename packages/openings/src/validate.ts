@@ -11,6 +11,7 @@ import { flowsOf, refuteFlows } from './flow.ts';
 import { findCycle, graphOf } from './graph.ts';
 import {
   type AgentInterface,
+  type Agents,
   type Condition,
   type EdgeSpec,
   errPort,
@@ -22,8 +23,6 @@ import {
 import { type Flat, Nesting, type Nested, newFlat, nowhere, type Origin } from './nest.ts';
 import type { Parsed } from './parse.ts';
 import { fill, type TemplateProblem } from './template.ts';
-
-export type Agents = ReadonlyMap<string, AgentInterface>;
 
 /** The opening with parameters and templates resolved, or nothing; the problems stand in `parsed.diagnostics`. */
 export function validateOpening(

@@ -58,6 +58,15 @@ export type BuilderJob = BuildJob | AdaptJob | PrepareJob | BundleJob | UnpackJo
 
 export type LayoutEntry = { readonly name: string; readonly offset: number; readonly bytes: number };
 
+/** A component that cells can run: where its files are, and within which limits. */
+export type PreparedComponent = {
+  readonly key: string;
+  readonly dir: string;
+  readonly files: PreparedFiles;
+  readonly memoryBytes: number;
+  readonly fuel: bigint;
+};
+
 export type PreparedFiles = {
   readonly code_sha256: string;
   readonly cache_sha256: string;

@@ -9,20 +9,12 @@
  */
 import { parse } from 'smol-toml';
 import { type Failure, type Result, err, failure, isJsonObject, nearest, ok } from '@runloop/core';
-import { moreFault, templateFault } from './exec/argv-template.ts';
+import { type ExecGrant, moreFault, templateFault } from './exec/argv-template.ts';
 import { type FsGrant, expandGrants, grantedDirectory, narrowGrants } from './files/fs-grants.ts';
 import { netGrantFault } from './net/net-grants.ts';
 import { type AgentLimits, agentLimitsMax, defaultAgentLimits, manifestBytesMax } from './limits.ts';
 import { commonExec, commonGlobs, commonHosts, commonTexts } from './trust/patterns.ts';
 
-export type ExecGrant = {
-  readonly command: string;
-  readonly argv: readonly string[];
-  /** What each further argument may be. */
-  readonly more?: readonly string[];
-  /** It runs where it can only read, so nobody is asked. */
-  readonly reads?: true;
-};
 export type Domains = true | readonly string[];
 
 export type Caps = {

@@ -13,7 +13,7 @@ import { type Failure, failure } from '@runloop/core';
 import { type Channel, type Message, createChannel, say } from './channel.ts';
 import { type Launcher, bareLauncher, giveFilter } from './launcher.ts';
 import { cellHeapMib, channelBodyBytesMax, fuelPerCpuMs, longTurnNice, sharedTurnMs } from './limits.ts';
-import type { PreparedComponent } from './prepared.ts';
+import type { PreparedComponent } from './builder-job.ts';
 
 export type CellEvents = {
   /** Each message of the cell; after `lost` there are none. */

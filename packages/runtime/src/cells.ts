@@ -30,7 +30,8 @@ import type { HostKey } from './keys.ts';
 import { type Launcher, bareLauncher, bubblewrap } from './launcher.ts';
 import { type AgentLimits, aloneNice, cellRunsMax, cellsMax, sharedHeapMib, spareIdleMs, sparesMax } from './limits.ts';
 import type { AgentRequest, AttemptFailureCode, AttemptOutcome, HostCalls, RunIdentity } from './outcome.ts';
-import { type PreparedComponent, createPreparedCache } from './prepared.ts';
+import type { PreparedComponent } from './builder-job.ts';
+import { createPreparedCache } from './prepared.ts';
 import { OwnSeat } from './seat.ts';
 import { SharedCells } from './shared-cells.ts';
 

@@ -12,21 +12,12 @@ export {
   trustHost,
 } from './trust/policy.ts';
 export { compareVersions } from './trust/version.ts';
+export type { ExecGrant } from './exec/argv-template.ts';
 export { type Finding, lintCaps } from './trust/lint.ts';
 export { packBundle, unpackBundle } from './trust/archive.ts';
 export { type Narrowed, applyLayer, asksMore, grantsNothing } from './trust/effective.ts';
 export { type Manifest, type Ports, parseManifest } from './manifest.ts';
-export {
-  type Caps,
-  type CapsLayer,
-  type ExecGrant,
-  type Domains,
-  noCaps,
-  parseCaps,
-  parseLayer,
-  narrow,
-  expandHome,
-} from './caps.ts';
+export { type Caps, type CapsLayer, type Domains, noCaps, parseCaps, parseLayer, narrow, expandHome } from './caps.ts';
 export { type FsGrant, grantFor, isWithin } from './files/fs-grants.ts';
 export { type HostKey, hostKey, makeSigningKey, readSigningKey } from './keys.ts';
 export { type BuildOptions, buildAgent, signBundle } from './build-agent.ts';

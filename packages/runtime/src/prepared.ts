@@ -23,7 +23,7 @@ import {
   parseJson,
   toHex,
 } from '@runloop/core';
-import type { PreparedFiles } from './builder-job.ts';
+import type { PreparedComponent, PreparedFiles } from './builder-job.ts';
 import { fromSource, program, runBuilder } from './builder.ts';
 import type { Bundle } from './bundle.ts';
 import type { WasiGrants } from './cell/operations.ts';
@@ -31,14 +31,6 @@ import type { HostKey } from './keys.ts';
 import type { Launcher } from './launcher.ts';
 import { type AgentLimits, fuelPerCpuMs } from './limits.ts';
 import { rehearse } from './rehearsal.ts';
-
-export type PreparedComponent = {
-  readonly key: string;
-  readonly dir: string;
-  readonly files: PreparedFiles;
-  readonly memoryBytes: number;
-  readonly fuel: bigint;
-};
 
 export type PreparedDeps = { readonly clock: Clock; readonly random: Random; readonly hostKey: HostKey };
 

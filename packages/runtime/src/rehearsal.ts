@@ -8,7 +8,7 @@ import type { Clock } from '@runloop/core';
 import { CellProcess } from './cell-process.ts';
 import { say } from './channel.ts';
 import { hotCodeBytesMax, rehearsalMsMax } from './limits.ts';
-import type { PreparedComponent } from './prepared.ts';
+import type { PreparedComponent } from './builder-job.ts';
 
 export type HotCode = { readonly module: string; readonly code: Uint8Array };
 

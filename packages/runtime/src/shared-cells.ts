@@ -10,7 +10,7 @@
 import type { Clock } from '@runloop/core';
 import type { CellProcess } from './cell-process.ts';
 import { aloneMax, sharedCellsMax } from './limits.ts';
-import type { PreparedComponent } from './prepared.ts';
+import type { PreparedComponent } from './builder-job.ts';
 import type { Seat } from './seat.ts';
 import { SharedCell } from './shared-cell.ts';
 

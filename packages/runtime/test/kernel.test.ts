@@ -15,7 +15,7 @@ import {
   operationNames,
   parseCaps,
 } from '../src/index.ts';
-import { matches } from '../src/kernel/grants.ts';
+import { matches } from '../src/trust/patterns.ts';
 
 const everything: Caps = {
   ...noCaps,

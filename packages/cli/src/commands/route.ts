@@ -3,7 +3,7 @@
  *
  * `route` is answered by the fast path; here it has its help.
  */
-import { failure, showLine } from '@runloop/core';
+import { errorTable, failure, showLine } from '@runloop/core';
 import { type Decision, route as decide } from '@runloop/router';
 import { type Arguments, type Command, flag, number, text, type Tools } from '../command.ts';
 import { lookups, routerConfig } from '../lookup.ts';
@@ -24,11 +24,12 @@ export const commands: readonly Command[] = [
     ],
     run: async (args) => {
       const prompt = text(args, 'prompt');
-      return route([
+      const code = await route([
         ...(flag(args, 'stdin') ? ['--stdin'] : []),
         `--timeout-ms=${number(args, 'timeout-ms') ?? 200}`,
         ...(prompt === undefined ? [] : ['--', prompt]),
       ]);
+      return code ?? errorTable.Usage.exit;
     },
   },
   {

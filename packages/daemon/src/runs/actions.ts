@@ -25,6 +25,9 @@ export type Said = {
   readonly raise?: number;
 };
 
+/** What an attempt waits for, and the question's id. */
+export type Waits = { readonly for: 'approval' | 'budget'; readonly action: string };
+
 export type Action = {
   readonly id: string;
   readonly node: string;

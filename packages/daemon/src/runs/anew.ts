@@ -6,16 +6,16 @@
  */
 import { cleanLabel, digestJson, failure, type Failure } from '@runloop/core';
 import type { Divergence } from '@runloop/runtime';
-import type { Waits } from './cut-off.ts';
-import { anewOf } from './questions.ts';
-import type { Run } from './run.ts';
+import type { Waits } from './actions.ts';
+import type { RunDriver } from './driver.ts';
+import { anewOf, type Questions } from './questions.ts';
 
 type Attempt = { readonly node: string; readonly attempt: number; readonly agent: string };
 
 export async function askAnew(
   { node, attempt, agent }: Attempt,
   divergence: Divergence,
-  run: Run,
+  run: { readonly driver: RunDriver; readonly questions: Questions },
 ): Promise<Waits | undefined> {
   const { index, expected, actual } = divergence;
   const call = anewOf(run.driver.identity.runId, node, attempt);
@@ -37,7 +37,10 @@ export async function askAnew(
 }
 
 /** Why the attempt may not go on: it has left its tape, and nobody wants another. */
-export function refusedAnew({ node, attempt }: Attempt, { driver }: Run): Failure | undefined {
+export function refusedAnew(
+  { node, attempt }: Attempt,
+  { driver }: { readonly driver: RunDriver },
+): Failure | undefined {
   const decision = driver.actions.ofCall(anewOf(driver.identity.runId, node, attempt))?.decision;
   if (decision === undefined || decision === 'approve') return undefined;
   return failure(

@@ -7,15 +7,13 @@
  * 3. What is not done again has a result on the tape: what the operator says it gave, or a failure that says so.
  */
 import { type Failure, type JsonValue, ok, type Result } from '@runloop/core';
-import type { Action } from './actions.ts';
+import type { Action, Waits } from './actions.ts';
 import type { RunDriver } from './driver.ts';
 import type { RunMemory } from './memory.ts';
 import type { HostPerformer, RunDraft } from './ports.ts';
 import { againOf, type Questions } from './questions.ts';
 import type { TapedCall } from './tape.ts';
 import type { Values } from './values.ts';
-
-export type Waits = { readonly for: 'approval' | 'budget'; readonly action: string };
 
 export class CutOff {
   readonly #deps: { readonly performer: Pick<HostPerformer, 'repeats'>; readonly values: Values };

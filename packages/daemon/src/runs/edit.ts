@@ -3,14 +3,22 @@
  */
 import { failure, type Failure, type JsonObject, type Result } from '@runloop/core';
 import { judge, operation } from '@runloop/runtime';
+import type { RunState } from '@runloop/openings';
 import type { Action } from './actions.ts';
-import { type Effective, effectiveFor } from './effective.ts';
-import { pinOf } from './pin-of.ts';
+import { type Effective, effectiveFor, type GrantPlaces } from './effective.ts';
+import { type AgentPins, pinOf } from './pin-of.ts';
 import type { AgentSource } from './ports.ts';
-import type { Run } from './run.ts';
+import type { Questions } from './questions.ts';
+
+type Edited = {
+  readonly state: RunState;
+  readonly options: { readonly pins: AgentPins };
+  readonly places: GrantPlaces;
+  readonly questions: Questions;
+};
 
 export async function editAction(
-  run: Run,
+  run: Edited,
   { agents }: { readonly agents: AgentSource },
   action: Action,
   hash: string,

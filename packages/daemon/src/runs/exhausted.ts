@@ -5,53 +5,13 @@
  * 2. Each raise is a new question. One that was refused, or cannot be asked, fails the node with `BudgetExceeded`.
  * 3. What was raised holds from the moment at which `budget.raised` is durable, and is read back from there after a restart.
  */
-import { cleanLabel, digestJson, type Failure, failure, type JsonObject } from '@runloop/core';
 import type { StoredEvent } from '@runloop/kb';
-import type { CallContext } from '@runloop/runtime';
 import type { Action } from './actions.ts';
-import type { Waits } from './cut-off.ts';
 import type { Exhausted, Raised, RunDraft } from './ports.ts';
-import type { Run } from './run.ts';
 import { metaOf } from './tape.ts';
 
-/** How a node goes on whose call a budget refused. */
-export type Stopped = { readonly waits: Waits } | { readonly fault: Failure };
-
-export async function stopAt(
-  run: Run,
-  ctx: CallContext & { readonly call: string },
-  exhausted: Exhausted,
-  events: readonly RunDraft[],
-): Promise<Stopped> {
-  const { node, agent, attempt, call } = ctx;
-  const { driver, questions, options } = run;
-  const what = wordsOf(exhausted);
-  const meta = { node, attempt, agent, call, ...exhausted };
-  driver.note([...events, { kind: 'budget.exhausted', level: 'warn', message: `${node} waits: ${what}.`, meta }]);
-  const fault = failure('BudgetExceeded', what);
-  if (options.onConfirm === 'deny') return { fault };
-  let nth = 1;
-  while (driver.actions.ofCall(raiseOf(call, nth))?.decision === 'approve') nth += 1;
-  const known = driver.actions.ofCall(raiseOf(call, nth));
-  if (known !== undefined)
-    return known.decision === undefined ? { waits: { for: 'budget', action: known.id } } : { fault };
-  const args: JsonObject = exhausted;
-  const request = {
-    call: raiseOf(call, nth),
-    op: 'budget.raise',
-    args,
-    args_hash: digestJson(args),
-    target: '',
-    always: true,
-    // Nothing leaves with it.
-    label: cleanLabel,
-  };
-  const answer = await questions.ask({ node, agent }, request, `(${what})`);
-  return answer.type === 'pending' ? { waits: { for: 'budget', action: answer.action } } : { fault };
-}
-
 /** The question whether a budget is raised for a call, the nth time that there is no room for it. */
-function raiseOf(call: string, nth: number): string {
+export function raiseOf(call: string, nth: number): string {
   return `${call}/budget/${nth}`;
 }
 
@@ -80,7 +40,8 @@ export function raisedIn(rows: readonly StoredEvent[]): Raised[] {
     });
 }
 
-function wordsOf({ level, unit, cap, left, needed }: Exhausted): string {
+/** What is missing, in words. */
+export function wordsOf({ level, unit, cap, left, needed }: Exhausted): string {
   return `the budget of this ${level} has ${amountOf(left, unit)} left of ${amountOf(cap, unit)}, the call may need ${amountOf(needed, unit)}`;
 }
 

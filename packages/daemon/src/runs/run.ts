@@ -41,7 +41,7 @@ import { Deadline } from './deadline.ts';
 import { type DriverDeps, type Performer, RunDriver, type RunIdentity } from './driver.ts';
 import { budgetsOf } from './budgets-of.ts';
 import { editAction } from './edit.ts';
-import { stopAt } from './exhausted.ts';
+import { stopAt } from './stop-at.ts';
 import { passedBy } from './gate.ts';
 import { loadInputs } from './inputs.ts';
 import { RunMemory } from './memory.ts';

@@ -1,7 +1,8 @@
 /**
  * Sessions on the daemon's socket.
  */
-export { type SessionServer, type SessionServerDeps, type SessionServerStats, createSessionServer } from './server.ts';
+export type { SessionServerDeps } from './context.ts';
+export { type SessionServer, type SessionServerStats, createSessionServer } from './server.ts';
 export { type SessionLimits, defaultSessionLimits } from './limits.ts';
 export {
   type ControlPort,

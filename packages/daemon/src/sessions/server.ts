@@ -7,34 +7,15 @@
  */
 import { chmod } from 'node:fs/promises';
 import { type Server, type Socket, createServer } from 'node:net';
-import { type Clock, type Failure, type Log, type Random, type Result, err, failure, ok, toHex } from '@runloop/core';
-import type { Bus, BusLimits, BusStats, OwnMessage } from '@runloop/bus';
-import { type Registry, encodeMessage, schema } from '@runloop/rmp';
-import { type Idempotency, createIdempotency } from './idempotency.ts';
-import { type SessionLimits, socketBufferBytes } from './limits.ts';
-import type { ControlPort, Peer, PeerPort, RunOwners, TokenPort } from './ports.ts';
+import { type Failure, type Result, err, failure, ok, toHex } from '@runloop/core';
+import type { BusStats, OwnMessage } from '@runloop/bus';
+import { encodeMessage, schema } from '@runloop/rmp';
+import { createIdempotency } from './idempotency.ts';
+import { socketBufferBytes } from './limits.ts';
+import type { Peer } from './ports.ts';
 import { Session } from './session.ts';
+import type { ServerContext, SessionServerDeps } from './context.ts';
 import { prepareSocketPath } from './socket-path.ts';
-
-export type SessionServerDeps = {
-  readonly bus: Bus;
-  readonly busLimits: BusLimits;
-  readonly registry: Registry;
-  readonly control: ControlPort;
-  readonly tokens: TokenPort;
-  readonly peer: PeerPort;
-  /** Who submitted which run; without it, nobody but operators can watch one. */
-  readonly owners?: RunOwners;
-  /** System mode: is this peer root or in the operators' group? */
-  readonly isOperator?: (peer: Peer) => boolean;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly limits: SessionLimits;
-  readonly server: { readonly name: string; readonly version: string };
-  readonly mode: 'user' | 'system';
-  readonly ownUid: number;
-};
 
 export type SessionServerStats = BusStats & { readonly connections: number; readonly refused: number };
 
@@ -47,15 +28,8 @@ export interface SessionServer {
   stats(): SessionServerStats;
 }
 
-/** What a session needs of the server that it belongs to. */
-export type ServerContext = SessionServerDeps & {
-  readonly idempotency: Idempotency;
-  readonly isOperator: (peer: Peer) => boolean;
-  readonly closed: (session: Session) => void;
-};
-
 export function createSessionServer(deps: SessionServerDeps): SessionServer {
-  const sessions = new Set<Session>();
+  const sessions = new Map<string, Session>();
   let refused = 0;
   let server: Server | undefined;
   const isOperator = deps.mode === 'system' ? (deps.isOperator ?? ((peer: Peer) => peer.uid === 0)) : () => false;
@@ -63,10 +37,10 @@ export function createSessionServer(deps: SessionServerDeps): SessionServer {
     ...deps,
     isOperator,
     idempotency: createIdempotency(deps.clock, deps.limits),
-    closed: (session) => void sessions.delete(session),
+    closed: (id) => void sessions.delete(id),
   };
   const revocations = deps.tokens.onRevoked((id) => {
-    for (const session of sessions) if (session.principal?.id === id) session.revoke();
+    for (const session of sessions.values()) if (session.principal?.id === id) session.revoke();
   });
 
   const accept = (socket: Socket): void => {
@@ -85,7 +59,8 @@ export function createSessionServer(deps: SessionServerDeps): SessionServer {
       turnAway(deps, socket, reason);
       return;
     }
-    sessions.add(new Session(context, socket, peer.value, `s${toHex(deps.random.bytes(8))}`));
+    const id = `s${toHex(deps.random.bytes(8))}`;
+    sessions.set(id, new Session(context, socket, peer.value, id));
   };
 
   return {
@@ -105,7 +80,7 @@ export function createSessionServer(deps: SessionServerDeps): SessionServer {
       return delivered;
     },
     drain() {
-      for (const session of sessions) session.sendDrain();
+      for (const session of sessions.values()) session.sendDrain();
     },
     async close() {
       revocations[Symbol.dispose]();
@@ -113,7 +88,7 @@ export function createSessionServer(deps: SessionServerDeps): SessionServer {
         if (server === undefined) resolve();
         else server.close(() => resolve());
       });
-      for (const session of sessions) session.close();
+      for (const session of sessions.values()) session.close();
       await gone;
     },
     stats: () => ({ ...deps.bus.stats(), connections: sessions.size, refused }),

@@ -21,7 +21,7 @@ import {
 import { changesSomething } from './idempotency.ts';
 import { replyTtlMs } from './limits.ts';
 import type { Peer, TokenHolder } from './ports.ts';
-import type { ServerContext } from './server.ts';
+import type { ServerContext } from './context.ts';
 
 const noTrace = '0'.repeat(32) as TraceId;
 const decisionsTopic = 'rlp/actions/decisions';
@@ -97,7 +97,7 @@ export class Session {
     this.#gone.abort();
     this.#seat?.detach();
     this.#context.bus.flush();
-    this.#context.closed(this);
+    this.#context.closed(this.id);
   }
 
   #read(chunk: Buffer): void {

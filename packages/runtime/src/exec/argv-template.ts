@@ -7,6 +7,16 @@
  * 3. Among the further arguments (`more`) alone one may follow the option that it belongs to: `--since={text}`, `-n{n:int}`.
  */
 
+/** Commands that one line of policy.caps grants. */
+export type ExecGrant = {
+  readonly command: string;
+  readonly argv: readonly string[];
+  /** What each further argument may be. */
+  readonly more?: readonly string[];
+  /** It runs where it can only read, so nobody is asked. */
+  readonly reads?: true;
+};
+
 const placeholder = /^\{[a-z][a-z0-9_]*(?::(int|word|path))?\}$/;
 const embedded = /\{[a-z][a-z0-9_]*(?::[^{}]*)?\}/;
 

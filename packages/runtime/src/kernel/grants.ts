@@ -5,11 +5,12 @@
  * 2. Patterns have `*` alone and are matched in linear time; no regular expression comes from a bundle.
  */
 import { type JsonObject, type JsonValue, isJsonObject } from '@runloop/core';
-import type { Caps, Domains, ExecGrant } from '../caps.ts';
-import { fits, fitsMore } from '../exec/argv-template.ts';
+import type { Caps, Domains } from '../caps.ts';
+import { type ExecGrant, fits, fitsMore } from '../exec/argv-template.ts';
 import { grantFor, missingGrant, pathProblem } from '../files/fs-grants.ts';
 import { execMoreMax, grantCharsMax, targetCharsMax } from '../limits.ts';
 import { netCovers, netTarget } from '../net/net-grants.ts';
+import { matches } from '../trust/patterns.ts';
 import type { CapabilityKey } from './operations.ts';
 
 /** What was asked for, and whether it is granted; `grant` is what policy.caps would have to say. */
@@ -55,22 +56,6 @@ function judged(caps: Caps, key: CapabilityKey | undefined, op: string, args: Js
     default:
       return key satisfies never;
   }
-}
-
-/** Glob of `*` alone, in time linear in both texts for one star. */
-export function matches(pattern: string, text: string): boolean {
-  const parts = pattern.split('*');
-  const first = parts[0] ?? '';
-  if (parts.length === 1) return pattern === text;
-  if (!text.startsWith(first)) return false;
-  let at = first.length;
-  for (const part of parts.slice(1, -1)) {
-    const found = text.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  const last = parts.at(-1) ?? '';
-  return text.length - at >= last.length && text.endsWith(last);
 }
 
 function text(value: JsonValue | undefined): string {

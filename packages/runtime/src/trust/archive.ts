@@ -10,7 +10,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { createGzip } from 'node:zlib';
-import { pack } from 'tar-stream';
 import { type Clock, type Failure, type Result, err, failure, ok } from '@runloop/core';
 import { type Bundle, bundleFiles, fileListName, signatureName } from '../bundle.ts';
 import { runBuilder } from '../builder.ts';
@@ -23,6 +22,8 @@ export async function packBundle(bundle: Bundle): Promise<Result<{ name: string;
   const all = new Map(files.value);
   try {
     for (const name of [fileListName, signatureName]) all.set(name, await readFile(join(bundle.dir, name)));
+    // Loaded for whoever packs: a daemon that starts has no use for it.
+    const { pack } = await import('tar-stream');
     const archive = pack();
     for (const [name, bytes] of [...all].sort(([a], [b]) => (a < b ? -1 : 1)))
       archive.entry({ name, mode: 0o644, mtime: new Date(0), uid: 0, gid: 0 }, Buffer.from(bytes));
