@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { unwrap } from '@runloop/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { by, fill, holding, jane, personal } from './forget-kit.ts';
-import { open, tempDir } from './kb-kit.ts';
+import { isSound, open, tempDir } from './kb-kit.ts';
 
 const script = fileURLToPath(new URL('upkeep-main.ts', import.meta.url));
 const filled = tempDir();
@@ -29,16 +29,13 @@ afterAll(() => filled[Symbol.dispose]());
 test.each<[string, boolean | undefined]>([
   ['here:forgetting', undefined],
   ['after:erase', true],
-  ['gone:0', true],
-  ['gone:1', true],
+  ['gone:<file>', true],
   ['during:rebuild', true],
-  ['before:purge', true],
   ['during:compact', true],
-  ['gone:forgetting', true],
 ])('%s', async (step, isErased) => {
   using dir = tempDir();
   cpSync(filled.path, dir.path, { recursive: true });
-  const told = /^gone:\d$/.test(step) ? `gone:${[...files].sort()[Number(step.slice(5))]}` : step;
+  const told = step.replace('<file>', files.sort()[0] ?? '');
   const child = spawnSync(process.execPath, ['--conditions=source', script, dir.path, 'forget', told], {
     encoding: 'utf8',
     timeout: 60_000,
@@ -52,8 +49,6 @@ test.each<[string, boolean | undefined]>([
   if (isErased !== undefined) expect(knows).toBe(!isErased);
   if (knows) unwrap(await kb.forget('contact:jane', by), 'the forgetting, said again');
   expect(holding(dir.path, [...personal, 'JANE doe-miller', 'fond of the coast'])).toEqual([]);
-  const verified = unwrap(await kb.verify(), 'a check');
-  expect(verified).not.toHaveProperty('first_bad');
-  expect(verified).not.toHaveProperty('bad_blob');
+  expect(await isSound(dir.path)).toBe(true);
   expect(unwrap(await kb.rebuild(), 'rebuilt').equal).toBe(true);
 });

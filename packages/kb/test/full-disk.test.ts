@@ -6,7 +6,7 @@ import { type Failure, type Result, digestBytes, err, failure, ok, unwrap } from
 import { expect, test, vi } from 'vitest';
 import type { Kb } from '../src/index.ts';
 import { by, fill, holding, operator, personal } from './forget-kit.ts';
-import { draft, letters, open, runEvent, type TempDir, tempDir, trace } from './kb-kit.ts';
+import { draft, isSound, letters, open, runEvent, type TempDir, tempDir, trace } from './kb-kit.ts';
 
 const diskBytes = 12 * 1024 * 1024;
 const noise = (n: number, bytes: number): string => {
@@ -119,7 +119,7 @@ test.each(Object.keys(works))('%s', { timeout: 120_000 }, async (name) => {
   );
   unwrap(await kb.stats(), 'views that have caught up');
   let full = 0;
-  for (const bytes of [0, 150_000, 600_000]) {
+  for (const bytes of [0, 150_000]) {
     leave(disk.path, bytes);
     const said = await work(kb, dir);
     full += said.ok ? 0 : 1;
@@ -138,8 +138,6 @@ test.each(Object.keys(works))('%s', { timeout: 120_000 }, async (name) => {
   unwrap(await work(kb, dir), 'the same again');
   await done(kb, dir);
   unwrap(await kb.append([draft()]), 'an append');
-  const verified = unwrap(await kb.verify(), 'a check');
-  expect(verified).not.toHaveProperty('first_bad');
-  expect(verified).not.toHaveProperty('bad_blob');
+  expect(await isSound(dir)).toBe(true);
   expect(unwrap(await kb.rebuild(), 'rebuilt').equal).toBe(true);
 });

@@ -34,19 +34,19 @@ function mortal<Q>(thread: Thread<Q>): Thread<Q> {
 
 async function watch(script: string): Promise<void> {
   const code = `const { workerData: w, parentPort: p } = require('node:worker_threads'); const { existsSync } = require('node:fs');
-    const kill = () => process.kill(process.pid, 'SIGKILL'); p.postMessage(''); ${script}; kill();`;
+    const nap = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); p.postMessage(''); ${script}; process.kill(process.pid, 'SIGKILL');`;
   const worker = new Worker(code, { eval: true, workerData: join(rootDir, what) });
   await new Promise((resolve) => worker.once('message', resolve));
 }
 
-const here = 'while (!existsSync(w))';
+const here = 'while (!existsSync(w)) nap()';
 if (when === 'here') await watch(here);
-if (when === 'gone') await watch(`${here}; while (existsSync(w))`);
+if (when === 'gone') await watch(`${here}; while (existsSync(w)) nap()`);
 if (when === 'packed')
   await watch(`const D = require('better-sqlite3'); const path = w + '/archive.sqlite';
     const some = () => { try { const db = new D(path, { readonly: true });
       try { return db.prepare('SELECT count(*) FROM blobs').pluck().get() > 0; } finally { db.close(); } } catch { return false; } };
-    while (!some())`);
+    while (!some()) nap()`);
 await using owner = new AsyncDisposableStack();
 const { data, ...threads } = await startThreads(rootDir, owner);
 const ledger = mortal(threads.ledger);
