@@ -74,10 +74,20 @@ test(
     expect([then.values['email']?.value, now.values['email']?.value]).toEqual(['johnny.old@acme.example', john.email]);
     expect(await home.rlp('kb', 'why', 'contact:john', '--as-of', 'yesterdayish')).toMatchObject({ code: 2 });
 
+    // A fork of it, that waits for a yes, has read him too: it stands in the way until it has ended.
+    const fork = (await home.rlp('fork', trace, '--at', 'review', '--detach')).out.split('\n')[0] ?? '';
+    while ((await home.json<unknown[]>('approve', 'list')).length === 0);
+    expect(await home.rlp('kb', 'forget', 'contact:john', '--yes')).toMatchObject({
+      code: 75,
+      err: expect.stringContaining(fork),
+    });
+    expect((await home.rlp('cancel', fork)).code).toBe(0);
+    expect((await home.rlp('attach', fork)).code).not.toBe(0);
+
     expect(holding(home.path, personal)).not.toEqual([]);
     expect(await home.rlp('kb', 'forget', 'contact:john')).toMatchObject({ code: 75 });
     const plan = await home.rlp('kb', 'forget', 'contact:john', '--dry-run');
-    expect(plan.out).toContain(trace);
+    for (const one of [trace, fork]) expect(plan.out).toContain(one);
     expect(holding(home.path, personal)).not.toEqual([]);
     const done = await home.rlp('kb', 'forget', 'contact:john', '--yes');
     expect(done).toMatchObject({ code: 0 });
@@ -88,6 +98,11 @@ test(
     expect((await home.rlp('show', trace)).code).toBe(0);
     expect((await home.rlp('trace', trace)).code).toBe(0);
     expect(await home.rlp('replay', trace)).toMatchObject({ code: 66, err: expect.stringContaining('forgotten') });
+    expect(await home.rlp('replay', fork)).toMatchObject({ code: 66, err: expect.stringContaining('forgotten') });
+    expect(await home.rlp('fork', fork, '--at', 'review')).toMatchObject({
+      code: 66,
+      err: expect.stringContaining('forgotten'),
+    });
     expect((await home.rlp('replay', '--all')).out).toContain('forgotten');
     expect((await home.json<{ equal: boolean }>('kb', 'rebuild')).equal).toBe(true);
     await home.rlp('daemon', 'stop');

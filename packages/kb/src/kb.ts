@@ -22,7 +22,7 @@ import {
   ok,
 } from '@runloop/core';
 import { type Appender, createAppender } from './ledger/appender.ts';
-import { type Blobs, createBlobs } from './ledger/blobs.ts';
+import { type Blobs, createBlobs, dropDrafts } from './ledger/blobs.ts';
 import type { AppendedEvent, BlobDraft, EventDraft, StoredEvent } from './ledger/event.ts';
 import { endRestoring, restoringHere } from './backup/restore.ts';
 import { finishForgetting, isForgetting } from './forget/forget.ts';
@@ -137,6 +137,11 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   const ledger = opening.use(threads.ledger);
   const opened = await ledger.ask('open');
   if (!opened.ok) return opened;
+  try {
+    await dropDrafts(rootDir);
+  } catch (error) {
+    return err(storageFailure(error, rootDir));
+  }
   const views = opening.use(threads.views());
   const ready = await views.ask({ type: 'catchUp' });
   if (!ready.ok) return ready;

@@ -117,7 +117,11 @@ export function upkeepOf(deps: UpkeepDeps): Upkeep {
         return ok({ before, after: await bytesOf(paths) });
       }),
     archive: (beforeMs) => long('archive', () => archiveOld({ ledger, progress, eventsDb }, beforeMs)),
-    planForget: (entity) => planForgetting(forgetting, entity),
+    planForget: (entity) =>
+      long('plan', async () => {
+        const planned = await planForgetting(forgetting, entity);
+        return planned.ok ? ok(planned.value.plan) : planned;
+      }),
     forget: (entity, by) => long('forget', () => forget(forgetting, entity, { ...by, ts_ms: clock.nowMs() })),
     stats: () => stats(deps),
     progress: () => progress.shown(),

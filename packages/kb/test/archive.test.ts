@@ -1,11 +1,14 @@
-/** Values of old runs are packed away, read as before, replayed, checked, backed up and forgotten. */
+/** Values of old runs are packed away, read as before, replayed, checked, backed up and forgotten; whenever it is killed. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { digestBytes, unwrap } from '@runloop/core';
 import { expect, test } from 'vitest';
 import { openTapeReader } from '../src/index.ts';
-import { deps, open, runEvent, tempDir } from './kb-kit.ts';
+import { archiveBatch } from '../src/limits.ts';
+import { deps, isSound, open, runEvent, tempDir } from './kb-kit.ts';
 
 const trace = (n: number): string => n.toString(16).padStart(32, '0');
 const of = (n: number, digests: readonly string[], ts_ms: number) => [
@@ -79,3 +82,38 @@ test('what is archived is forgotten too, and what was changed there is found', a
   db.close();
   expect(unwrap(await kb.verify(), 'a check').bad_blob).toEqual({ digest: '0'.repeat(64) });
 });
+
+const script = fileURLToPath(new URL('upkeep-main.ts', import.meta.url));
+const many = Array.from({ length: archiveBatch + 5 }, (_, n) => blob(`"${n} ${'v'.repeat(2_000)}"`));
+const files = [1, 2].map((n) => Buffer.alloc(100_000, n));
+const fileOf = (bytes: Buffer): string => join('blobs', digestBytes(bytes).slice(0, 2), digestBytes(bytes).slice(2));
+
+test.each(['packed:', 'gone:<file>', 'during:compact'])(
+  'kill -9 at %s: every value is somewhere, and the next one ends it',
+  async (step) => {
+    using dir = tempDir();
+    const digests = [...files.map((bytes) => digestBytes(bytes)), ...many.map(({ digest }) => digest)];
+    {
+      await using kb = await open(dir.path);
+      for (const bytes of files) unwrap(await kb.putBlob(bytes), 'a blob file');
+      unwrap(await kb.append(of(1, digests, 1_000), many), 'a run');
+    }
+    const told = step.replace('<file>', fileOf(files[0] ?? Buffer.alloc(0)));
+    const child = spawnSync(process.execPath, ['--conditions=source', script, dir.path, 'archive', told], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      killSignal: 'SIGTERM',
+    });
+    expect([child.signal, child.stderr]).toEqual(['SIGKILL', '']);
+    await using kb = await open(dir.path);
+    for (const digest of digests) unwrap(await kb.getBlob(digest), 'a value');
+    unwrap(await kb.archive(5_000), 'archived');
+    for (const digest of digests) unwrap(await kb.getBlob(digest), 'a value');
+    expect(unwrap(await kb.stats(), 'stats').blob_files).toBe(0);
+    expect(await isSound(dir.path)).toBe(true);
+    const ledger = new Database(join(dir.path, 'events.sqlite'), { readonly: true });
+    expect(ledger.prepare('SELECT count(*) FROM blobs').pluck().get()).toBe(0);
+    expect(ledger.pragma('freelist_count', { simple: true })).toBe(0);
+    ledger.close();
+  },
+);

@@ -7,105 +7,13 @@ import Database from 'better-sqlite3';
 import { digestBytes, ok, unwrap } from '@runloop/core';
 import * as fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
+import { forget } from '../src/forget/forget.ts';
 import { holdsAny } from '../src/forget/patterns.ts';
-import type { Embedder, Kb } from '../src/index.ts';
+import type { Embedder, EventDraft } from '../src/index.ts';
 import { needles } from '../src/index.ts';
-import { letters, open, runEvent, tempDir } from './kb-kit.ts';
-
-const by = { actor: 'user:test', provenance: {} };
-const operator = { ...by, scope: 'operator', kb_write: true } as const;
-const trace = (n: number): string => n.toString(16).padStart(32, '0');
-
-/** Every file below that holds one of the texts, as `grep -a` would. */
-function holding(dir: string, texts: readonly string[]): string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => {
-      const bytes = readFileSync(path);
-      return texts.some((text) => bytes.includes(text));
-    });
-}
-
-const jane = { name: 'Jane Doe-Miller', email: 'jane.doe@example.org', notes: 'Likes long walks at the sea.' };
-const personal = Object.values(jane);
-
-async function propose(
-  kb: Kb,
-  kind: string,
-  payload: Record<string, string | number>,
-  evidence: number[] = [],
-): Promise<number> {
-  const said = await kb.propose({ kind, payload, evidence }, { ...by, scope: 'operator', kb_write: true });
-  return unwrap(said, kind).event_id;
-}
-
-/** A run that looked jane up, answered a letter that is too large for the ledger, and one that did not. */
-async function fill(kb: Kb): Promise<{ readonly large: string; readonly derived: number }> {
-  const contact = { contact: 'contact:jane', confidence: 1, trust: 'trusted', ...jane };
-  const id = await propose(kb, 'contact.upserted', contact);
-  await propose(kb, 'contact.upserted', {
-    contact: 'contact:janet',
-    confidence: 1,
-    trust: 'trusted',
-    name: 'Janet Roe',
-    email: 'janet@example.org',
-  });
-  const derived = await propose(kb, 'note.created', { text: 'Somebody likes walking.' }, [id]);
-  await propose(kb, 'note.created', { text: `Dinner with JANE doe-miller on Friday` });
-  const letter = Buffer.from(JSON.stringify({ text: `Dear ${jane.name}, `.repeat(8_000) }));
-  const large = unwrap(await kb.putBlob(letter), 'a blob file');
-  const answer = JSON.stringify({ summary: 'She is fond of the coast.' });
-  const digest = digestBytes(Buffer.from(answer));
-  const [a, b] = [trace(1), trace(2)];
-  const told = await kb.append(
-    [
-      runEvent('run.accepted', { name: 'write', params: { to: 'jane' }, actor: 'user:test' }, 1, a),
-      runEvent(
-        'effect.intent',
-        { node: 'n', attempt: 1, index: 0, call: 'c', op: 'kb.query', args: { key: 'contact:jane' } },
-        undefined,
-        a,
-      ),
-      runEvent(
-        'effect.result',
-        { node: 'n', attempt: 1, index: 0, call: 'c', op: 'kb.query', ok: true, value: { rows: [contact] } },
-        undefined,
-        a,
-      ),
-      runEvent(
-        'model.called',
-        { node: 'n', attempt: 1, agent: 'w', model: 'm', provider: 'p', tokens_in: 5, tokens_out: 7, usd_nano: 9 },
-        2,
-        a,
-      ),
-      runEvent(
-        'effect.result',
-        { node: 'n', attempt: 1, index: 1, call: 'd', op: 'model.complete', ok: true, value: { blob: digest } },
-        undefined,
-        a,
-      ),
-      runEvent(
-        'node.finished',
-        { node: 'n', attempt: 1, state: 'succeeded', outputs: { out: [{ type: 't', digest: large }] } },
-        3,
-        a,
-      ),
-      runEvent('run.finished', { state: 'succeeded', duration_ms: 4, tokens: 12, usd_nano: 9 }, 4, a),
-      runEvent('run.accepted', { name: 'other', params: {}, actor: 'user:test' }, 1, b),
-      runEvent(
-        'effect.result',
-        { node: 'n', attempt: 1, index: 0, call: 'e', op: 'kb.search', ok: true, value: { hits: [] } },
-        undefined,
-        b,
-      ),
-      runEvent('run.finished', { state: 'succeeded' }, 2, b),
-    ],
-    [{ digest, content: answer }],
-  );
-  unwrap(told, 'two runs');
-  return { large, derived };
-}
+import { createBlobs } from '../src/ledger/blobs.ts';
+import { by, fill, holding, jane, operator, personal, propose, startThreads, traceOf as trace } from './forget-kit.ts';
+import { deps, letters, open, runEvent, tempDir } from './kb-kit.ts';
 
 test('no byte of the values stays, the chain holds, others and what was paid stay', async () => {
   using dir = tempDir();
@@ -168,6 +76,157 @@ test('a run that holds it and goes on stands in the way', async () => {
   expect(unwrap(await kb.find({ kind: 'note', max: 9 }), 'notes')).toHaveLength(1);
 });
 
+test('so does one that waits for a yes; it is named', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  await propose(kb, 'note.created', { text: jane.notes, entity: 'contact:jane' });
+  const asked = { action: 'act_1', node: 'n', op: 'mail.send', hash: 'h', what: 'a mail', args: { body: jane.notes } };
+  const waits = [
+    runEvent('run.accepted', { name: 'x', params: {} }, 1, trace(3)),
+    runEvent('action.requested', asked, 2, trace(3)),
+    runEvent('node.waiting', { node: 'n', attempt: 1, for: 'approval', action: 'act_1' }, 3, trace(3)),
+    runEvent('run.waiting', { reason: 'approval' }, 4, trace(3)),
+  ];
+  unwrap(await kb.append(waits), 'a run');
+  expect(await kb.forget('contact:jane', by)).toMatchObject({
+    ok: false,
+    error: { code: 'Busy', message: expect.stringContaining(trace(3)), hint: expect.stringContaining('rlp cancel') },
+  });
+});
+
+test('a fork that took what the run had made of it goes too; one that took what came before stays', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  const contact = { contact: 'contact:jane', confidence: 1, trust: 'trusted', ...jane };
+  await propose(kb, 'contact.upserted', contact);
+  const kept = (text: string) => ({ digest: digestBytes(Buffer.from(text)), content: text });
+  const [topic, answer, own] = [kept('"the topic"'), kept('"She is fond of the coast."'), kept('"Fond of the sea."')];
+  const accepted = (of?: number) =>
+    ({
+      name: 'r',
+      params: {},
+      ...(of === undefined ? {} : { forked_from: { trace_id: trace(of), at: 'c' } }),
+    }) as const;
+  const end = (node: string, { digest }: { digest: string }, from_tape = false) =>
+    ({ node, attempt: 1, state: 'succeeded', outputs: { out: [{ type: 't', digest }] }, from_tape }) as const;
+  const called = { node: 'b', attempt: 1, index: 0, call: 'c', op: 'kb.query', ok: true, value: { rows: [contact] } };
+  const result = (text: string) => ({ ...called, node: 'c', value: { text } });
+  const run = (n: number, of: number | undefined, ...ends: readonly EventDraft[]): readonly EventDraft[] => [
+    runEvent('run.accepted', accepted(of), 1, trace(n)),
+    ...ends,
+    runEvent('run.finished', { state: 'succeeded' }, 2, trace(n)),
+  ];
+  const [first, second, third, fourth] = [trace(1), trace(2), trace(3), trace(4)];
+  const events = [
+    ...run(
+      1,
+      undefined,
+      runEvent('node.finished', end('a', topic), undefined, first),
+      runEvent('effect.result', called, undefined, first),
+      runEvent('node.finished', end('b', answer), undefined, first),
+    ),
+    ...run(
+      2,
+      1,
+      runEvent('node.finished', end('b', answer, true), undefined, second),
+      runEvent('effect.result', result('to the seaside with her'), undefined, second),
+      runEvent('node.finished', end('c', own), undefined, second),
+    ),
+    ...run(3, 2, runEvent('node.finished', end('c', own, true), undefined, third)),
+    ...run(
+      4,
+      1,
+      runEvent('node.finished', end('a', topic, true), undefined, fourth),
+      runEvent('effect.result', result('the topic is old'), undefined, fourth),
+    ),
+  ];
+  unwrap(await kb.append(events, [topic, answer, own]), 'a run and its forks');
+  const done = unwrap(await kb.forget('contact:jane', by), 'a forgetting');
+  expect(done.runs.map((one) => one.trace_id)).toEqual([first, second, third]);
+  expect(holding(dir.path, [...personal, 'fond of the coast', 'Fond of the sea', 'to the seaside'])).toEqual([]);
+  expect(Buffer.from(unwrap(await kb.getBlob(topic.digest), 'the topic')).toString()).toBe(topic.content);
+  const told = unwrap(await kb.runEvents({ traceId: fourth, max: 9 }), 'the other fork').events;
+  expect(told.filter(({ payload }) => payload === null)).toEqual([]);
+  for (const one of [second, third]) {
+    const rows = unwrap(await kb.runEvents({ traceId: one, max: 9 }), 'a fork').events;
+    expect(rows.some(({ payload }) => payload === null)).toBe(true);
+  }
+});
+
+test('a large blob that comes between the plan and the commit is looked into', async () => {
+  using dir = tempDir();
+  {
+    await using kb = await open(dir.path);
+    await fill(kb);
+  }
+  const letter = Buffer.from(`A second one. ${`Dear ${jane.name}, `.repeat(8_000)}`);
+  {
+    await using owner = new AsyncDisposableStack();
+    const threads = await startThreads(dir.path, owner);
+    const blobs = createBlobs({ ...deps, digestOf: (bytes) => Promise.resolve(ok(digestBytes(bytes))) }, dir.path);
+    let erasures = 0;
+    const ledger: typeof threads.ledger = {
+      ...threads.ledger,
+      async ask(question) {
+        const isErasure = typeof question === 'object' && 'type' in question && question.type === 'erase';
+        if (isErasure && (erasures += 1) === 1) unwrap(await blobs.put(letter), 'a blob file');
+        return threads.ledger.ask(question);
+      },
+    };
+    const done = await forget({ ...deps, ...threads, ledger }, 'contact:jane', { ...by, ts_ms: 1 });
+    expect(unwrap(done, 'a forgetting').files).toContain(digestBytes(letter));
+    expect(erasures).toBe(2);
+  }
+  expect(holding(dir.path, personal)).toEqual([]);
+});
+
+test('what was forgotten once and is written again by others stays, whatever is cut off later', async () => {
+  using dir = tempDir();
+  const page = Buffer.from('a page about nobody, '.repeat(8_000));
+  const digest = digestBytes(page);
+  const names = (n: number) => [
+    runEvent('run.accepted', { name: 'r', params: {} }, 1, trace(n)),
+    runEvent('effect.result', { node: 'n', value: { blob: digest } }, undefined, trace(n)),
+    runEvent('run.finished', { state: 'succeeded' }, 2, trace(n)),
+  ];
+  {
+    await using kb = await open(dir.path);
+    unwrap(await kb.putBlob(page), 'a page');
+    unwrap(await kb.append(names(1)), 'a run');
+    expect(unwrap(await kb.forget(`run:${trace(1)}`, by), 'a forgetting').files).toEqual([digest]);
+    unwrap(await kb.putBlob(page), 'the page again');
+    unwrap(await kb.append(names(2)), 'another run');
+    writeFileSync(join(dir.path, 'forgetting'), '');
+  }
+  await using kb = await open(dir.path);
+  expect(readdirSync(dir.path)).not.toContain('forgetting');
+  expect(unwrap(await kb.getBlob(digest), 'the page').length).toBe(page.length);
+});
+
+test('while somebody reads the ledger its log cannot be emptied: that is said, and made up for', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  await fill(kb);
+  const reader = new Database(join(dir.path, 'events.sqlite'), { readonly: true });
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM events').get();
+  expect(await kb.forget('contact:jane', by)).toMatchObject({
+    ok: false,
+    error: { code: 'Busy', message: expect.stringContaining('contact:jane is erased, but not yet from every file') },
+  });
+  reader.close();
+  expect(await kb.forget('contact:jane', by)).toMatchObject({ ok: false, error: { code: 'NotFound' } });
+  expect(holding(dir.path, personal)).toEqual([]);
+});
+
+test('what a crash has left of a blob that was being written goes when the directory is opened', async () => {
+  using dir = tempDir();
+  await (await open(dir.path)).close();
+  writeFileSync(join(dir.path, 'blobs', 'draft-0123456789abcdef'), jane.notes);
+  await (await open(dir.path)).close();
+  expect(holding(dir.path, personal)).toEqual([]);
+});
+
 test('of a run, an event or an artifact alone', async () => {
   using dir = tempDir();
   await using kb = await open(dir.path);
@@ -198,6 +257,34 @@ test('values are found in every form that they take', () => {
   check('see contact:jo.', true);
   check('see contact:joan and contact:jo-ann', false);
   check('j***@example.org', false);
+});
+
+test('values are found in what mails and web pages carry', () => {
+  const value = 'Jürgen Müller-Groß';
+  const { has } = needles('contact:jm', [value, 'j.mueller+news@example.org']);
+  const check = (text: string, expected: boolean): void => {
+    for (const form of [text, JSON.stringify(text), JSON.stringify(JSON.stringify(text))])
+      expect([form, has(form)]).toEqual([form, expected]);
+  };
+  const qp = (text: string, encoding: BufferEncoding = 'utf8'): string =>
+    text.replace(/[^ -~]/g, (char) => Buffer.from(char, encoding).toString('hex').toUpperCase().replace(/../g, '=$&'));
+  check(`Dear ${qp(value)},`, true);
+  check(`Dear ${qp(value, 'latin1')},`, true);
+  check(`Dear J=C3=\r\n=BCrgen M=C3=BCller-Gro=\n=C3=9F`, true);
+  check('to: j.mueller=2Bnews=40example.=\r\norg', true);
+  check('<p>J&uuml;rgen&nbsp;M&#252;ller-Gro&szlig;</p>', true);
+  check('J&Uuml;RGEN M&#xFC;ller-Gro&#xdf;', true);
+  const [b, q] = [Buffer.from(value), qp(value).replaceAll(' ', '_')];
+  check(`Subject: =?utf-8?Q?${q}?=`, true);
+  check(`Subject: =?ISO-8859-1*de?q?${qp(value, 'latin1').replaceAll(' ', '_')}?=`, true);
+  // The second byte of the ü stands in the second word, on the next line.
+  check(`=?UTF-8?B?${b.subarray(0, 2).toString('base64')}?=\r\n =?UTF-8?b?${b.subarray(2).toString('base64')}?=`, true);
+  check(`=?windows-1252?B?${Buffer.from(value, 'latin1').toString('base64')}?=`, true);
+  for (const before of [50, 51, 52]) {
+    const body = Buffer.from(`${'x'.repeat(before)}${value}${'y'.repeat(99)}`).toString('base64');
+    check(body.replace(/.{76}/g, '$&\r\n'), true);
+  }
+  check('J=C3=BCrgen M&uuml;llerin, a=12&b=3 &nosuch; &#99999999; =?x?=', false);
 });
 
 test('normal forms, ASCII JSON, broken lines, member names, numbers and names in two members are found', async () => {
@@ -284,6 +371,8 @@ test('thousands of values are looked for in one pass', () => {
   expect(has(others)).toBe(false);
   expect(has(`${others}the NOTE 19999 of a diary`)).toBe(true);
   check('the note 20000 of a diary', false);
+  for (const hostile of ['\\', '=', '&', '=?a?b?', '=\\', '&a', ' ', 'a'.repeat(60)])
+    check(hostile.repeat(200_000 / hostile.length), false);
   check('tel. 5550001234.', true);
   check('order 15550001234', false);
 });

@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type JsonObject, type Log, publicKeyId, systemClock, systemRandom, unwrap } from '@runloop/core';
+import { loadBlake3 } from '../src/blake3.ts';
 import { type EventDraft, type Kb, type KbOptions, openKb, type Signer } from '../src/index.ts';
+import { verifyLedger } from '../src/ledger/verify.ts';
 
 export const quiet: Log = { log: () => undefined };
 export const deps = { clock: systemClock, random: systemRandom, log: quiet };
@@ -17,6 +19,13 @@ export function tempDir(): TempDir {
 
 export async function open(rootDir: string, more: Partial<KbOptions> = {}): Promise<Kb> {
   return unwrap(await openKb(deps, { rootDir, ...more }), 'a knowledge base that opens');
+}
+
+/** Whether the chain holds and every blob of the ledger and the archive is what its name says. */
+export async function isSound(rootDir: string): Promise<boolean> {
+  const data = { rootDir, eventsDb: join(rootDir, 'events.sqlite') };
+  const found = unwrap(verifyLedger(data, {}, await loadBlake3()), 'a check');
+  return found.first_bad === undefined && found.bad_blob === undefined;
 }
 
 export function draft(more: Partial<EventDraft> = {}): EventDraft {

@@ -36,6 +36,7 @@ export async function archiveOld(
     for (const count of ['blobs', 'bytes', 'packed'] as const) told[count] += moved[count];
     tell(progress.counts, at, digests.length);
   }
-  const compacted = told.blobs === 0 ? ok(undefined) : await ledger.ask({ type: 'compact' });
+  // One that was cut off before has left free pages.
+  const compacted = await ledger.ask({ type: 'compact', onlyIfFree: true });
   return compacted.ok ? ok(told) : compacted;
 }

@@ -10,9 +10,12 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import Database from 'better-sqlite3';
+import { type Failure, type Result, err, ok } from '@runloop/core';
 import { blobFile, isBlobFile } from '../forget/files.ts';
 import { hasBlobs } from '../ledger/ledger-blobs.ts';
 import { blobBytesMax } from '../limits.ts';
+import { rewrite } from '../rewrite.ts';
+import { storageFailure } from '../storage-failure.ts';
 
 export type Archived = {
   readonly runs: number;
@@ -76,8 +79,7 @@ export function dropArchived(rootDir: string, digests: readonly string[]): void 
   db.transaction(() => {
     for (const digest of digests) drop.run(Buffer.from(digest, 'hex'));
   })();
-  db.exec('VACUUM');
-  db.pragma('wal_checkpoint(TRUNCATE)');
+  rewrite(db);
 }
 
 /** Moves these blobs, in one transaction of each file. `ledger` is the writer's own connection. */
@@ -85,14 +87,32 @@ export function moveToArchive(
   ledger: Database.Database,
   rootDir: string,
   digests: readonly string[],
-): Omit<Archived, 'runs'> {
+): Result<Omit<Archived, 'runs'>, Failure> {
+  if (digests.length === 0 || !hasBlobs(ledger)) return ok({ blobs: 0, bytes: 0, packed: 0 });
+  const blobsDir = join(rootDir, 'blobs');
+  let packed: Packed;
+  try {
+    packed = packInto(rootDir, ledger, digests);
+  } catch (error) {
+    return err(storageFailure(error, archiveFile(rootDir)));
+  }
+  const { moved, ...told } = packed;
+  const drop = ledger.prepare('DELETE FROM blobs WHERE digest = ?');
+  ledger.transaction(() => {
+    for (const digest of moved) drop.run(Buffer.from(digest, 'hex'));
+  })();
+  for (const digest of moved) rmSync(blobFile(blobsDir, digest), { force: true });
+  return ok(told);
+}
+
+type Packed = Omit<Archived, 'runs'> & { readonly moved: readonly string[] };
+
+function packInto(rootDir: string, ledger: Database.Database, digests: readonly string[]): Packed {
   const told = { blobs: 0, bytes: 0, packed: 0 };
-  if (digests.length === 0 || !hasBlobs(ledger)) return told;
   using stack = new DisposableStack();
   const archive = stack.adopt(openArchive(rootDir), (opened) => opened.close());
   const put = archive.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?, ?)');
   const find = ledger.prepare<[Buffer], Buffer>('SELECT bytes FROM blobs WHERE digest = ?').pluck();
-  const drop = ledger.prepare('DELETE FROM blobs WHERE digest = ?');
   const blobsDir = join(rootDir, 'blobs');
   const moved: string[] = [];
   archive.transaction(() => {
@@ -109,11 +129,7 @@ export function moveToArchive(
       told.packed += packed.length;
     }
   })();
-  ledger.transaction(() => {
-    for (const digest of moved) drop.run(Buffer.from(digest, 'hex'));
-  })();
-  for (const digest of moved) rmSync(blobFile(blobsDir, digest), { force: true });
-  return told;
+  return { ...told, moved };
 }
 
 function unpack(bytes: Buffer): Buffer {

@@ -2,9 +2,18 @@
  * A thread that writes one backup: the ledger as it stands at one moment, whoever is writing to it, and its blob files.
  *
  * 1. Blobs are on disk before the events that name them: whatever the copied ledger names is there to be copied.
- * 2. `backup.json` comes last, and everything before it is on disk: a backup that has it is whole.
+ * 2. `backup.json` comes last, and everything before it is on disk: a backup that has it is whole. One that fails is removed.
  */
-import { chmodSync, copyFileSync, existsSync, readdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
@@ -16,7 +25,7 @@ import { blobFile } from '../forget/files.ts';
 import { storageFailure } from '../storage-failure.ts';
 import type { Answer, Question } from '../thread.ts';
 import { copyBlobFiles, makeFolder, sync } from './copy-files.ts';
-import { type BackupManifest, manifestFile } from './manifest.ts';
+import { backupFiles, type BackupManifest, manifestFile } from './manifest.ts';
 
 export type BackupData = { readonly rootDir: string; readonly eventsDb: string; readonly counts: ProgressCounts };
 export type BackupRequest = { readonly into: string; readonly nowMs: number };
@@ -35,6 +44,18 @@ function backup({ into, nowMs }: BackupRequest): Result<BackupManifest, Failure>
         failure('InvalidParams', `${into} is where the ledger keeps its own files`, { hint: 'name another folder' }),
       );
     makeFolder(into);
+    const made = write({ into, nowMs });
+    // One that is not whole holds what may be forgotten later, and stands in the way of the next.
+    if (!made.ok)
+      for (const name of [...backupFiles, manifestFile]) rmSync(join(into, name), { recursive: true, force: true });
+    return made;
+  } catch (error) {
+    return err(storageFailure(error, into));
+  }
+}
+
+function write({ into, nowMs }: BackupRequest): Result<BackupManifest, Failure> {
+  try {
     // Heads first: the copied ledger then has each of them.
     if (existsSync(join(rootDir, 'heads.ndjson')))
       copyFileSync(join(rootDir, 'heads.ndjson'), join(into, 'heads.ndjson'));

@@ -50,6 +50,7 @@ export function stageRestore(
     writeFileSync(markOf(rootDir), JSON.stringify(mark), { mode: 0o600, flush: true });
     return manifest;
   } catch (error) {
+    if (restoringHere(rootDir) === undefined) rmSync(incomingOf(rootDir), { recursive: true, force: true });
     return err(storageFailure(error, rootDir));
   }
 }
@@ -65,7 +66,11 @@ export function restoringHere(rootDir: string): Restoring | undefined {
 export function placeRestored(rootDir: string): Result<void, Failure> {
   try {
     const restoring = restoringHere(rootDir);
-    if (restoring === undefined) return ok(undefined);
+    if (restoring === undefined) {
+      // A copy that was cut off before its mark.
+      rmSync(incomingOf(rootDir), { recursive: true, force: true });
+      return ok(undefined);
+    }
     const { before } = restoring;
     mkdirSync(before, { recursive: true, mode: 0o700 });
     for (const name of replaced) {

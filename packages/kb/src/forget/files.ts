@@ -14,17 +14,19 @@ export function blobFile(blobsDir: string, digest: string): string {
   return join(blobsDir, digest.slice(0, 2), digest.slice(2));
 }
 
-export function filesHolding(blobsDir: string, needles: Needles): ReadonlySet<string> {
-  const found = new Set<string>();
-  if (needles.values.length === 0 || !existsSync(blobsDir)) return found;
-  for (const folder of readdirSync(blobsDir, { withFileTypes: true })) {
-    if (!folder.isDirectory()) continue;
-    for (const name of readdirSync(join(blobsDir, folder.name))) {
-      const digest = folder.name + name;
-      if (isDigest(digest) && fileHolds(blobFile(blobsDir, digest), needles)) found.add(digest);
-    }
-  }
-  return found;
+/** The digests of all blobs that are files. */
+export function blobFiles(blobsDir: string): readonly string[] {
+  if (!existsSync(blobsDir)) return [];
+  return readdirSync(blobsDir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .flatMap(({ name }) => readdirSync(join(blobsDir, name)).map((rest) => name + rest))
+    .filter(isDigest);
+}
+
+/** Those of the files that hold one of the values. */
+export function filesHolding(blobsDir: string, digests: readonly string[], needles: Needles): ReadonlySet<string> {
+  if (needles.values.length === 0) return new Set();
+  return new Set(digests.filter((digest) => fileHolds(blobFile(blobsDir, digest), needles)));
 }
 
 export function isBlobFile(blobsDir: string, digest: string): boolean {

@@ -21,7 +21,7 @@ import { type Thread, startThread } from '../thread.ts';
 import type { ViewsQuestion } from '../views/views-desk.ts';
 import { blobFile } from './files.ts';
 import type { ForgetData } from './forget-main.ts';
-import type { ForgetPlan } from './plan.ts';
+import type { ForgetPlan, PlannedForget } from './plan.ts';
 
 export type Forgotten = ForgetPlan & { readonly event_id: number };
 export type ForgottenBy = { readonly actor: string; readonly ts_ms: number; readonly provenance: JsonObject };
@@ -39,11 +39,11 @@ const markOf = (rootDir: string): string => join(rootDir, 'forgetting');
 export async function planForgetting(
   { views, data }: ForgetDeps,
   entity: string,
-): Promise<Result<ForgetPlan, Failure>> {
+): Promise<Result<PlannedForget, Failure>> {
   const caughtUp = await views.ask({ type: 'catchUp' });
   if (!caughtUp.ok) return caughtUp;
   await using thread = startThread<string>('forget/forget-main', data);
-  return (await thread.ask(entity)) as Result<ForgetPlan, Failure>;
+  return (await thread.ask(entity)) as Result<PlannedForget, Failure>;
 }
 
 export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy): Promise<Result<Forgotten, Failure>> {
@@ -51,12 +51,12 @@ export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy):
   // One that could not be finished, as on a full disk: its subject is no longer known by its name.
   if (isForgetting(rootDir)) {
     const finished = await finishForgetting(deps);
-    if (!finished.ok) return finished;
+    if (!finished.ok) return unfinished('what was forgotten before', finished.error);
   }
   for (let tries = 0; tries < forgetPlansMax; tries += 1) {
     const planned = await planForgetting(deps, entity);
     if (!planned.ok) return planned;
-    const plan = planned.value;
+    const { plan, seen } = planned.value;
     const { subject, events, files, runs } = plan;
     const prepared = prepare(
       [
@@ -77,23 +77,26 @@ export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy):
     }
     const erased = await deps.ledger.ask({
       type: 'erase',
-      plan,
+      plan: { ...plan, seen },
       drafts: prepared.value,
       salts: deps.random.bytes(saltBytes),
     });
     if (!erased.ok) return erased;
     if (erased.value === undefined) continue;
-    const cleaned = await finishForgetting(deps, [...files, ...plan.archived]);
+    const cleaned = await finishForgetting(deps);
     if (cleaned.ok) return ok({ ...plan, event_id: erased.value as number });
-    const { code, message } = cleaned.error;
-    return err(
-      failure(code, `${entity} is erased, but not yet from every file: ${message}`, {
-        hint: 'it is finished when the daemon starts next, and with the next rlp kb forget',
-      }),
-    );
+    return unfinished(entity, cleaned.error);
   }
   return err(
     failure('Busy', `what is new keeps naming ${entity}`, { hint: 'pause the runs that work on it, and say it again' }),
+  );
+}
+
+function unfinished(what: string, { code, message, hint = '' }: Failure): Result<never, Failure> {
+  return err(
+    failure(code, `${what} is erased, but not yet from every file: ${message}`, {
+      hint: `${hint} It is finished when the daemon starts next, and with the next rlp kb forget.`,
+    }),
   );
 }
 
@@ -102,18 +105,17 @@ export function isForgetting(rootDir: string): boolean {
   return existsSync(markOf(rootDir));
 }
 
-/** Removes what the commit has made superfluous; may be done again. Without `files`, those that any `subject.forgotten` names. */
-export async function finishForgetting(
-  { ledger, views, search, data }: Omit<ForgetDeps, 'random'>,
-  files?: readonly string[],
-): Promise<Result<void, Failure>> {
+/** Removes what the last commit has made superfluous; may be done again. */
+export async function finishForgetting({
+  ledger,
+  views,
+  search,
+  data,
+}: Omit<ForgetDeps, 'random'>): Promise<Result<void, Failure>> {
   try {
-    let gone = files;
-    if (gone === undefined) {
-      const listed = await views.ask({ type: 'forgottenFiles' });
-      if (!listed.ok) return listed;
-      gone = listed.value as readonly string[];
-    }
+    const listed = await views.ask({ type: 'forgottenFiles' });
+    if (!listed.ok) return listed;
+    const gone = listed.value as readonly string[];
     for (const digest of gone) await rm(blobFile(join(data.rootDir, 'blobs'), digest), { force: true });
     dropArchived(data.rootDir, gone);
     const rebuilt = await views.ask({ type: 'rebuild', compact: true });

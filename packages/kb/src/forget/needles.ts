@@ -2,7 +2,8 @@
  * What is looked for when an entity is forgotten: its values, in each form in which they may stand in a payload or a blob.
  *
  * 1. Case, Unicode's normal forms, and where lines are broken do not matter. Forms: as it is, inside JSON and inside JSON in
- *    JSON, with or without its \u escapes, percent-encoded, in base64 at any offset.
+ *    JSON, with or without its \u escapes, percent-encoded, in base64 at any offset, and in what mails and web pages carry
+ *    (transfer.ts).
  * 2. Only values that name somebody are looked for everywhere: an address, a number, several words, a long word. `Jo`,
  *    `Acme`, a title, a date, or what others are said to be in the same words, stand in what is about others; they go with
  *    the events of the entity itself and the runs that read them.
@@ -10,6 +11,7 @@
  */
 import { type JsonObject, type JsonValue, isJsonObject } from '@runloop/core';
 import { holdsAny } from './patterns.ts';
+import { decoded, joinedBase64 } from './transfer.ts';
 
 export type Needles = {
   readonly values: readonly string[];
@@ -93,12 +95,17 @@ export function needles(entity: string, values: readonly string[]): Needles {
   const folded = holdsAny(new Set(values.flatMap(formsOf).map(fold)));
   const exact = holdsAny(new Set(values.flatMap(base64Forms)));
   const name = boundedName(entity);
+  const holds = (text: string): boolean => {
+    const plain = fold(text);
+    return folded(plain) || name?.test(plain) === true;
+  };
   return {
     values,
     common: [],
     has: (text) => {
-      const plain = fold(text);
-      return folded(plain) || exact(text) || name?.test(plain) === true;
+      if (holds(text) || exact(joinedBase64(text))) return true;
+      const plain = decoded(text);
+      return plain !== undefined && holds(plain);
     },
   };
 }
@@ -137,7 +144,7 @@ function fold(text: string): string {
   return text
     .normalize('NFC')
     .toLowerCase()
-    .replace(/(?:\s|\\+[nrt])+/gu, ' ');
+    .replace(/(?:\s|\\{1,8}[nrt])+/gu, ' ');
 }
 
 function formsOf(value: string): readonly string[] {

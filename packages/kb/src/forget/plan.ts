@@ -3,7 +3,8 @@
  *
  * 1. Its own events go, and every event and blob in which one of its values stands.
  * 2. A run that read it is found by its events and by the blobs that they name; from there on its calls, answers, questions
- *    and values go, for they may say the same in other words. Its states, times and costs stay.
+ *    and values go, for they may say the same in other words. Its states, times and costs stay. A fork that took a value
+ *    which such a run made after it had read it has read it too.
  * 3. Blobs that runs outside of these name too stay, unless a value stands in them.
  * 4. Knowledge that rests on what goes and names nobody is listed, not erased: it is about somebody else.
  */
@@ -25,7 +26,7 @@ import { archivedDigests, eachArchived } from '../archive/archive.ts';
 import { type Blake3 } from '../blake3.ts';
 import { digestsIn, hasBlobs } from '../ledger/ledger-blobs.ts';
 import { kindSchemas } from '../kinds/schemas.ts';
-import { filesHolding, isBlobFile } from './files.ts';
+import { blobFiles, filesHolding, isBlobFile } from './files.ts';
 import { type Needles, needlesOf } from './needles.ts';
 
 export type ForgetPlan = {
@@ -50,6 +51,9 @@ export type ForgetPlan = {
   readonly last: number;
 };
 
+/** A plan with the files that were looked into for it: before it is carried out, those that are new are. */
+export type PlannedForget = { readonly plan: ForgetPlan; readonly seen: readonly string[] };
+
 /** What is still told of a run whose first event was erased. */
 export type ForgottenRun = JsonObject & { readonly trace_id: string };
 
@@ -73,7 +77,7 @@ const contentKinds: ReadonlySet<string> = new Set([
   'email.sent',
 ]);
 
-export function planForget(sources: Sources, entity: string, blake3: Blake3): Result<ForgetPlan, Failure> {
+export function planForget(sources: Sources, entity: string, blake3: Blake3): Result<PlannedForget, Failure> {
   const { ledger } = sources;
   const blobsDir = join(sources.rootDir, 'blobs');
   const own = ownEvents(sources, entity);
@@ -83,7 +87,8 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
     return err(failure('NotFound', `the ledger knows nothing of ${entity}`, { hint: 'rlp kb search finds entities' }));
   const needles = needlesOf(entity, payloadsOf(ledger, own), () => knowledgeWithout(ledger, own));
   const held = blobsHolding(ledger, needles);
-  const files = filesHolding(blobsDir, needles);
+  const seen = blobFiles(blobsDir);
+  const files = filesHolding(blobsDir, seen, needles);
   eachArchived(sources.rootDir, (digest, bytes) => {
     if (needles.has(bytes.toString())) held.add(digest);
   });
@@ -99,7 +104,7 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
   markRuns(ledger, found);
   const named = namedBlobs(ledger, found);
   const go = new Set([...held, ...files, ...named]);
-  return ok({
+  const plan: ForgetPlan = {
     entity,
     subject: toHex(blake3.digest(entity)) as Digest,
     values: needles.values,
@@ -111,7 +116,8 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
     fixed: found.fixed,
     backups: backupsSince(sources, Math.min(...found.events, found.last)),
     last: found.last,
-  });
+  };
+  return ok({ plan, seen });
 }
 
 /** Knowledge that is about the entity itself. */
@@ -182,6 +188,9 @@ function findEvents(
   const events = new Set(given.own);
   const runs = new Map<string, number>(given.wholeRun === undefined ? [] : [[given.wholeRun, 0]]);
   const fixed: number[] = [];
+  /** What nodes answered after their run had read it, and the runs that took ends of nodes from such a run. */
+  const answers = new Set<string>();
+  const forks = new Set<string>();
   let last = 0;
   const rows = ledger
     .prepare<[], Row>(
@@ -196,11 +205,20 @@ function findEvents(
     const holds = given.own.has(id) || needles.has(payload);
     if (holds) events.add(id);
     if (trace === null || trace === '') continue;
-    const isTainted = holds || digestsIn(payload).some((digest) => given.tainted.has(digest));
+    const digests = digestsIn(payload);
+    if (kind === 'run.accepted' && runs.size > 0 && runs.has(forkedFrom(payload))) forks.add(trace);
+    const isTainted =
+      holds || digests.some((digest) => given.tainted.has(digest) || (forks.has(trace) && answers.has(digest)));
     if (isTainted && !runs.has(trace)) runs.set(trace, id);
+    if (kind === 'node.finished' && runs.has(trace)) for (const digest of digests) answers.add(digest);
     if (runs.has(trace) && contentKinds.has(kind)) events.add(id);
   }
   return { events, runs, fixed, last };
+}
+
+function forkedFrom(accepted: string): string {
+  const { meta } = JSON.parse(accepted) as { meta?: { forked_from?: { trace_id?: unknown } } };
+  return String(meta?.forked_from?.trace_id);
 }
 
 /** A run of which blobs alone go loses its first event, which its skeleton stands in for: that tells replay that it was forgotten. */

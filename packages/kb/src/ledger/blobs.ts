@@ -1,11 +1,12 @@
 /**
  * Blobs that are too large for the ledger, one file each, named by its BLAKE3: `blobs/ab/cdef…`.
  *
- * 1. A blob is on disk, with its directory entry, before its digest is answered; a crash leaves no half file under its name.
+ * 1. A blob is on disk, with its directory entry, before its digest is answered; a crash leaves no half file under its name,
+ *    and what it leaves of a draft goes at the next opening.
  * 2. What is read is checked against its name. 3. Large ones are hashed off the main thread, by the function given.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, type Failure, type Random, type Result, err, failure, isDigest, ok, toHex } from '@runloop/core';
 import { archivedSize, readArchived } from '../archive/archive.ts';
@@ -21,6 +22,8 @@ export interface Blobs {
 }
 
 export type DigestOf = (bytes: Uint8Array) => Promise<Result<Digest, Failure>>;
+
+const draftPrefix = 'draft-';
 
 /** Without `durable` nothing waits for the disk: for simulations. */
 export function createBlobs(
@@ -60,7 +63,7 @@ export function createBlobs(
         );
         if (size === bytes.length) return digest;
         await mkdir(dir, { recursive: true, mode: 0o700 });
-        const draft = join(folder, `draft-${toHex(deps.random.bytes(8))}`);
+        const draft = join(folder, `${draftPrefix}${toHex(deps.random.bytes(8))}`);
         try {
           await writeDurably(draft, bytes);
           await rename(draft, path);
@@ -97,6 +100,13 @@ export function createBlobs(
           )
         : Promise.resolve(undefined),
   };
+}
+
+/** Removes what a crash has left of blobs that were being written. Needs the lock: nobody writes. */
+export async function dropDrafts(rootDir: string): Promise<void> {
+  const folder = join(rootDir, 'blobs');
+  for (const name of await readdir(folder))
+    if (name.startsWith(draftPrefix)) await rm(join(folder, name), { force: true });
 }
 
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {

@@ -18,6 +18,6 @@ export function copyLedger(eventsDb: string, into: string): Result<void, Failure
     }
     return ok(undefined);
   } catch (error) {
-    return err(storageFailure(error, eventsDb));
+    return err(storageFailure(error, `${eventsDb}, copied to ${into}`));
   }
 }

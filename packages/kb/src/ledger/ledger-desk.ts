@@ -13,7 +13,7 @@ export type LedgerQuestion = 'open' | LedgerUpkeep | readonly AppendRequest[];
 /** What the writer does beside writing, alone. */
 export type LedgerUpkeep =
   | ({ readonly type: 'erase' } & EraseRequest)
-  | { readonly type: 'compact' }
+  | { readonly type: 'compact'; readonly onlyIfFree?: boolean }
   | { readonly type: 'head' }
   | { readonly type: 'archive'; readonly digests: readonly string[] };
 export type LedgerData = {
@@ -53,7 +53,9 @@ export function createLedgerDesk(data: LedgerData, blake3: Blake3, pid: number):
       if (!opened.ok) return opened;
       if (question.type === 'archive') return opened.value.archive(data.rootDir, question.digests);
       if (question.type === 'head') return { ok: true, value: opened.value.head() };
-      return question.type === 'erase' ? opened.value.erase(question) : opened.value.compact();
+      return question.type === 'erase'
+        ? opened.value.erase(data.rootDir, question)
+        : opened.value.compact(question.onlyIfFree);
     },
     commit(batch) {
       if (!opened.ok) return batch.map(() => opened);

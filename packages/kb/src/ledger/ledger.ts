@@ -17,6 +17,7 @@ import { createErase, type Erasure } from './ledger-erase.ts';
 import { ledgerSql, ledgerVersion } from './ledger-schema.ts';
 import { type PreparedEvent, prepare } from './prepare.ts';
 import { inodeOf } from '../inode.ts';
+import { rewrite } from '../rewrite.ts';
 import { storageFailure } from '../storage-failure.ts';
 
 /** One caller's events with 16 bytes of salt for each, and the blobs that they name. */
@@ -36,13 +37,13 @@ export interface Ledger extends Disposable {
   append(requests: readonly AppendRequest[]): readonly AppendAnswer[];
   /**
    * Erases what the plan names, in one transaction with the event that says so; answers that event's id, or nothing where
-   * events after the plan hold the entity too: it must be planned anew.
+   * events or files after the plan hold the entity too: it must be planned anew.
    */
-  erase(request: EraseRequest): Result<number | undefined, Failure>;
+  erase(rootDir: string, request: EraseRequest): Result<number | undefined, Failure>;
   /** Moves these blobs to the archive of the state directory. */
   archive(rootDir: string, digests: readonly string[]): Result<Omit<Archived, 'runs'>, Failure>;
-  /** Rewrites the file and empties its write-ahead log: what was deleted is nowhere in them. */
-  compact(): Result<void, Failure>;
+  /** Rewrites the file and empties its write-ahead log: what was deleted is nowhere in them. `onlyIfFree`: where pages are free. */
+  compact(onlyIfFree?: boolean): Result<void, Failure>;
   /** The last durable event's id and chain value; 0 and 32 zero bytes at first. */
   head(): { readonly id: number; readonly chain: Uint8Array };
 }
@@ -206,11 +207,11 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
         return requests.map(() => broken);
       }
     },
-    erase({ plan, ...request }) {
+    erase(rootDir, { plan, ...request }) {
       try {
         const at = take();
         const list = (): void => hashed(blake3, { ...request, blobs: [] }).forEach((event) => write(at, event));
-        return ok(eraseFrom(plan, list) ? (head = at).id : undefined);
+        return ok(eraseFrom(rootDir, plan, list) ? (head = at).id : undefined);
       } catch (error) {
         return err(storageFailure(error, db.name));
       }
@@ -225,15 +226,14 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
     },
     archive(rootDir, digests) {
       try {
-        return ok(moveToArchive(db, rootDir, digests));
+        return moveToArchive(db, rootDir, digests);
       } catch (error) {
         return err(storageFailure(error, db.name));
       }
     },
-    compact() {
+    compact(onlyIfFree = false) {
       try {
-        db.exec('VACUUM');
-        db.pragma('wal_checkpoint(TRUNCATE)');
+        if (!onlyIfFree || db.pragma('freelist_count', { simple: true }) !== 0) rewrite(db);
         return ok(undefined);
       } catch (error) {
         return err(storageFailure(error, db.name));

@@ -9,6 +9,7 @@
 import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { load as loadVec } from 'sqlite-vec';
+import { emptyLog } from '../rewrite.ts';
 import { isBroken } from '../storage-failure.ts';
 
 /** A vector of length 1, and the BLAKE3 of its text. */
@@ -90,7 +91,7 @@ export function openVectors(path: string): VectorStore {
       const gone = rows.filter(({ text }) => !keep(text));
       const remove = db.prepare('DELETE FROM search_vec WHERE id = ?');
       db.transaction(() => gone.forEach(({ id }) => remove.run(id)))();
-      db.pragma('wal_checkpoint(TRUNCATE)');
+      emptyLog(db);
       return gone.length;
     },
     [Symbol.dispose]: () => db.close(),

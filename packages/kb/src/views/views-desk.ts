@@ -8,7 +8,7 @@
 import Database from 'better-sqlite3';
 import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok, toHex } from '@runloop/core';
 import { type Blake3 } from '../blake3.ts';
-import { readLedgerBlob } from '../ledger/ledger-blobs.ts';
+import { digestsIn, readLedgerBlob } from '../ledger/ledger-blobs.ts';
 import { find, type FindQuery, prepareFind } from './find.ts';
 import { createValidator, type Proposer, type StateDelta } from '../kinds/propose.ts';
 import { readContradictions } from './project-claims.ts';
@@ -202,14 +202,20 @@ function answerFrom(
   }
 }
 
-/** Digests of blob files that some `subject.forgotten` has done away with. */
+/** Digests of blob files that the last `subject.forgotten` has done away with, and that nobody has named since. */
 function forgottenFiles(ledger: Database.Database): readonly string[] {
-  return ledger
-    .prepare<[], string>(
-      `SELECT value FROM events, json_each(payload_json, '$.files') WHERE kind = 'subject.forgotten' AND payload_json IS NOT NULL`,
+  const last = ledger
+    .prepare<[], { id: number; payload_json: string }>(
+      `SELECT id, payload_json FROM events WHERE kind = 'subject.forgotten' AND payload_json IS NOT NULL ORDER BY id DESC LIMIT 1`,
     )
-    .pluck()
-    .all();
+    .get();
+  if (last === undefined) return [];
+  const gone = new Set((JSON.parse(last.payload_json) as { files: readonly string[] }).files);
+  const since = ledger
+    .prepare<[number], string>('SELECT payload_json FROM events WHERE id > ? AND payload_json IS NOT NULL')
+    .pluck();
+  for (const payload of since.iterate(last.id)) for (const digest of digestsIn(payload)) gone.delete(digest);
+  return [...gone];
 }
 
 function found<T>(value: T | undefined, what: string): Result<T, Failure> {

@@ -19,6 +19,7 @@ import { projectForgotten, projectUpkeep } from './project-forgotten.ts';
 import { projectMailbox } from './project-mailbox.ts';
 import { projectApprovals, projectEffects, projectNodes, projectRecords, projectRuns } from './project-runs.ts';
 import { type ProgressCounts, tell } from '../progress.ts';
+import { rewrite } from '../rewrite.ts';
 import { isBroken } from '../storage-failure.ts';
 import { viewTables, viewsSql, viewsVersion } from './views-schema.ts';
 
@@ -107,14 +108,10 @@ export function openViews(path: string, ledger: Database.Database, blake3: Blake
     for (let count = some(); count > 0; count = some()) all += count;
     return all;
   };
-  const rewrite = (): void => {
-    db.exec('VACUUM');
-    db.pragma('wal_checkpoint(TRUNCATE)');
-  };
   return {
     db,
     catchUp,
-    compact: rewrite,
+    compact: () => rewrite(db),
     rows: () =>
       Object.fromEntries(
         Object.keys(viewTables).map((table) => [
@@ -128,14 +125,14 @@ export function openViews(path: string, ledger: Database.Database, blake3: Blake
       catchUp();
       const before = hashViews(db, blake3);
       recreate(db);
-      db.exec('UPDATE meta SET dirty = 1');
       apply = prepareApply(db, blake3);
       watermark = 0;
+      db.exec('UPDATE meta SET dirty = 1');
       let events = 0;
       tell(counts, 0, ledger.prepare<[], number>('SELECT max(id) FROM events').pluck().get() ?? 0);
       for (let count = some(); count > 0; count = some()) tell(counts, (events += count));
       db.exec('UPDATE meta SET dirty = 0');
-      if (compact) rewrite();
+      if (compact) rewrite(db);
       return { events, before, after: hashViews(db, blake3) };
     },
     hashes: () => hashViews(db, blake3),
