@@ -125,13 +125,13 @@ beforeAll(async () => {
   [model, evil, home] = [await startFakeProvider(), await listener(), new Home()];
   configure(home, model.url);
   repo = existsSync('/usr/bin/git') ? repository() : folder();
-}, 60_000);
+});
 afterAll(async () => {
   await home[Symbol.asyncDispose]();
   await model[Symbol.asyncDispose]();
   await evil[Symbol.asyncDispose]();
   for (const dir of opened) rmSync(dir, { recursive: true, force: true });
-}, 60_000);
+});
 
 test.skipIf(!hasSandbox)('which files did I change most: git in the sandbox, an answer with its sources', async () => {
   script(

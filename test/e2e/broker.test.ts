@@ -64,7 +64,7 @@ describe('1 000 calls of 50 nodes, a cap that fits 100, and kill -9 in the middl
   test.each<[string, JsonObject]>([
     ['the day, in tokens', { day: { tokens: 8_400 } }],
     ['the opening, in dollars', { opening_day: { usd: 0.0134 } }],
-  ])('%s', { timeout: 60_000 }, async (_, budgets) => {
+  ])('%s', async (_, budgets) => {
     await using fake = await startFakeProvider();
     fake.answerBy(() => ({ type: 'text', text: 'ok', ...usage }));
     await using home = homeWith({
@@ -101,7 +101,7 @@ describe('1 000 calls of 50 nodes, a cap that fits 100, and kill -9 in the middl
   });
 });
 
-test('rlp bill adds up to what the providers have on their books', { timeout: 60_000 }, async () => {
+test('rlp bill adds up to what the providers have on their books', async () => {
   await using flaky = await startFakeProvider('from a');
   await using sound = await startFakeProvider('from b');
   await using home = homeWith({

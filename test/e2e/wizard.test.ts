@@ -44,7 +44,7 @@ describe.skipIf(!hasScript)('the wizard', () => {
     expect(policy).toMatch(/kb_read = \["notes", "contacts"\]/);
     expect(policy).not.toMatch(/^kb_write/m);
     expect(existsSync(join(cwd, 'asked/asked.yaml'))).toBe(true);
-  }, 60_000);
+  });
 
   test('does not ask what flags have said, nor a program what it cannot have', async () => {
     const { code, screen } = await home.dialogue(
@@ -55,7 +55,7 @@ describe.skipIf(!hasScript)('the wizard', () => {
     expect(`${code} ${screen}`).toMatch(/^0 /);
     expect(screen).not.toMatch(/name, such|language:|folders|hosts|domains|model/);
     expect(readdirSync(join(cwd, 'said'))).not.toContain('said.yaml');
-  }, 60_000);
+  });
 
   test.each([
     ['Ctrl-C', '\u0003'],

@@ -65,7 +65,7 @@ exec = [{ command = "{shelf}/tool", argv = [] }]
     const done = await arena.home.rlpWith({ input: `${secret}\n` }, ...args);
     if (done.code !== 0) throw new Error(`rlp ${args.join(' ')}: ${done.err}`);
   }
-}, 60_000);
+});
 afterAll(async () => {
   await arena[Symbol.asyncDispose]();
   await model[Symbol.asyncDispose]();

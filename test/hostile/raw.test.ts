@@ -133,7 +133,7 @@ describe.skipIf(!hasBwrap)('refused at install', () => {
 test('A11: the daemon lives, answers at once, and no cell is left', async () => {
   const pid = await arena.home.pid();
   expect((await arena.client.ping()).ok).toBe(true);
-  await expect.poll(() => cellsOf(pid), { timeout: 40_000 }).toEqual([]);
+  await expect.poll(() => cellsOf(pid), { timeout: 100_000 }).toEqual([]);
 });
 
 function cellsOf(pid: number | string): string[] {

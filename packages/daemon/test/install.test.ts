@@ -201,7 +201,7 @@ describe('signers', () => {
     using _watch = trust.watch(() => (changes += 1));
     for (const [i, text] of ['', 'revoked_keys = []', 'revoked_keys = ['].entries()) {
       writeFileSync(join(root, trustPolicyFile), text);
-      await expect.poll(() => changes, { timeout: 5000 }).toBe(i);
+      await expect.poll(() => changes, { timeout: 60_000 }).toBe(i);
     }
   });
 
@@ -259,7 +259,7 @@ describe('one byte that was changed after signing', () => {
       { numRuns: 250 },
     );
     expect(said(await agents.pinned('small', digest))).toBe('');
-  }, 60_000);
+  });
   test('so is a file more, a file less, a link', async () => {
     using home = makeRoot();
     const { installer, agents, host, root } = await placeAt(home.root);

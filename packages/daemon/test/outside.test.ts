@@ -176,7 +176,7 @@ test('a tool over http: grants, secrets at the last moment, schemas, and nothing
     server.closeAllConnections();
     server.close();
   }
-}, 30_000);
+});
 
 test.skipIf(!existsSync('/usr/bin/bwrap'))(
   'a tool over a command: its arguments on standard input',

@@ -67,7 +67,7 @@ beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'rl-str-'));
   stranger = unwrap(await hostKey(join(root, 'stranger')), 'a key');
   daemon = await open();
-}, 60_000);
+});
 afterAll(async () => {
   await daemon[Symbol.asyncDispose]();
   rmSync(root, { recursive: true, force: true });
@@ -97,7 +97,7 @@ async function finished(traceId: string): Promise<{ readonly end: unknown; reado
     unwrap(await rows(), 'rows')
       .filter((row) => row.kind === kind)
       .map(metaOf);
-  await expect.poll(async () => (await of('run.finished')).length, { timeout: 20_000 }).toBe(1);
+  await expect.poll(async () => (await of('run.finished')).length, { timeout: 100_000 }).toBe(1);
   return { end: (await of('node.finished'))[0], audits: await of('cap.audit') };
 }
 
@@ -131,7 +131,7 @@ describe.skipIf(!hasBwrap)('a signer that is not trusted (skipped where there is
       trusted: false,
     });
     const traceId = await submit('spinner');
-    await expect.poll(foreignNets, { timeout: 20_000 }).toHaveLength(1);
+    await expect.poll(foreignNets, { timeout: 100_000 }).toHaveLength(1);
     trust('', `revoked_keys = ["${stranger.id}"]`);
     const { end, audits } = await finished(traceId);
     expect(end).toMatchObject({
@@ -154,7 +154,7 @@ describe.skipIf(!hasBwrap)('a signer that is not trusted (skipped where there is
       actor: 'operator:0',
     });
     expect(refused).toMatchObject({ ok: false, error: { code: 'SignatureInvalid' } });
-  }, 60_000);
+  });
 
   test('may have what the policy grants, less what the override and the opening take', async () => {
     trust('[anchor.caps]\nkb_read = true');
@@ -193,7 +193,7 @@ describe.skipIf(!hasBwrap)('a signer that is not trusted (skipped where there is
       ok: false,
       error: { code: 'InvalidOpening', message: expect.stringMatching(/node "n": caps: .*did you mean "kb_read"/) },
     });
-  }, 60_000);
+  });
 
   test('fail_on_empty refuses instead', async () => {
     await daemon[Symbol.asyncDispose]();
@@ -201,5 +201,5 @@ describe.skipIf(!hasBwrap)('a signer that is not trusted (skipped where there is
     const { end, audits } = await finished(await submit('reader', 'caps: { kb_read: false }'));
     expect(end).toMatchObject({ state: 'failed', code: 'CapabilityDenied' });
     expect(audits).toMatchObject([{ op: 'agent.start', decision: 'deny' }]);
-  }, 60_000);
+  });
 });

@@ -86,7 +86,7 @@ const works: { readonly [name: string]: { readonly work: Work; readonly done: (k
         const told = await kb.reembed(false);
         expect(told).not.toMatchObject({ ok: true, value: { running: true } });
         return told;
-      }, 10_000);
+      }, 60_000);
       if (!ended.ok || ended.value.problem === undefined) return ended;
       return err(failure('StorageFull', ended.value.problem, { hint: 'Free some space' }));
     },

@@ -18,7 +18,7 @@ beforeAll(async () => {
       unwrap(await buildAgent(deps, join(import.meta.dirname, '../../../agents', name), options), `${name} builds`),
     );
   }
-}, 60_000);
+});
 afterAll(() => bench[Symbol.asyncDispose]());
 
 const host = tableHost({

@@ -54,7 +54,7 @@ beforeAll(async () => {
       if (request.with.ask === 'large') return { out: [{ type: 'a.b.v1', value: 'z'.repeat(2000) }] };
       return {};`,
   });
-}, 60_000);
+});
 
 afterAll(async () => {
   await bench[Symbol.asyncDispose]();
@@ -278,7 +278,7 @@ describe('A10: bystanders', () => {
     for (const loop of loops) expect(await loop).toMatchObject(fails('DeadlineExceeded', /within 1000 ms/));
     expect(await behaves).toMatchObject(gives('here'));
     await check({ with: { ask: 'echo', text: 'and after' } }, gives('and after'));
-  }, 60_000);
+  });
   test('ten that eat memory end as that, and one that behaves is served beside them', async () => {
     const hogs = Array.from({ length: 10 }, () => run(bench, small, { with: { ask: 'hog' } }));
     const behaves = run(bench, agent, { with: { ask: 'echo', text: 'here' } });
@@ -288,7 +288,7 @@ describe('A10: bystanders', () => {
         code: expect.stringMatching(/^OutOfMemory$|^DeadlineExceeded$/),
       });
     expect(await behaves).toMatchObject(gives('here'));
-  }, 60_000);
+  });
   test('a guest that computes for long gives way to every other process', async () => {
     await using other = await workbench(0);
     const bundle = await buildTestAgent(other, 'busy', {
@@ -306,7 +306,7 @@ describe('A10: bystanders', () => {
     work.abort();
     expect(gaveWay).toBe(true);
     expect(await running).toMatchObject({ type: 'cancelled' });
-  }, 60_000);
+  });
 });
 
 /** 0 for a process that is gone. */

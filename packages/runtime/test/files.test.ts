@@ -281,7 +281,7 @@ describe('what is granted works', () => {
     expect(rest).toMatchObject({ entries: { length: 6 }, more: false });
   });
 
-  test('A10: a directory of too many names is not listed', { timeout: 60_000 }, async () => {
+  test('A10: a directory of too many names is not listed', async () => {
     execFileSync('sh', ['-c', `cd ${data}/dir && seq ${directoryEntriesMax} | xargs touch`]);
     expect(await world().call('fs.list', { path: `${data}/dir` })).toMatchObject({ code: 'LimitExceeded' });
   });

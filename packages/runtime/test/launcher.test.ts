@@ -15,7 +15,7 @@ beforeAll(async () => {
     body: `if (request.with.ask === 'loop') for (;;) {} return { out: [{ type: 'a.b.v1', value: host.kb.search({}) }] };`,
   });
   stranger = { ...bundle, trusted: false };
-}, 60_000);
+});
 afterAll(() => bench[Symbol.asyncDispose]());
 
 const pool = (bwrap?: string, allowWeak = false): Cells =>
@@ -110,7 +110,7 @@ test('A10: a bubblewrap that hangs is given up', async () => {
     code: 'InvalidBundle',
     reason: expect.stringMatching(/it did not end within 5000 ms/),
   });
-}, 30_000);
+});
 
 test('A12: where there is no bubblewrap it is refused, with what to do', async () => {
   await using cells = pool('/nonexistent/bwrap');

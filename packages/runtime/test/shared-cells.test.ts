@@ -26,7 +26,7 @@ beforeAll(async () => {
       if (ask === 'two') return give([host.kb.search({ n }), host.kb.search({ n: n + 1 })]);
       return give(host.kb.search({ n }));`,
   });
-}, 60_000);
+});
 afterAll(() => bench[Symbol.asyncDispose]());
 
 type Ask = { readonly [key: string]: never | string | number | boolean };
@@ -78,7 +78,7 @@ test('A10: hundreds wait for their host at once and all finish', async () => {
   await everybody.promise;
   gate.resolve({ type: 'value', value: 'go' });
   for (const outcome of await Promise.all(all)) expect(outcome).toMatchObject(gives('go'));
-}, 60_000);
+});
 
 test.each<[string, Ask, object]>([
   ['a stack overflow', { ask: 'stack' }, { type: 'failed', reason: expect.stringMatching(/stack/i) }],
@@ -103,7 +103,7 @@ test('a turn begins anew with each host call, the whole allowance does not', asy
   const outcome = await shared({ ask: 'turns', n: 5_000 }, { host: echo() });
   expect(outcome).toMatchObject({ type: 'failed', code: 'OutOfFuel' });
   expect(outcome.usage.fuel).toBeGreaterThan(2000 * 400_000);
-}, 60_000);
+});
 
 test('a deadline and a cancellation end one that waits, and nobody else', async () => {
   const never = (): HostCalls => tableHost({ 'kb.search': () => new Promise(() => {}) });

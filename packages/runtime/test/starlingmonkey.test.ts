@@ -26,7 +26,7 @@ return { out: [{ type: 'artifact.generic.v1', value }] };`;
     const manifest = await readFile(join(dir, 'manifest.toml'), 'utf8');
     await writeFile(join(dir, 'manifest.toml'), manifest.replace('[ports]', 'backend = "starlingmonkey"\n[ports]'));
     bundle = unwrap(await buildAgent(deps, dir, { signWith: bench.key }), 'it builds');
-  }, 60_000);
+  });
   afterAll(() => bench[Symbol.asyncDispose]());
 
   const host = tableHost({ 'kb.search': () => ({ type: 'value', value: { hits: [1, 2] } }) });
@@ -46,7 +46,7 @@ return { out: [{ type: 'artifact.generic.v1', value }] };`;
     ['call', { type: 'succeeded', outputs: { out: [{ value: 2 }] } }],
     ['fail', { type: 'failed', code: 'AgentFailed', reason: 'as asked', retryable: false }],
     ['loop', { type: 'failed', code: 'OutOfFuel' }],
-  ])('%s', async (what, expected) => expect(await run(what)).toMatchObject(expected), 30_000);
+  ])('%s', async (what, expected) => expect(await run(what)).toMatchObject(expected));
 
   test('has web APIs, the time of the run and numbers from its seed', async () => {
     const values: unknown[] = [];
@@ -59,7 +59,7 @@ return { out: [{ type: 'artifact.generic.v1', value }] };`;
     expect(same).toEqual(one);
     expect(other).not.toEqual(one);
     expect(host.lines).toContain('stdout: it works');
-  }, 30_000);
+  });
 
   test('its bill of materials names its engine', async () => {
     const text = await readFile(join(bundle.dir, 'SBOM'), 'utf8');
