@@ -452,7 +452,7 @@ describe('the operator’s SQL', () => {
       `SELECT * FROM 'search_fts_data'`,
       `SELECT * FROM 'pragma_database_list'`,
       `SELECT 1 AS "'", * FROM pragma_database_list AS "'"`,
-      'SELECT zeroblob(500000000)',
+      'SELECT zeroblob(20000000)',
       `SELECT load_extension('x')`,
       `WITH x AS (SELECT 1) DELETE FROM contacts`,
       'SELECT',
