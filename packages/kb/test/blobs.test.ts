@@ -30,7 +30,12 @@ test.each([0, 5, ledgerBlobBytesMax, ledgerBlobBytesMax + 1])(
     expect(Buffer.from(unwrap(await kb.getBlob(digest), 'its bytes')).equals(bytes)).toBe(true);
     using reader = unwrap(openTapeReader(deps, { rootDir: dir.path }), 'a reader');
     expect(Buffer.from(unwrap(await reader.getBlob(digest), 'its bytes')).equals(bytes)).toBe(true);
-    expect(unwrap(await kb.verify(), 'a check')).toEqual({ events: 0, heads: 0, head: '0'.repeat(64) });
+    expect(unwrap(await kb.verify(), 'a check')).toEqual({
+      events: 0,
+      heads: 0,
+      foreign_heads: 0,
+      head: '0'.repeat(64),
+    });
   },
 );
 
