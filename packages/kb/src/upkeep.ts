@@ -169,7 +169,7 @@ async function stats({ views, appender, paths }: UpkeepDeps): Asked<KbStats> {
     const found = await stat(path).catch(() => undefined);
     if (found !== undefined) bytes[path.slice(path.lastIndexOf('/') + 1)] = found.size;
   }
-  const blobs = await blobFiles(paths.rootDir);
+  const blobs = await sizesOf(paths.rootDir);
   bytes['blobs'] = blobs.bytes;
   const known = asked.value as Pick<KbStats, 'events' | 'watermark' | 'rows'>;
   return ok({ ...known, pending: appender.pending(), bytes, blob_files: blobs.count });
@@ -194,7 +194,7 @@ async function bytesOf(paths: UpkeepDeps['paths']): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-async function blobFiles(rootDir: string): Promise<{ readonly count: number; readonly bytes: number }> {
+async function sizesOf(rootDir: string): Promise<{ readonly count: number; readonly bytes: number }> {
   const entries = await readdir(join(rootDir, 'blobs'), { recursive: true, withFileTypes: true }).catch(() => []);
   let count = 0;
   let bytes = 0;

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { type Failure, type Result, err, ok } from '@runloop/core';
-import { blobFile, isBlobFile } from '../forget/files.ts';
+import { blobFile, isBlobFile } from '../ledger/blob-files.ts';
 import { hasBlobs } from '../ledger/ledger-blobs.ts';
 import { blobBytesMax } from '../limits.ts';
 import { rewrite } from '../rewrite.ts';

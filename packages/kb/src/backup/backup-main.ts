@@ -21,7 +21,7 @@ import { type Failure, type Result, err, failure, ok } from '@runloop/core';
 import { copyLedger } from '../ledger/copy-ledger.ts';
 import { ledgerVersion } from '../ledger/ledger-schema.ts';
 import { type ProgressCounts, tell } from '../progress.ts';
-import { blobFile } from '../forget/files.ts';
+import { blobFile } from '../ledger/blob-files.ts';
 import { storageFailure } from '../storage-failure.ts';
 import type { Answer, Question } from '../thread.ts';
 import { copyBlobFiles, makeFolder, sync } from './copy-files.ts';

@@ -3,20 +3,9 @@
  *
  * Of `blobs/` only what has a blob's place and name is copied, and no link is followed.
  */
-import {
-  chmodSync,
-  closeSync,
-  copyFileSync,
-  existsSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-} from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isDigest } from '@runloop/core';
-import { blobFile } from '../forget/files.ts';
+import { blobFile, blobFiles } from '../ledger/blob-files.ts';
 
 export function copyDurably(from: string, into: string): void {
   copyFileSync(from, into);
@@ -40,20 +29,12 @@ export function makeFolder(path: string): void {
   mkdirSync(path, { mode: 0o700 });
 }
 
-/** The digests of the blobs that are files there. */
-export function blobFilesIn(blobsDir: string): readonly string[] {
-  return readdirSync(blobsDir, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && /^[0-9a-f]{2}$/.test(entry.name))
-    .flatMap(({ name }) => readdirSync(join(blobsDir, name)).map((rest) => name + rest))
-    .filter((digest) => isDigest(digest) && lstatSync(blobFile(blobsDir, digest)).isFile());
-}
-
 export function copyBlobFiles(
   from: string,
   into: string,
   each: (copied: number, all: number) => void = () => undefined,
 ): readonly string[] {
-  const digests = blobFilesIn(from);
+  const digests = blobFiles(from);
   makeFolder(into);
   for (const [i, digest] of digests.entries()) {
     makeFolder(join(into, digest.slice(0, 2)));

@@ -19,7 +19,7 @@ import type { SearchQuestion } from '../search/search-desk.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { type Thread, startThread } from '../thread.ts';
 import type { ViewsQuestion } from '../views/views-desk.ts';
-import { blobFile } from './files.ts';
+import { blobFile } from '../ledger/blob-files.ts';
 import type { ForgetData } from './forget-main.ts';
 import type { ForgetPlan, PlannedForget } from './plan.ts';
 

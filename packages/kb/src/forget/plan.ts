@@ -26,7 +26,8 @@ import { archivedDigests, eachArchived } from '../archive/archive.ts';
 import { type Blake3 } from '../blake3.ts';
 import { digestsIn, hasBlobs } from '../ledger/ledger-blobs.ts';
 import { kindSchemas } from '../kinds/schemas.ts';
-import { blobFiles, filesHolding, isBlobFile } from './files.ts';
+import { blobFiles, isBlobFile } from '../ledger/blob-files.ts';
+import { filesHolding } from './files.ts';
 import { type Needles, needlesOf } from './needles.ts';
 
 export type ForgetPlan = {

@@ -3,9 +3,10 @@
  */
 import type Database from 'better-sqlite3';
 import { join } from 'node:path';
-import { blobFiles, filesHolding } from '../forget/files.ts';
+import { filesHolding } from '../forget/files.ts';
 import { needles } from '../forget/needles.ts';
 import type { ForgetPlan, PlannedForget } from '../forget/plan.ts';
+import { blobFiles } from './blob-files.ts';
 import { digestsIn, hasBlobs } from './ledger-blobs.ts';
 
 export type Erasure = Pick<ForgetPlan, 'entity' | 'values' | 'events' | 'blobs' | 'files' | 'archived' | 'last'> &

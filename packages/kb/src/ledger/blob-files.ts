@@ -1,0 +1,23 @@
+/**
+ * Where blobs that are files stand: `ab/cdef…` below their folder. No link is one, and nothing of another name.
+ */
+import { existsSync, lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDigest } from '@runloop/core';
+
+export function blobFile(blobsDir: string, digest: string): string {
+  return join(blobsDir, digest.slice(0, 2), digest.slice(2));
+}
+
+export function isBlobFile(blobsDir: string, digest: string): boolean {
+  return existsSync(blobFile(blobsDir, digest));
+}
+
+/** The digests of all of them; none where there is no folder. */
+export function blobFiles(blobsDir: string): readonly string[] {
+  if (!existsSync(blobsDir)) return [];
+  return readdirSync(blobsDir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && /^[0-9a-f]{2}$/.test(entry.name))
+    .flatMap(({ name }) => readdirSync(join(blobsDir, name)).map((rest) => name + rest))
+    .filter((digest) => isDigest(digest) && lstatSync(blobFile(blobsDir, digest)).isFile());
+}
