@@ -17,9 +17,15 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Worker } from 'node:worker_threads';
 import { undiciHttp } from '../packages/broker/src/index.ts';
-import { type JsonObject, ok, systemClock, systemRandom, unwrap } from '../packages/core/src/index.ts';
+import {
+  type JsonObject,
+  ok,
+  startModuleThread,
+  systemClock,
+  systemRandom,
+  unwrap,
+} from '../packages/core/src/index.ts';
 import { performModel } from '../packages/daemon/src/host/model-calls.ts';
 import { createModels } from '../packages/daemon/src/host/models.ts';
 import type { HostPerformer } from '../packages/daemon/src/runs/ports.ts';
@@ -115,10 +121,7 @@ async function straight(
 
 /** The same, with an insert in a thread before each call and one after it. */
 async function inserting(url: string): Promise<Pace> {
-  const worker = new Worker(new URL('broker-child.ts', import.meta.url), {
-    argv: ['insert'],
-    execArgv: ['--conditions=source'],
-  });
+  const worker = startModuleThread(import.meta.url, 'broker-child', { argv: ['insert'] });
   const open = new Map<number, () => void>();
   let last = 0;
   worker.on('message', (n: number) => {

@@ -3,7 +3,7 @@
  *
  * Runs on Node 20, for that is what a machine may have; everything after it runs on the Node that npm brought.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -56,60 +56,22 @@ function build() {
   run(node, ['packages/cli/bundle-route.mjs']);
 }
 
-/** Counts of vitest reports, as the plain last line; of a file that ran again, the later one counts. */
-function closing(reports, failedBefore, code) {
-  const files = new Map();
-  let broken = 0;
-  for (const report of reports) {
-    const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
-    if (testResults === undefined) broken += 1;
-    for (const file of testResults ?? []) files.set(file.name, file);
-  }
-  const count = { passed: 0, failed: 0, skipped: 0 };
-  for (const { status, assertionResults } of files.values()) {
+/** Counts of vitest's report, as the plain last line. */
+function closing(report, failedBefore, code) {
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
+  const count = { passed: 0, failed: testResults === undefined ? 1 : 0, skipped: 0 };
+  for (const { status, assertionResults } of testResults ?? []) {
     const failed = assertionResults.filter((one) => one.status === 'failed').length;
     count.failed += failed === 0 && status === 'failed' ? 1 : failed;
     count.passed += assertionResults.filter((one) => one.status === 'passed').length;
     count.skipped += assertionResults.filter((one) => one.status !== 'passed' && one.status !== 'failed').length;
   }
-  const counted = count.failed + broken + failedBefore;
+  const counted = count.failed + failedBefore;
   // An error outside of any test fails the run all the same.
   const failed = counted === 0 && code !== 0 ? 1 : counted;
   const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : '';
   process.stdout.write(`${count.passed} passed, ${failed} failed${skipped}\n`);
   return failed > 0 ? Math.max(1, code) : 0;
-}
-
-/** Runs vitest; answers its exit code, and the files whose process V8 ended by a trap. */
-function vitest(report, files) {
-  writeFileSync(report, '{}');
-  const args = [
-    join(bin, 'vitest'),
-    'run',
-    '--reporter=dot',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
-    ...files,
-  ];
-  const colour = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {};
-  const env = { ...colour, ...process.env, PATH: `${bin}:${process.env.PATH ?? ''}` };
-  const child = spawn(node, args, { cwd: root, env, stdio: ['inherit', 'pipe', 'pipe'] });
-  let said = '';
-  for (const [from, to] of [
-    [child.stdout, process.stdout],
-    [child.stderr, process.stderr],
-  ])
-    from.on('data', (chunk) => {
-      said = (said + chunk).slice(-1_000_000);
-      to.write(chunk);
-    });
-  return new Promise((resolve) => {
-    child.on('close', (code) => {
-      // Of V8 in Node 24, where threads and WASM come and go: nodejs/node#64500.
-      const trapped = said.matchAll(/signal SIGTRAP during [a-z]+ state while running test file (\S+\.test\.ts)/g);
-      resolve({ code: code ?? 1, trapped: [...new Set([...trapped].map(([, file]) => file))] });
-    });
-  });
 }
 
 function lint() {
@@ -125,16 +87,14 @@ const tasks = {
   race: () => run(node, ['--conditions=source', 'bench/files-race.ts', ...rest], { mayFail: true }),
   lint,
   format: () => run('prettier', ['--write', '--log-level=warn', '.'], { mayFail: true }),
-  test: async () => {
+  test: () => {
     const wrong = rest.length === 0 ? lint() : 0;
     mkdirSync(join(root, '.cache'), { recursive: true });
     const report = join(root, '.cache', 'vitest.json');
-    const first = await vitest(report, rest);
-    if (first.trapped.length === 0) return closing([report], wrong, first.code);
-    process.stdout.write(`V8 ended ${first.trapped.length} files by a trap (nodejs/node#64500); they run again\n`);
-    const again = join(root, '.cache', 'vitest-again.json');
-    const second = await vitest(again, first.trapped);
-    return closing([report, again], wrong, second.code);
+    writeFileSync(report, '{}');
+    const args = ['run', '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`, ...rest];
+    const code = run(node, [join(bin, 'vitest'), ...args], { mayFail: true });
+    return closing(report, wrong, code);
   },
 };
 
@@ -145,4 +105,4 @@ if (!Object.hasOwn(tasks, task)) {
 }
 install();
 build();
-process.exitCode = await tasks[task]();
+process.exitCode = tasks[task]();

@@ -33,6 +33,7 @@ const edges: readonly RegExp[] = [
   /\/src\/main\.ts$/,
   /\/src\/[a-z-]+-main\.ts$/,
   /packages\/core\/src\/system\.ts$/,
+  /packages\/core\/src\/module-thread\.ts$/,
   /packages\/cli\/src\/environment\.ts$/,
 ];
 
@@ -42,6 +43,7 @@ const banned: readonly { readonly what: string; readonly pattern: RegExp }[] = [
   { what: 'process.env (settings arrive as arguments)', pattern: /\bprocess\.env\b/ },
   { what: 'setTimeout or setInterval (take a Clock)', pattern: /\bset(?:Timeout|Interval)\(/ },
   { what: 'performance.now (take a Clock)', pattern: /\bperformance\.now\b/ },
+  { what: 'a thread of its own (take startModuleThread)', pattern: /\bnew (?:\w+\.)?Worker\(/ },
 ];
 
 const packageOf = (name: string): string => (name === 'agent-sdk' ? '@runloop/agent' : `@runloop/${name}`);

@@ -44,6 +44,7 @@ export {
 export { runFolder } from './run-folder.ts';
 export { type JoinedSignal, joinSignals } from './signals.ts';
 export { systemClock, systemRandom } from './system.ts';
+export { startModuleThread } from './module-thread.ts';
 export { seededRandom, fraction } from './seeded.ts';
 export { showJson, showLine, showText, nearest } from './text.ts';
 export {

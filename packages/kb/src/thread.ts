@@ -4,8 +4,7 @@
  * 1. Requests are performed in the order in which they were sent.
  * 2. When the thread dies, whatever waits for it fails, and so does every later call; nothing hangs.
  */
-import { Worker } from 'node:worker_threads';
-import { type Failure, type Result, err, failure } from '@runloop/core';
+import { type Failure, type Result, err, failure, startModuleThread } from '@runloop/core';
 import { threadYoungMib } from './limits.ts';
 
 export type Question<Q> = { readonly n: number; readonly question: Q };
@@ -20,11 +19,8 @@ export interface Thread<Q> extends AsyncDisposable {
 
 /** Starts the module `name` beside this one (`.ts` from source, `.js` when built) as a thread. */
 export function startThread<Q>(name: string, workerData: unknown): Thread<Q> {
-  const fromSource = import.meta.url.endsWith('.ts');
-  const worker = new Worker(new URL(`./${name}${fromSource ? '.ts' : '.js'}`, import.meta.url), {
+  const worker = startModuleThread(import.meta.url, name, {
     workerData,
-    name,
-    execArgv: fromSource ? ['--conditions=source'] : [],
     resourceLimits: { maxYoungGenerationSizeMb: threadYoungMib },
   });
   const waiting = new Map<number, (result: Result<unknown, Failure>) => void>();

@@ -4,7 +4,7 @@
  * 1. One check at a time. A thread that does not answer in time is ended, and the next check gets a new one.
  * 2. The thread starts at the first check and does not keep the process.
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import {
   type Clock,
   type Failure,
@@ -14,6 +14,7 @@ import {
   err,
   failure,
   ok,
+  startModuleThread,
 } from '@runloop/core';
 import { schemaMsMax, schemaStartMsMax, schemaThreadMib } from '../limits.ts';
 import type { SchemaAnswer, SchemaQuestion } from './schema-message.ts';
@@ -73,11 +74,9 @@ export function createSchemaChecks({ clock }: { readonly clock: Clock }): Schema
 }
 
 function start(): Worker {
-  const fromSource = import.meta.url.endsWith('.ts');
-  const worker = new Worker(new URL(fromSource ? './schema-main.ts' : './schema-main.js', import.meta.url), {
+  const worker = startModuleThread(import.meta.url, 'schema-main', {
     name: 'schemas',
     env: {},
-    execArgv: fromSource ? ['--conditions=source'] : [],
     resourceLimits: { maxOldGenerationSizeMb: schemaThreadMib, maxYoungGenerationSizeMb: 4 },
   });
   worker.on('error', () => {});
