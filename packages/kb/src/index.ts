@@ -24,7 +24,8 @@ export { type SearchHit, type SearchMode, type SearchQuery, searchModes } from '
 export { type SearchFound, type Vectors } from './search/kb-search.ts';
 export { type Embedder } from './search/embedder.ts';
 export { hashNgramId } from './search/hash-ngram.ts';
-export { type Backup, type KbStats, type Rebuilt } from './upkeep.ts';
+export { type KbStats, type Rebuilt } from './upkeep.ts';
+export { type Backup } from './backup/backup.ts';
 export { type ProgressShown } from './progress.ts';
 export { type Restored, reopened, restoreKb } from './backup/restore-kb.ts';
 export { type Forgotten } from './forget/forget.ts';

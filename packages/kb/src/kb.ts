@@ -24,8 +24,6 @@ import {
 import { type Appender, createAppender } from './ledger/appender.ts';
 import { type Blobs, createBlobs, dropDrafts } from './ledger/blobs.ts';
 import type { AppendedEvent, BlobDraft, EventDraft, StoredEvent } from './ledger/event.ts';
-import { endRestoring, restoringHere } from './backup/restore.ts';
-import { finishForgetting, isForgetting } from './forget/forget.ts';
 import type { LedgerData, LedgerQuestion } from './ledger/ledger-desk.ts';
 import type { Contradiction } from './views/project-claims.ts';
 import type { Proposer, StateDelta } from './kinds/propose.ts';
@@ -53,6 +51,7 @@ import { ledgerBlobBytesMax, newsMs, searchIdleMs, viewsIdleMs } from './limits.
 import { restingThread } from './resting-thread.ts';
 import { startThread, type Thread } from './thread.ts';
 import { createProgress, type Progress } from './progress.ts';
+import { settle } from './settle.ts';
 import { type Upkeep, upkeepOf } from './upkeep.ts';
 import type { ViewsData, ViewsQuestion } from './views/views-desk.ts';
 import type { Blame, Why } from './views/why.ts';
@@ -164,7 +163,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     options.simulated !== true,
   );
   const paths = { rootDir, eventsDb, viewDb };
-  const settled = await settle(deps, appender, { ledger, views, search, data: paths });
+  const settled = await settle({ ...deps, appender }, { ledger, views, search, data: paths });
   if (!settled.ok) return settled;
   const held = opening.move();
   let closing: Promise<void> | undefined;
@@ -193,7 +192,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
       embedder: options.embedder,
       closing: ending.signal,
     }),
-    ...upkeepOf({ ...deps, ledger, views, search, appender, progress: threads.progress, paths }),
+    ...upkeepOf({ ...deps, ledger, views, search, appender, blobs, progress: threads.progress, paths }),
     async query(sql) {
       const caughtUp = await ask({ type: 'catchUp' });
       return caughtUp.ok ? querySql(deps.clock, viewDb, sql) : caughtUp;
@@ -201,37 +200,6 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     close,
     [Symbol.asyncDispose]: close,
   });
-}
-
-/** Finishes what was cut off: a forgetting, a restored backup that has not yet said so. */
-async function settle(
-  { clock, log }: KbDeps,
-  appender: Appender,
-  forgetting: Parameters<typeof finishForgetting>[0],
-): Promise<Result<void, Failure>> {
-  const { rootDir } = forgetting.data;
-  const restoring = restoringHere(rootDir);
-  if (restoring !== undefined) {
-    const { before, from, events } = restoring;
-    const told = await appender.append([
-      {
-        ts_ms: clock.nowMs(),
-        actor: 'daemon',
-        kind: 'ledger.restored',
-        scope: 'operator',
-        payload: { from, events, before },
-        provenance: {},
-        dedupe_key: `restored/${before}`,
-      },
-    ]);
-    if (!told.ok) return told;
-    const ended = endRestoring(rootDir, restoring);
-    if (!ended.ok) return ended;
-    log.log('warn', 'the ledger was restored from a backup', { from, events, before });
-  }
-  if (!isForgetting(rootDir)) return ok(undefined);
-  log.log('warn', 'a forgetting that was cut off is finished');
-  return finishForgetting(forgetting);
 }
 
 type Ask = <T>(question: ViewsQuestion) => Asked<T>;

@@ -6,21 +6,12 @@
  */
 import { join } from 'node:path';
 import { readdir, stat } from 'node:fs/promises';
-import {
-  type Clock,
-  type Failure,
-  type JsonObject,
-  type Log,
-  type Random,
-  type Result,
-  ok,
-  toHex,
-} from '@runloop/core';
+import { type Clock, type Failure, type Log, type Random, type Result, ok, toHex } from '@runloop/core';
 import type { Archived } from './archive/archive.ts';
 import { archiveOld } from './archive/archive-old.ts';
 import type { Appender } from './ledger/appender.ts';
-import type { BackupData, BackupRequest } from './backup/backup-main.ts';
-import type { BackupManifest } from './backup/manifest.ts';
+import type { Blobs } from './ledger/blobs.ts';
+import { type Backup, backUp } from './backup/backup.ts';
 import { type Forgotten, type ForgottenBy, forget, planForgetting } from './forget/forget.ts';
 import type { ForgetPlan } from './forget/plan.ts';
 import { type SignedHead, type Signer, keepHead, readHeads, signHead } from './ledger/heads.ts';
@@ -50,7 +41,6 @@ export type KbStats = {
   /** Rows of each view. */
   readonly rows: { readonly [view: string]: number };
 };
-export type Backup = BackupManifest & { readonly path: string };
 /** Who asked for it, as the event says. */
 export type By = Omit<ForgottenBy, 'ts_ms'>;
 
@@ -62,7 +52,7 @@ export interface Upkeep {
   rebuild(): Asked<Rebuilt>;
   /** Writes the ledger and its blobs as they stand now into a folder that is empty or not there. */
   backup(into: string, by: By): Asked<Backup>;
-  /** Rewrites both databases without what was deleted. */
+  /** Rewrites the databases without what was deleted. */
   vacuum(): Asked<{ readonly before: number; readonly after: number }>;
   /** Packs the blobs of runs that ended before that time away, out of the ledger's file; they are read as before. */
   archive(beforeMs: number): Asked<Archived>;
@@ -83,6 +73,7 @@ export type UpkeepDeps = {
   readonly views: Thread<ViewsQuestion>;
   readonly search: Thread<SearchQuestion>;
   readonly appender: Appender;
+  readonly blobs: Pick<Blobs, 'watchPuts'>;
   readonly progress: Progress;
   readonly paths: { readonly rootDir: string; readonly eventsDb: string; readonly viewDb: string };
 };
@@ -96,7 +87,7 @@ export function upkeepOf(deps: UpkeepDeps): Upkeep {
     last = mine.catch(() => undefined);
     return mine;
   };
-  const forgetting = { random: deps.random, ledger, views, search, data: paths };
+  const forgetting = { random: deps.random, ledger, views, search, blobs: deps.blobs, data: paths };
   return {
     verify: (options = {}) =>
       long('verify', async () => {
@@ -106,11 +97,14 @@ export function upkeepOf(deps: UpkeepDeps): Upkeep {
       }),
     seal: (signer) => seal(clock, ledger, rootDir, signer),
     rebuild: () => long('rebuild', () => rebuild(deps)),
-    backup: (into, by) => long('backup', () => backup(deps, into, by)),
+    backup: (into, by) =>
+      long('backup', () =>
+        backUp(deps.appender, { rootDir, eventsDb, counts: progress.counts }, { into, made_ms: clock.nowMs(), ...by }),
+      ),
     vacuum: () =>
       long('vacuum', async () => {
         const before = await bytesOf(paths);
-        for (const thread of [ledger, views]) {
+        for (const thread of [ledger, views, search]) {
           const done = await thread.ask({ type: 'compact' });
           if (!done.ok) return done;
         }
@@ -147,18 +141,6 @@ async function rebuild({ clock, log, views }: UpkeepDeps): Asked<Rebuilt> {
   const equal = Object.keys(after).every((table) => after[table] === before[table]);
   log.log(equal ? 'info' : 'error', equal ? 'views rebuilt' : 'views differ after a rebuild', { events });
   return ok({ events, before, after, duration_ms: clock.monotonicMs() - began, equal });
-}
-
-async function backup({ clock, appender, progress, paths }: UpkeepDeps, into: string, by: By): Asked<Backup> {
-  const data: BackupData = { rootDir: paths.rootDir, eventsDb: paths.eventsDb, counts: progress.counts };
-  await using thread = startThread<BackupRequest>('backup/backup-main', data);
-  const nowMs = clock.nowMs();
-  const made = (await thread.ask({ into, nowMs })) as Result<BackupManifest, Failure>;
-  if (!made.ok) return made;
-  const { events, chain, bytes } = made.value;
-  const payload: JsonObject = { path: into, events, chain, bytes };
-  const told = await appender.append([{ ...by, ts_ms: nowMs, kind: 'backup.created', scope: 'operator', payload }]);
-  return told.ok ? ok({ ...made.value, path: into }) : told;
 }
 
 async function stats({ views, appender, paths }: UpkeepDeps): Asked<KbStats> {

@@ -1,6 +1,6 @@
 /** Values of old runs are packed away, read as before, replayed, checked, backed up and forgotten; whenever it is killed. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
@@ -81,6 +81,50 @@ test('what is archived is forgotten too, and what was changed there is found', a
   db.prepare('UPDATE blobs SET digest = ?, bytes = ?').run(Buffer.alloc(32), packed);
   db.close();
   expect(unwrap(await kb.verify(), 'a check').bad_blob).toEqual({ digest: '0'.repeat(64) });
+});
+
+test('what was damaged in the archive is named, mended by the same bytes, and no obstacle to forgetting', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  const bytes = Buffer.alloc(200_000, 'the number is 0664 5550 1234. ');
+  const file = unwrap(await kb.putBlob(bytes), 'a blob file');
+  unwrap(await kb.append(of(1, [file], 1_000)), 'a run');
+  unwrap(await kb.archive(5_000), 'archived');
+  const damage = (): void => {
+    const db = new Database(join(dir.path, 'archive.sqlite'));
+    const packed = db.prepare<[], Buffer>('SELECT bytes FROM blobs').pluck().get() ?? Buffer.alloc(0);
+    packed.fill(0xff, 0, packed.length >> 1);
+    db.prepare('UPDATE blobs SET bytes = ?').run(packed);
+    db.close();
+  };
+  damage();
+  expect(await kb.getBlob(file)).toMatchObject({ ok: false, error: { code: 'DigestMismatch' } });
+  expect(unwrap(await kb.verify(), 'a check').bad_blob).toEqual({ digest: file });
+  unwrap(await kb.putBlob(bytes), 'the same again');
+  unwrap(await kb.archive(5_000), 'archived again');
+  expect(unwrap(await kb.getBlob(file), 'it')).toEqual(bytes);
+  expect(await isSound(dir.path)).toBe(true);
+  damage();
+  const said = {
+    kind: 'contact.upserted',
+    payload: { contact: 'contact:x', phone: '0664 5550 1234', confidence: 1, trust: 'trusted' },
+  };
+  unwrap(await kb.propose(said, { actor: 'user:test', scope: 'operator', kb_write: true }), 'a contact');
+  expect(unwrap(await kb.forget('contact:x', { actor: 'user:test', provenance: {} }), 'gone').archived).toEqual([file]);
+  expect(await isSound(dir.path)).toBe(true);
+});
+
+test('a file that is not what its name says is named, and not archived', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  const bytes = Buffer.alloc(200_000, 'b');
+  const file = unwrap(await kb.putBlob(bytes), 'a blob file');
+  unwrap(await kb.append(of(1, [file], 1_000)), 'a run');
+  const path = join(dir.path, 'blobs', file.slice(0, 2), file.slice(2));
+  writeFileSync(path, bytes.fill('c', 100_000, 100_001));
+  expect(unwrap(await kb.verify(), 'a check').bad_blob).toEqual({ digest: file });
+  expect(unwrap(await kb.archive(5_000), 'archived')).toMatchObject({ blobs: 0 });
+  expect(readFileSync(path)).toEqual(bytes);
 });
 
 const script = fileURLToPath(new URL('upkeep-main.ts', import.meta.url));

@@ -11,7 +11,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { unwrap } from '@runloop/core';
 import { describe, expect, test } from 'vitest';
@@ -48,6 +50,37 @@ test('a backup is whole while others append, and says so last', async () => {
   copy.close();
   expect(unwrap(await kb.why('ledger:backups'), 'what is told of it').steps).toHaveLength(1);
   expect(await kb.backup(join(dir.path, 'b'), by)).toMatchObject({ ok: false, error: { code: 'Conflict' } });
+});
+
+const script = fileURLToPath(new URL('upkeep-main.ts', import.meta.url));
+
+test.each<[string, boolean]>([
+  ['backing-up.json', false],
+  ['b/events.sqlite', false],
+  ['b/blobs', false],
+  ['b/backup.json', true],
+])('kill -9 once there is %s: it is told of, or nothing of it is left', async (step, isWhole) => {
+  using dir = tempDir();
+  {
+    await using kb = await open(dir.path);
+    for (let i = 0; i < 40; i += 1) unwrap(await kb.putBlob(Buffer.alloc(200_000, i)), 'a blob file');
+    unwrap(await kb.append([note('before')]), 'an event');
+  }
+  const args = ['--conditions=source', script, dir.path, 'backup', `here:${step}`];
+  const child = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000, killSignal: 'SIGTERM' });
+  expect([child.signal, child.stderr]).toEqual(['SIGKILL', '']);
+  const made = readdirSync(join(dir.path, 'b'));
+  if (!isWhole) writeFileSync(join(dir.path, 'b', 'mine.txt'), 'not of a backup');
+  await using kb = await open(dir.path);
+  const left = readdirSync(join(dir.path, 'b'));
+  // The one who kills looks once a millisecond: it may have been whole by then.
+  const whole = made.includes('backup.json');
+  if (isWhole) expect(whole).toBe(true);
+  if (whole) expect(left).toEqual(expect.arrayContaining(['backup.json', 'blobs', 'events.sqlite']));
+  else expect(left).toEqual(['mine.txt']);
+  const told = await kb.why('ledger:backups');
+  expect(told.ok ? told.value.steps.length : 0).toBe(whole ? 1 : 0);
+  expect(readdirSync(dir.path)).not.toContain('backing-up.json');
 });
 
 async function withBackup(path: string): Promise<string> {

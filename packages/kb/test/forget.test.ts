@@ -173,11 +173,37 @@ test('a large blob that comes between the plan and the commit is looked into', a
         return threads.ledger.ask(question);
       },
     };
-    const done = await forget({ ...deps, ...threads, ledger }, 'contact:jane', { ...by, ts_ms: 1 });
+    const done = await forget({ ...deps, ...threads, ledger, blobs }, 'contact:jane', { ...by, ts_ms: 1 });
     expect(unwrap(done, 'a forgetting').files).toContain(digestBytes(letter));
     expect(erasures).toBe(2);
   }
   expect(holding(dir.path, personal)).toEqual([]);
+});
+
+test('who puts the same large bytes while their file goes has them', async () => {
+  using dir = tempDir();
+  const letter = Buffer.from(`Dear ${jane.name}, `.repeat(8_000));
+  {
+    await using kb = await open(dir.path);
+    await fill(kb);
+  }
+  {
+    await using owner = new AsyncDisposableStack();
+    const threads = await startThreads(dir.path, owner);
+    const blobs = createBlobs({ ...deps, digestOf: (bytes) => Promise.resolve(ok(digestBytes(bytes))) }, dir.path);
+    unwrap(await blobs.put(letter), 'a letter that nobody has named yet');
+    const views: typeof threads.views = {
+      ...threads.views,
+      async ask(question) {
+        // Asked between the commit and the removal.
+        if (question.type === 'forgottenFiles') unwrap(await blobs.put(letter), 'the same letter');
+        return threads.views.ask(question);
+      },
+    };
+    const done = await forget({ ...deps, ...threads, views, blobs }, 'contact:jane', { ...by, ts_ms: 1 });
+    expect(unwrap(done, 'a forgetting').files).toContain(digestBytes(letter));
+    expect(unwrap(await blobs.get(digestBytes(letter)), 'it')).toEqual(letter);
+  }
 });
 
 test('what was forgotten once and is written again by others stays, whatever is cut off later', async () => {

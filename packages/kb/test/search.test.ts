@@ -1,5 +1,5 @@
 /** Search: what is found by whom and as of when, what stays out, and what happens to its thread. */
-import { rmSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type JsonObject, unwrap } from '@runloop/core';
 import Database from 'better-sqlite3';
@@ -207,6 +207,20 @@ describe('A5: documents and vectors are made again', () => {
     expect(vectors(dir.path)).toEqual(stored);
     expect(stored.length).toBeGreaterThan(4);
   });
+});
+
+test('compacting takes back what vectors that went have left', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  unwrap(await kb.append(Array.from({ length: 300 }, (_, i) => note(`note ${i}`))), 'notes');
+  expect(await found(kb, { text: 'note', max: 1 })).toHaveLength(1);
+  const path = join(dir.path, 'vectors.sqlite');
+  const db = new Database(path);
+  db.exec('DELETE FROM search_vec WHERE id > 10');
+  db.close();
+  unwrap(await kb.vacuum(), 'compacted');
+  expect(statSync(path).size).toBeLessThan(100_000);
+  expect(await found(kb, { text: 'note', max: 1 })).toHaveLength(1);
 });
 
 test('the search thread rests, and knows what was appended, closed and rebuilt meanwhile', async () => {

@@ -1,5 +1,5 @@
 /**
- * A process that forgets contact:jane, or archives, with the real threads, and ends itself by SIGKILL at the step that it
+ * A process that forgets contact:jane, archives, or makes a backup in `b`, with the real threads, and ends itself by SIGKILL at the step that it
  * was told: `before:<question>`, `during:<question>` or `after:<question>` to one of the threads, `gone:<file>`,
  * `here:<file>`, or `packed:`, once there is something in the archive.
  */
@@ -11,6 +11,7 @@ import { forget } from '../src/forget/forget.ts';
 import { createProgress } from '../src/progress.ts';
 import type { Thread } from '../src/thread.ts';
 import { by, startThreads } from './forget-kit.ts';
+import { open } from './kb-kit.ts';
 
 const [rootDir = '', work = '', step = ''] = process.argv.slice(2);
 const [when = '', what = ''] = step.split(':');
@@ -47,6 +48,10 @@ if (when === 'packed')
     const some = () => { try { const db = new D(path, { readonly: true });
       try { return db.prepare('SELECT count(*) FROM blobs').pluck().get() > 0; } finally { db.close(); } } catch { return false; } };
     while (!some()) nap()`);
+if (work === 'backup') {
+  await using kb = await open(rootDir);
+  unwrap(await kb.backup(join(rootDir, 'b'), by), 'a backup');
+}
 await using owner = new AsyncDisposableStack();
 const { data, ...threads } = await startThreads(rootDir, owner);
 const ledger = mortal(threads.ledger);
@@ -55,6 +60,7 @@ if (work === 'archive') {
   unwrap(await archiveOld({ ledger, progress, eventsDb: data.eventsDb }, 5_000), 'archived');
 } else {
   const others = { views: mortal(threads.views), search: mortal(threads.search) };
-  const deps = { random: systemRandom, ledger, ...others, data };
+  const blobs = { watchPuts: () => ({ has: () => false, [Symbol.dispose]: () => undefined }) };
+  const deps = { random: systemRandom, ledger, ...others, blobs, data };
   unwrap(await forget(deps, 'contact:jane', { ...by, ts_ms: systemClock.nowMs() }), 'a forgetting');
 }

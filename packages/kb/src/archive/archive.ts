@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { type Failure, type Result, err, ok } from '@runloop/core';
+import type { Blake3 } from '../blake3.ts';
 import { blobFile, isBlobFile } from '../ledger/blob-files.ts';
 import { hasBlobs } from '../ledger/ledger-blobs.ts';
 import { blobBytesMax } from '../limits.ts';
@@ -44,12 +45,12 @@ function reading<T>(rootDir: string, read: (db: Database.Database) => T): T | un
   return read(stack.adopt(new Database(archiveFile(rootDir), { readonly: true }), (opened) => opened.close()));
 }
 
-/** The blob, or nothing; its digest is for the caller to check. */
+/** The blob, or nothing; its digest is for the caller to check. Empty where it can no longer be unpacked. */
 export function readArchived(rootDir: string, digest: string): Buffer | undefined {
   const bytes = reading(rootDir, (db) =>
     db.prepare<[Buffer], Buffer>('SELECT bytes FROM blobs WHERE digest = ?').pluck().get(Buffer.from(digest, 'hex')),
   );
-  return bytes === undefined ? undefined : unpack(bytes);
+  return bytes === undefined ? undefined : (unpack(bytes) ?? Buffer.alloc(0));
 }
 
 export function archivedSize(rootDir: string, digest: string): number | undefined {
@@ -63,7 +64,8 @@ export function archivedDigests(rootDir: string): ReadonlySet<string> {
   return new Set(all);
 }
 
-export function eachArchived(rootDir: string, tell: (digest: string, bytes: Buffer) => void): void {
+/** Each with its bytes, or without where they can no longer be unpacked. */
+export function eachArchived(rootDir: string, tell: (digest: string, bytes: Buffer | undefined) => void): void {
   reading(rootDir, (db) => {
     const rows = db.prepare<[], { digest: Buffer; bytes: Buffer }>('SELECT digest, bytes FROM blobs').iterate();
     for (const { digest, bytes } of rows) tell(digest.toString('hex'), unpack(bytes));
@@ -82,17 +84,21 @@ export function dropArchived(rootDir: string, digests: readonly string[]): void 
   rewrite(db);
 }
 
-/** Moves these blobs, in one transaction of each file. `ledger` is the writer's own connection. */
+/**
+ * Moves these blobs, in one transaction of each file; one that is not what its name says stays. `ledger` is the writer's own
+ * connection.
+ */
 export function moveToArchive(
   ledger: Database.Database,
   rootDir: string,
   digests: readonly string[],
+  blake3: Blake3,
 ): Result<Omit<Archived, 'runs'>, Failure> {
   if (digests.length === 0 || !hasBlobs(ledger)) return ok({ blobs: 0, bytes: 0, packed: 0 });
   const blobsDir = join(rootDir, 'blobs');
   let packed: Packed;
   try {
-    packed = packInto(rootDir, ledger, digests);
+    packed = packInto(rootDir, ledger, digests, blake3);
   } catch (error) {
     return err(storageFailure(error, archiveFile(rootDir)));
   }
@@ -107,11 +113,12 @@ export function moveToArchive(
 
 type Packed = Omit<Archived, 'runs'> & { readonly moved: readonly string[] };
 
-function packInto(rootDir: string, ledger: Database.Database, digests: readonly string[]): Packed {
+function packInto(rootDir: string, ledger: Database.Database, digests: readonly string[], blake3: Blake3): Packed {
   const told = { blobs: 0, bytes: 0, packed: 0 };
   using stack = new DisposableStack();
   const archive = stack.adopt(openArchive(rootDir), (opened) => opened.close());
-  const put = archive.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?, ?)');
+  // What is there already may have been damaged since.
+  const put = archive.prepare('INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)');
   const find = ledger.prepare<[Buffer], Buffer>('SELECT bytes FROM blobs WHERE digest = ?').pluck();
   const blobsDir = join(rootDir, 'blobs');
   const moved: string[] = [];
@@ -120,7 +127,7 @@ function packInto(rootDir: string, ledger: Database.Database, digests: readonly 
       const key = Buffer.from(digest, 'hex');
       const bytes =
         find.get(key) ?? (isBlobFile(blobsDir, digest) ? readFileSync(blobFile(blobsDir, digest)) : undefined);
-      if (bytes === undefined) continue;
+      if (bytes === undefined || !key.equals(blake3.digest(bytes))) continue;
       const packed = zstdCompressSync(bytes);
       put.run(key, bytes.length, packed);
       moved.push(digest);
@@ -132,6 +139,11 @@ function packInto(rootDir: string, ledger: Database.Database, digests: readonly 
   return { ...told, moved };
 }
 
-function unpack(bytes: Buffer): Buffer {
-  return zstdDecompressSync(bytes, { maxOutputLength: blobBytesMax });
+/** Nothing where they are not what was packed. */
+function unpack(bytes: Buffer): Buffer | undefined {
+  try {
+    return zstdDecompressSync(bytes, { maxOutputLength: blobBytesMax });
+  } catch {
+    return undefined;
+  }
 }

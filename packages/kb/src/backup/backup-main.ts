@@ -4,37 +4,27 @@
  * 1. Blobs are on disk before the events that name them: whatever the copied ledger names is there to be copied.
  * 2. `backup.json` comes last, and everything before it is on disk: a backup that has it is whole. One that fails is removed.
  */
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  readdirSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
 import { copyLedger } from '../ledger/copy-ledger.ts';
 import { ledgerVersion } from '../ledger/ledger-schema.ts';
-import { type ProgressCounts, tell } from '../progress.ts';
+import { tell } from '../progress.ts';
 import { blobFile } from '../ledger/blob-files.ts';
 import { storageFailure } from '../storage-failure.ts';
 import type { Answer, Question } from '../thread.ts';
+import { type BackingUp, type BackupData, markBackup, unmarkBackup } from './backup.ts';
 import { copyBlobFiles, makeFolder, sync } from './copy-files.ts';
-import { backupFiles, type BackupManifest, manifestFile } from './manifest.ts';
-
-export type BackupData = { readonly rootDir: string; readonly eventsDb: string; readonly counts: ProgressCounts };
-export type BackupRequest = { readonly into: string; readonly nowMs: number };
+import { type BackupManifest, manifestFile, removeBackup } from './manifest.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('assumed to run as a thread');
 const { rootDir, eventsDb, counts } = workerData as BackupData;
 
-function backup({ into, nowMs }: BackupRequest): Result<BackupManifest, Failure> {
+function backup(making: BackingUp): Result<BackupManifest, Failure> {
+  const { into } = making;
   try {
     if (existsSync(into) && readdirSync(into).length > 0)
       return err(failure('Conflict', `${into} is there already and not empty`, { hint: 'name another folder' }));
@@ -44,17 +34,20 @@ function backup({ into, nowMs }: BackupRequest): Result<BackupManifest, Failure>
         failure('InvalidParams', `${into} is where the ledger keeps its own files`, { hint: 'name another folder' }),
       );
     makeFolder(into);
-    const made = write({ into, nowMs });
+    markBackup(rootDir, making);
+    const made = write(making);
     // One that is not whole holds what may be forgotten later, and stands in the way of the next.
-    if (!made.ok)
-      for (const name of [...backupFiles, manifestFile]) rmSync(join(into, name), { recursive: true, force: true });
+    if (!made.ok) {
+      removeBackup(into);
+      unmarkBackup(rootDir);
+    }
     return made;
   } catch (error) {
     return err(storageFailure(error, into));
   }
 }
 
-function write({ into, nowMs }: BackupRequest): Result<BackupManifest, Failure> {
+function write({ into, made_ms }: BackingUp): Result<BackupManifest, Failure> {
   try {
     // Heads first: the copied ledger then has each of them.
     if (existsSync(join(rootDir, 'heads.ndjson')))
@@ -74,7 +67,7 @@ function write({ into, nowMs }: BackupRequest): Result<BackupManifest, Failure> 
     const bytes = files.reduce((sum, digest) => sum + statSync(blobFile(join(into, 'blobs'), digest)).size, 0);
     const manifest: BackupManifest = {
       version: 1,
-      made_ms: nowMs,
+      made_ms,
       ledger_version: ledgerVersion,
       ...headOf(ledger),
       blobs: files.length,
@@ -108,7 +101,7 @@ function headOf(path: string): Pick<BackupManifest, 'events' | 'chain'> {
   }
 }
 
-port.on('message', (message: 'close' | Question<BackupRequest>) => {
+port.on('message', (message: 'close' | Question<BackingUp>) => {
   if (message === 'close') return port.close();
   port.postMessage({ n: message.n, answer: backup(message.question) } satisfies Answer);
 });

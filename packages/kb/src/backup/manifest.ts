@@ -1,7 +1,7 @@
 /**
  * What a backup says of itself. A folder without it is none: it is written last.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Failure, type Result, err, failure, isJsonObject, ok, parseJson } from '@runloop/core';
 
@@ -39,4 +39,11 @@ export function readManifest(dir: string): Result<BackupManifest, Failure> {
       failure('NewerVersion', `${dir} is a backup of version ${String(value['version'])}, this program knows 1`),
     );
   return ok(value as unknown as BackupManifest);
+}
+
+/** Removes what a backup writes, with what SQLite writes beside it, and nothing else that lies there. */
+export function removeBackup(dir: string): void {
+  for (const name of [...backupFiles, manifestFile])
+    for (const suffix of ['', '-journal', '-wal', '-shm'])
+      rmSync(join(dir, name + suffix), { recursive: true, force: true });
 }

@@ -7,7 +7,7 @@
  * Backups are not changed: they are listed, for whoever asked to decide.
  */
 import { rm, writeFile } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Failure, type JsonObject, type Random, type Result, err, failure, ok } from '@runloop/core';
 import { dropArchived } from '../archive/archive.ts';
@@ -20,6 +20,7 @@ import { storageFailure } from '../storage-failure.ts';
 import { type Thread, startThread } from '../thread.ts';
 import type { ViewsQuestion } from '../views/views-desk.ts';
 import { blobFile } from '../ledger/blob-files.ts';
+import type { Blobs } from '../ledger/blobs.ts';
 import type { ForgetData } from './forget-main.ts';
 import type { ForgetPlan, PlannedForget } from './plan.ts';
 
@@ -31,6 +32,7 @@ type ForgetDeps = {
   readonly ledger: Thread<LedgerQuestion>;
   readonly views: Thread<ViewsQuestion>;
   readonly search: Thread<SearchQuestion>;
+  readonly blobs: Pick<Blobs, 'watchPuts'>;
   readonly data: ForgetData;
 };
 
@@ -54,6 +56,7 @@ export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy):
     if (!finished.ok) return unfinished('what was forgotten before', finished.error);
   }
   for (let tries = 0; tries < forgetPlansMax; tries += 1) {
+    using puts = deps.blobs.watchPuts();
     const planned = await planForgetting(deps, entity);
     if (!planned.ok) return planned;
     const { plan, seen } = planned.value;
@@ -83,7 +86,7 @@ export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy):
     });
     if (!erased.ok) return erased;
     if (erased.value === undefined) continue;
-    const cleaned = await finishForgetting(deps);
+    const cleaned = await finishForgetting(deps, puts.has);
     if (cleaned.ok) return ok({ ...plan, event_id: erased.value as number });
     return unfinished(entity, cleaned.error);
   }
@@ -105,18 +108,18 @@ export function isForgetting(rootDir: string): boolean {
   return existsSync(markOf(rootDir));
 }
 
-/** Removes what the last commit has made superfluous; may be done again. */
-export async function finishForgetting({
-  ledger,
-  views,
-  search,
-  data,
-}: Omit<ForgetDeps, 'random'>): Promise<Result<void, Failure>> {
+/** Removes what the last commit has made superfluous, but for files that were put since; may be done again. */
+export async function finishForgetting(
+  { ledger, views, search, data }: Omit<ForgetDeps, 'random' | 'blobs'>,
+  wasPut: (digest: string) => boolean = () => false,
+): Promise<Result<void, Failure>> {
   try {
     const listed = await views.ask({ type: 'forgottenFiles' });
     if (!listed.ok) return listed;
     const gone = listed.value as readonly string[];
-    for (const digest of gone) await rm(blobFile(join(data.rootDir, 'blobs'), digest), { force: true });
+    // In one turn: who puts the same bytes is seen here, or sees the file gone.
+    for (const digest of gone)
+      if (!wasPut(digest)) rmSync(blobFile(join(data.rootDir, 'blobs'), digest), { force: true });
     dropArchived(data.rootDir, gone);
     const rebuilt = await views.ask({ type: 'rebuild', compact: true });
     if (!rebuilt.ok) return rebuilt;

@@ -91,7 +91,8 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
   const seen = blobFiles(blobsDir);
   const files = filesHolding(blobsDir, seen, needles);
   eachArchived(sources.rootDir, (digest, bytes) => {
-    if (needles.has(bytes.toString())) held.add(digest);
+    // One that nobody can unpack any more may hold anything.
+    if (bytes === undefined || needles.has(bytes.toString())) held.add(digest);
   });
   if (blobOf !== undefined) held.add(blobOf);
   const found = findEvents(sources, needles, { own, tainted: new Set([...held, ...files]), wholeRun: runOf });

@@ -4,10 +4,11 @@
  * 1. A blob is on disk, with its directory entry, before its digest is answered; a crash leaves no half file under its name,
  *    and what it leaves of a draft goes at the next opening.
  * 2. What is read is checked against its name. 3. Large ones are hashed off the main thread, by the function given.
+ * 4. Who removes a file in this process watches what is put meanwhile: who puts bytes that are there keeps the file.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Digest, type Failure, type Random, type Result, err, failure, isDigest, ok, toHex } from '@runloop/core';
 import { archivedSize, readArchived } from '../archive/archive.ts';
 import { blobMismatch } from './ledger-blobs.ts';
@@ -19,6 +20,8 @@ export interface Blobs {
   get(digest: string): Promise<Result<Uint8Array, Failure>>;
   /** How many bytes a blob has; undefined where there is none. */
   size(digest: string): Promise<number | undefined>;
+  /** What is put from now on, for who removes files: it may have been answered that one of them is there. */
+  watchPuts(): Disposable & { readonly has: (digest: string) => boolean };
 }
 
 export type DigestOf = (bytes: Uint8Array) => Promise<Result<Digest, Failure>>;
@@ -32,6 +35,7 @@ export function createBlobs(
   durable = true,
 ): Blobs {
   const folder = join(rootDir, 'blobs');
+  const watching = new Set<Set<string>>();
   const place = (digest: string): { dir: string; path: string } => {
     const dir = join(folder, digest.slice(0, 2));
     return { dir, path: join(dir, digest.slice(2)) };
@@ -50,29 +54,14 @@ export function createBlobs(
       }
       const digest = await deps.digestOf(bytes);
       if (!digest.ok) return digest;
+      for (const puts of watching) puts.add(digest.value);
       const { dir, path } = place(digest.value);
       try {
-        if (!durable) {
+        if (durable) await writeOnce(join(folder, `${draftPrefix}${toHex(deps.random.bytes(8))}`), dir, path, bytes);
+        else {
           mkdirSync(dir, { recursive: true });
           writeFileSync(path, bytes);
-          return digest;
         }
-        const size = await stat(path).then(
-          (found) => found.size,
-          () => -1,
-        );
-        if (size === bytes.length) return digest;
-        await mkdir(dir, { recursive: true, mode: 0o700 });
-        const draft = join(folder, `${draftPrefix}${toHex(deps.random.bytes(8))}`);
-        try {
-          await writeDurably(draft, bytes);
-          await rename(draft, path);
-        } catch (error) {
-          await rm(draft, { force: true });
-          throw error;
-        }
-        await syncFolder(dir);
-        await syncFolder(folder);
         return digest;
       } catch (error) {
         return err(storageFailure(error, path));
@@ -99,6 +88,11 @@ export function createBlobs(
             () => archivedSize(rootDir, digest),
           )
         : Promise.resolve(undefined),
+    watchPuts() {
+      const puts = new Set<string>();
+      watching.add(puts);
+      return { has: (digest) => puts.has(digest), [Symbol.dispose]: () => void watching.delete(puts) };
+    },
   };
 }
 
@@ -107,6 +101,25 @@ export async function dropDrafts(rootDir: string): Promise<void> {
   const folder = join(rootDir, 'blobs');
   for (const name of await readdir(folder))
     if (name.startsWith(draftPrefix)) await rm(join(folder, name), { force: true });
+}
+
+/** Writes a draft and gives it its name, unless the file is there already. */
+async function writeOnce(draft: string, dir: string, path: string, bytes: Uint8Array): Promise<void> {
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => -1,
+  );
+  if (size === bytes.length) return;
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  try {
+    await writeDurably(draft, bytes);
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+  await syncFolder(dir);
+  await syncFolder(dirname(dir));
 }
 
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {

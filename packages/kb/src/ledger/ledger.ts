@@ -226,7 +226,7 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
     },
     archive(rootDir, digests) {
       try {
-        return moveToArchive(db, rootDir, digests);
+        return moveToArchive(db, rootDir, digests, blake3);
       } catch (error) {
         return err(storageFailure(error, db.name));
       }

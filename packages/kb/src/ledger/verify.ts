@@ -2,32 +2,33 @@
  * Checks a ledger from its first row to its last, and names the first row that is not what was written.
  *
  * 1. Any change to any column, and any row removed, inserted or moved, breaks the chain at that row.
- * 2. The blobs that stand in it are what their names say. Blobs that are files are checked when they are read.
+ * 2. Blobs are what their names say: in the ledger, in the archive, and those that are files.
  * 3. A row without payload is accepted only where a later `subject.forgotten` lists its id.
  * 4. What was signed (heads.ndjson, and a head that was kept elsewhere) is still there: a ledger that was cut short or
  *    rewritten as a whole does not have it.
  * 5. Heads of another key are believed where the ledger says later that it was restored: a backup brings those of the
  *    host that it was made on. They are counted apart.
  */
+import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type Failure, type JsonObject, type Result, err, ok, toHex } from '@runloop/core';
-import { eachArchived } from '../archive/archive.ts';
 import { type Blake3 } from '../blake3.ts';
 import { createSchemaCheck, type SchemaCheck } from '../kinds/check-schema.ts';
+import { blobFiles } from './blob-files.ts';
 import { createChain, eventHash, genesisChain } from './chain.ts';
 import type { EventRow } from './event.ts';
 import { type SignedHead, badSignature, readHeads } from './heads.ts';
-import { hasBlobs } from './ledger-blobs.ts';
 import { allSchemas } from '../kinds/own-schemas.ts';
 import { type ProgressCounts, tell } from '../progress.ts';
 import { storageFailure } from '../storage-failure.ts';
+import { badBlob } from './verify-blobs.ts';
 
 export type Verified = {
   readonly events: number;
   /** The last chain value, in hex. */
   readonly head: string;
   readonly first_bad?: { readonly id: number; readonly why: string };
-  /** A blob in the ledger whose bytes are not what its name says. */
+  /** A blob whose bytes are not what its name says. */
   readonly bad_blob?: { readonly digest: string };
   /** The first event that is whole but has not the shape of its kind: a defect of whoever wrote it. */
   readonly misfit?: { readonly id: number; readonly why: string };
@@ -59,9 +60,12 @@ export function verifyLedger(
     using stack = new DisposableStack();
     const db = stack.adopt(new Database(path, { readonly: true, fileMustExist: true }), (opened) => opened.close());
     const known = readHeads(rootDir);
-    const archived = badArchived(rootDir, blake3);
+    const files = blobFiles(join(rootDir, 'blobs'));
+    const rows = db.prepare<[], number>('SELECT max(id) FROM events').pluck().get() ?? 0;
+    tell(counts, 0, rows + files.length);
     const found = db.transaction(() => ({ ...check(db, blake3, counts), ...checkHeads(db, known, options) }))();
-    return ok(archived === undefined ? found : { bad_blob: { digest: archived }, ...found });
+    const bad = badBlob({ db, rootDir, files }, blake3, (done) => tell(counts, rows + done));
+    return ok(bad === undefined ? found : { ...found, bad_blob: { digest: bad } });
   } catch (error) {
     return err(storageFailure(error, path));
   }
@@ -100,7 +104,7 @@ function check(
   db: Database.Database,
   blake3: Blake3,
   counts: ProgressCounts | undefined,
-): Omit<Verified, 'heads' | 'foreign_heads' | 'bad_head'> {
+): Omit<Verified, 'heads' | 'foreign_heads' | 'bad_head' | 'bad_blob'> {
   const chain = createChain(blake3);
   const forgotten = forgottenIds(db);
   let head: Uint8Array = genesisChain;
@@ -108,7 +112,6 @@ function check(
   let events = 0;
   let misfit: Verified['misfit'];
   const fits = createSchemaCheck(allSchemas);
-  tell(counts, 0, db.prepare<[], number>('SELECT max(id) FROM events').pluck().get() ?? 0);
   const bad = (id: number, why: string): ReturnType<typeof check> => ({
     events,
     head: toHex(head),
@@ -134,34 +137,12 @@ function check(
   }
   const counted = db.prepare<[], number>(`SELECT seq FROM sqlite_sequence WHERE name = 'events'`).pluck().get() ?? 0;
   if (counted > last) return bad(last + 1, `rows ${last + 1} to ${counted} are missing from the end`);
-  const blob = badBlob(db, blake3);
-  return {
-    events,
-    head: toHex(head),
-    ...(misfit === undefined ? {} : { misfit }),
-    ...(blob === undefined ? {} : { bad_blob: { digest: blob } }),
-  };
-}
-
-function badArchived(rootDir: string, blake3: Blake3): string | undefined {
-  let bad: string | undefined;
-  eachArchived(rootDir, (digest, bytes) => {
-    if (toHex(blake3.digest(bytes)) !== digest) bad ??= digest;
-  });
-  return bad;
+  return { events, head: toHex(head), ...(misfit === undefined ? {} : { misfit }) };
 }
 
 function misfitOf({ id, kind, payload_json: text }: EventRow, fits: SchemaCheck): Verified['misfit'] {
   const why = text === null ? undefined : fits(kind, JSON.parse(text) as JsonObject);
   return why === undefined ? undefined : { id, why };
-}
-
-function badBlob(db: Database.Database, blake3: Blake3): string | undefined {
-  if (!hasBlobs(db)) return undefined;
-  const rows = db.prepare<[], { digest: Buffer; bytes: Buffer }>('SELECT digest, bytes FROM blobs').iterate();
-  for (const { digest, bytes } of rows)
-    if (!Buffer.isBuffer(bytes) || !digest.equals(blake3.digest(bytes))) return digest.toString('hex');
-  return undefined;
 }
 
 function wrongPayload(blake3: Blake3, row: EventRow, forgotten: ReadonlyMap<number, number>): string | undefined {

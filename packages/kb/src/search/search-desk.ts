@@ -42,7 +42,8 @@ export type SearchQuestion =
   /** Texts without a vector, lent until the next such question. */
   | { readonly type: 'lend'; readonly max: number }
   | { readonly type: 'store'; readonly vectors: readonly NewVector[] }
-  | { readonly type: 'purge' };
+  | { readonly type: 'purge' }
+  | { readonly type: 'compact' };
 
 export interface SearchDesk extends Disposable {
   answer(question: SearchQuestion): Result<unknown, Failure>;
@@ -111,6 +112,8 @@ export function createSearchDesk(data: SearchData): SearchDesk {
         close();
         return { purged };
       }
+      case 'compact':
+        return here.store.compact();
       default:
         return question satisfies never;
     }

@@ -9,7 +9,7 @@
 import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { load as loadVec } from 'sqlite-vec';
-import { emptyLog } from '../rewrite.ts';
+import { emptyLog, rewrite } from '../rewrite.ts';
 import { isBroken } from '../storage-failure.ts';
 
 /** A vector of length 1, and the BLAKE3 of its text. */
@@ -25,6 +25,8 @@ export interface VectorStore extends Disposable {
   rank(ids: readonly number[], query: Float32Array): readonly NearVector[];
   /** Deletes the vectors of all texts that `keep` does not hold, and leaves no byte of them. */
   purge(keep: (text: Uint8Array) => boolean): number;
+  /** Rewrites the file. */
+  compact(): void;
 }
 
 const schema = `CREATE TABLE IF NOT EXISTS search_vec(id INTEGER PRIMARY KEY, embedder TEXT NOT NULL, text BLOB NOT NULL, vector BLOB NOT NULL);
@@ -94,6 +96,7 @@ export function openVectors(path: string): VectorStore {
       emptyLog(db);
       return gone.length;
     },
+    compact: () => rewrite(db),
     [Symbol.dispose]: () => db.close(),
   };
 }
