@@ -8,7 +8,7 @@ import { type RunEvent, showLine } from '@runloop/core';
 import type { Environment } from './environment.ts';
 import { Fill } from './fill.ts';
 import type { View } from './follow.ts';
-import { dollars, duration, type Screen } from './screen.ts';
+import { dollars, duration, type Screen, counted } from './screen.ts';
 
 export class AskView implements View {
   readonly #screen: Screen;
@@ -78,7 +78,7 @@ export class AskView implements View {
   }
 
   get cost(): string {
-    return `${this.#tokens} tokens, ${dollars(this.#usdNano)}, ${duration(this.#tookMs)}`;
+    return `${counted(this.#tokens, 'token')}, ${dollars(this.#usdNano)}, ${duration(this.#tookMs)}`;
   }
 
   #call(text: string): void {

@@ -116,13 +116,21 @@ async function parse(
   });
   if (problem !== undefined) {
     screen.failure(
-      failure('Usage', firstOf(problem), {
+      failure('Usage', inOurWords(firstOf(problem), command, words), {
         hint: `usage: rlp ${command.usage}; more: rlp ${words} --help`,
       }),
     );
     return errorTable.Usage.exit;
   }
   return asked ? 0 : parsed;
+}
+
+/** The parser counts what is missing; whoever typed it wants to know what. */
+function inOurWords(problem: string, { usage }: Command, words: string): string {
+  const missing = /^Not enough non-option arguments: got (\d+)/.exec(problem);
+  if (missing === null) return problem;
+  const needed = usage.match(/<[^>]+>/g) ?? [];
+  return `rlp ${words} needs ${needed.slice(Number(missing[1])).join(' ')}`;
 }
 
 /** Its first sentence, with the list that some begin. */
@@ -153,6 +161,26 @@ function overview(screen: Screen): number {
   return 0;
 }
 
+/** A word that begins commands: each of them with its line, for who asked to standard output. */
+function oneMoreWord(group: typeof table, [first = '', ...rest]: readonly string[], screen: Screen): number {
+  const isAsked = rest.some((word) => word === '--help' || word === '-h');
+  if (!isAsked) {
+    const second = rest.find((word) => !word.startsWith('-'));
+    const known = group.map(({ words }) => words.slice(first.length + 1));
+    const near = second === undefined ? undefined : nearest(second, known);
+    const hint = near === undefined ? {} : { hint: `did you mean: rlp ${first} ${near}?` };
+    const what = second === undefined ? 'needs one more word' : `has no command "${second}"`;
+    screen.failure(failure('Usage', `rlp ${first} ${what}`, hint));
+  }
+  const width = Math.max(...group.map(({ words }) => words.length));
+  for (const { words, about } of group) {
+    const line = `  rlp ${words.padEnd(width)}  ${about}`;
+    if (isAsked) screen.line(line);
+    else screen.note(line);
+  }
+  return isAsked ? 0 : errorTable.Usage.exit;
+}
+
 /** A word that is no command: a misspelt one is answered with the nearest, a prompt is routed. */
 async function unknown(argv: readonly string[], environment: Environment, screen: Screen): Promise<number> {
   const [first = ''] = argv;
@@ -161,13 +189,8 @@ async function unknown(argv: readonly string[], environment: Environment, screen
     const { prompt } = await import('./prompt.ts');
     return prompt(first, environment, screen, dispatch);
   }
-  const groups = table.filter((entry) => entry.words.startsWith(`${first} `)).map((entry) => entry.words);
-  if (groups.length > 0) {
-    screen.failure(
-      failure('Usage', `rlp ${first} needs one more word`, { hint: groups.map((words) => `rlp ${words}`).join(', ') }),
-    );
-    return errorTable.Usage.exit;
-  }
+  const group = table.filter((entry) => entry.words.startsWith(`${first} `));
+  if (group.length > 0) return oneMoreWord(group, argv, screen);
   const near =
     nearest(
       argv.slice(0, 2).join(' '),

@@ -4,7 +4,7 @@
  */
 import { type RunEvent, showLine, systemClock } from '@runloop/core';
 import type { Environment } from './environment.ts';
-import { type Colour, dollars, duration, type Screen } from './screen.ts';
+import { type Colour, dollars, duration, type Screen, counted } from './screen.ts';
 
 type Row = {
   id: string;
@@ -120,7 +120,8 @@ export class RunView {
   #foot(event: RunEvent): void {
     const state = String(event.meta['state']);
     const [mark, colour] = marks[state] ?? ['', 'dim'];
-    const cost = this.#tokens === 0 ? 'no model was called' : `${this.#tokens} tokens, ${dollars(this.#usdNano)}`;
+    const cost =
+      this.#tokens === 0 ? 'no model was called' : `${counted(this.#tokens, 'token')}, ${dollars(this.#usdNano)}`;
     const reason = event.meta['reason'] === undefined ? '' : `: ${showLine(String(event.meta['reason']))}`;
     this.#screen.line(
       `${this.#screen.paint(colour, `${mark} ${state}`)}${reason} in ${duration(Number(event.meta['duration_ms'] ?? 0))}, ${cost}`,

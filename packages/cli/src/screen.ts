@@ -34,10 +34,11 @@ export class Screen {
   }
 
   /** The same, indented, and on a terminal broken between words at its edge. */
-  noteWrapped(text: string, indent: number, colour: Colour): void {
+  noteWrapped(text: string, indent: number, colour?: Colour): void {
     const room = this.#environment.streams.err.isTTY === true ? this.width - indent : Infinity;
     let line = '';
-    const flush = (): void => this.note(`${' '.repeat(indent)}${this.paint(colour, line)}`);
+    const flush = (): void =>
+      this.note(`${' '.repeat(indent)}${colour === undefined ? line : this.paint(colour, line)}`);
     for (const word of text.split(' ')) {
       if (line !== '' && line.length + 1 + word.length > room) {
         flush();
@@ -70,7 +71,7 @@ export class Screen {
 
   failure({ message, hint }: Failure): void {
     this.note(`${this.paintError('rlp:')} ${showText(message)}`);
-    if (hint !== undefined) this.note(`     ${showText(hint)}`);
+    if (hint !== undefined) for (const line of showText(hint).split('\n')) this.noteWrapped(line, 5);
   }
 
   /** Columns as wide as their widest cell; the last one is cut at the terminal's edge. */
@@ -115,6 +116,11 @@ export class Screen {
 }
 
 /** 12 B, 3.4 KiB, 5.6 MiB. */
+/** `1 event`, `2 events`. */
+export function counted(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? '' : 's'}`;
+}
+
 export function bytes(count: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB'];
   let size = count;

@@ -6,7 +6,7 @@
 import { showLine, systemClock } from '@runloop/core';
 import { type Arguments, type Command, text, type Tools } from '../command.ts';
 import { sinceOf } from '../parse-time.ts';
-import { exactDollars } from '../screen.ts';
+import { exactDollars, counted } from '../screen.ts';
 
 type Sums = {
   readonly key: string | null;
@@ -90,7 +90,7 @@ function rest(rows: readonly Sums[], total: Sums): Sums {
 
 function cells(name: string, row: Sums): string[] {
   const tokens = row.tokens_in + row.tokens_out - row.bound_tokens;
-  const lost = `${row.unanswered} calls, ${row.bound_tokens} tokens, ${exactDollars(row.bound_usd_nano)}`;
+  const lost = `${counted(row.unanswered, 'call')}, ${counted(row.bound_tokens, 'token')}, ${exactDollars(row.bound_usd_nano)}`;
   return [
     name,
     String(row.calls - row.unanswered - row.cached),

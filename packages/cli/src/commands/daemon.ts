@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { failure, isJsonObject, type JsonObject, sleep, systemClock } from '@runloop/core';
 import { type Arguments, type Command, number, type Tools } from '../command.ts';
 import { startDaemon } from '../daemon-client.ts';
-import { duration } from '../screen.ts';
+import { duration, counted } from '../screen.ts';
 import { frozenLine } from './bill.ts';
 
 /** How long a stopping daemon may take until rlp says that it has not stopped. */
@@ -116,7 +116,7 @@ async function status(_args: Arguments, tools: Tools): Promise<number> {
   tools.screen.line(`state     ${state.home}`);
   tools.screen.line(`memory    ${Math.round(state.rss_bytes / 1024 / 1024)} MiB`);
   tools.screen.line(
-    `runs      ${state.runs} under way, ${state.nodes.running} nodes running, ${state.nodes.waiting} waiting`,
+    `runs      ${state.runs} under way, ${counted(state.nodes.running, 'node')} running, ${state.nodes.waiting} waiting`,
   );
   tools.screen.line(`cells     ${state.cells.alive} alive, ${state.cells.spare} spare`);
   for (const key of state.frozen_budgets) tools.screen.line(tools.screen.paint('red', frozenLine(key)));

@@ -7,7 +7,7 @@ import type { migrateHome } from '@runloop/daemon';
 import { type Arguments, type Command, text, type Tools } from '../command.ts';
 import { processId } from '../environment.ts';
 import { longCall } from '../long-call.ts';
-import { bytes, time } from '../screen.ts';
+import { bytes, time, counted } from '../screen.ts';
 
 export const commands: readonly Command[] = [
   {
@@ -43,7 +43,7 @@ async function backup(args: Arguments, tools: Tools): Promise<number> {
   else {
     tools.screen.line(showLine(made.path));
     tools.screen.note(
-      `${made.events} events, ${made.blobs} blobs as files, ${bytes(made.bytes)}; keys, agents and secrets are no part of it`,
+      `${counted(made.events, 'event')}, ${counted(made.blobs, 'blob')} as files, ${bytes(made.bytes)}; keys, agents and secrets are no part of it`,
     );
   }
   return 0;
@@ -59,7 +59,7 @@ async function restore(args: Arguments, tools: Tools): Promise<number> {
   const { events, made_ms: made, before } = done.value;
   if (tools.json) tools.screen.json(done.value);
   else {
-    tools.screen.line(`restored: ${events} events, as of ${time(made)}`);
+    tools.screen.line(`restored: ${counted(events, 'event')}, as of ${time(made)}`);
     tools.screen.note(`what was there before is kept in ${showLine(before)}`);
     tools.screen.note('runs that had not finished then are ended when the daemon starts, and not repeated');
   }
@@ -73,7 +73,7 @@ async function migrate(_args: Arguments, tools: Tools): Promise<number> {
   const done = await daemon.migrateHome(...given.value);
   if (!done.ok) return tools.fail(done.error);
   if (tools.json) tools.screen.json(done.value);
-  else tools.screen.line(`the ledger is up to date: ${done.value.events} events, views made anew`);
+  else tools.screen.line(`the ledger is up to date: ${counted(done.value.events, 'event')}, views made anew`);
   return 0;
 }
 

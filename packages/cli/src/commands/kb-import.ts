@@ -8,7 +8,7 @@ import { failure, isJsonObject, type JsonObject, showJson, showLine, systemClock
 import type { Client } from '@runloop/sdk';
 import { type Arguments, type Command, text, texts, type Tools } from '../command.ts';
 import type { Delta } from '../import/delta.ts';
-import { duration } from '../screen.ts';
+import { duration, counted } from '../screen.ts';
 
 export const commands: readonly Command[] = [
   {
@@ -142,15 +142,16 @@ async function give(args: Arguments, tools: Tools): Promise<number> {
         else if (!out.write(`${line}\n`)) await once(out, 'drain');
       }
       count += events.length;
-      tools.screen.progress(`${count} events`);
+      tools.screen.progress(counted(count, 'event'));
       goesOn = next !== null;
       after = next ?? after;
     }
     tools.screen.progress('');
+    if (count === 0) tools.screen.noteWrapped(nothingOf(texts(args, 'kind')), 0);
     if (out !== undefined) {
       out.end();
       await once(out, 'finish');
-      tools.screen.note(`${count} events in ${showLine(path ?? '')}`);
+      tools.screen.note(`${counted(count, 'event')} in ${showLine(path ?? '')}`);
     }
     return 0;
   } catch (error) {
@@ -159,4 +160,10 @@ async function give(args: Arguments, tools: Tools): Promise<number> {
   } finally {
     out?.destroy();
   }
+}
+
+function nothingOf(kinds: readonly string[]): string {
+  if (kinds.length === 0) return 'nothing is known yet';
+  const named = kinds.map(showLine).join(', ');
+  return `nothing of this kind: ${named}; a kind is that of an event, such as contact.upserted`;
 }

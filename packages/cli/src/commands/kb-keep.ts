@@ -8,7 +8,7 @@ import { canAsk } from '../ask-approval.ts';
 import { type Arguments, type Command, flag, text, type Tools } from '../command.ts';
 import { longCall } from '../long-call.ts';
 import { sinceOf } from '../parse-time.ts';
-import { bytes, duration } from '../screen.ts';
+import { bytes, duration, counted } from '../screen.ts';
 
 export const commands: readonly Command[] = [
   {
@@ -130,9 +130,12 @@ async function verify(args: Arguments, tools: Tools): Promise<number> {
   if (misfit !== undefined)
     tools.screen.note(showLine(`row ${misfit.id} has not the shape of its kind: ${misfit.why}`));
   if (foreign > 0)
-    tools.screen.note(`${foreign} signed heads are of another host's key, from before the ledger was restored here`);
+    tools.screen.note(
+      `of another host's key, from before the ledger was restored here: ${counted(foreign, 'signed head')}`,
+    );
   if (tools.json) tools.screen.json(done.value);
-  else tools.screen.line(`the ledger holds: ${events} events, chain intact, ${heads} signed heads`);
+  else
+    tools.screen.line(`the ledger holds: ${counted(events, 'event')}, chain intact, ${counted(heads, 'signed head')}`);
   return 0;
 }
 
@@ -143,7 +146,7 @@ async function rebuild(_args: Arguments, tools: Tools): Promise<number> {
   if (tools.json) tools.screen.json(done.value);
   else
     tools.screen.line(
-      `${events} events replayed in ${duration(took)} (${Math.round((events / Math.max(1, took)) * 1000)}/s); the views are ${equal ? 'equal' : 'NOT equal'}`,
+      `${counted(events, 'event')} replayed in ${duration(took)} (${Math.round((events / Math.max(1, took)) * 1000)}/s); the views are ${equal ? 'equal' : 'NOT equal'}`,
     );
   return equal ? 0 : 1;
 }
@@ -163,17 +166,19 @@ async function stats(_args: Arguments, tools: Tools): Promise<number> {
     bytes: { [file: string]: number };
     rows: { [view: string]: number };
   };
-  screen.line(`${value.events} events, ${value.watermark} in the views, ${value.blob_files} blobs as files`);
+  screen.line(
+    `${counted(value.events, 'event')}, ${value.watermark} in the views, ${counted(value.blob_files, 'blob')} as files`,
+  );
   screen.table(
     ['on disk', ''],
     Object.entries(value.bytes).map(([file, size]) => [file, bytes(size)]),
   );
+  const rows = Object.entries(value.rows).filter(([, count]) => count > 0);
+  if (rows.length === 0) return 0;
   screen.line();
   screen.table(
     ['view', 'rows'],
-    Object.entries(value.rows)
-      .filter(([, count]) => count > 0)
-      .map(([view, count]) => [view, String(count)]),
+    rows.map(([view, count]) => [view, String(count)]),
   );
   return 0;
 }
@@ -190,7 +195,10 @@ async function archive(args: Arguments, tools: Tools): Promise<number> {
     packed,
   } = done.value as { runs: number; blobs: number; bytes: number; packed: number };
   if (tools.json) tools.screen.json(done.value);
-  else tools.screen.line(`${blobs} values of ${runs} runs packed away: ${bytes(size)} in ${bytes(packed)}`);
+  else
+    tools.screen.line(
+      `${counted(blobs, 'value')} of ${counted(runs, 'run')} packed away: ${bytes(size)} in ${bytes(packed)}`,
+    );
   return 0;
 }
 
@@ -252,7 +260,9 @@ function showPlan(
   { screen }: Tools,
   verb: string,
 ): void {
-  screen.line(`${events.length} events and ${blobs.length + files.length + archived.length} blobs ${verb}`);
+  screen.line(
+    `${counted(events.length, 'event')} and ${counted(blobs.length + files.length + archived.length, 'blob')} ${verb}`,
+  );
   for (const value of values) screen.line(`  wherever it stands: ${showLine(value).slice(0, screen.width - 22)}`);
   for (const value of common) screen.line(`  too common to look for: ${showLine(value).slice(0, screen.width - 26)}`);
   if (runs.length > 0)

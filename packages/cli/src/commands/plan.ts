@@ -4,7 +4,7 @@
 import { errorTable, type Failure, showLine } from '@runloop/core';
 import type { Plan } from '@runloop/openings';
 import { type Arguments, type Command, text, texts, type Tools } from '../command.ts';
-import { duration } from '../screen.ts';
+import { duration, counted } from '../screen.ts';
 import { showDiagnostics } from '../show-diagnostics.ts';
 import { readParams, readSource } from './run.ts';
 
@@ -76,7 +76,7 @@ function groupLine({
 }: Plan['groups'][number]): string {
   const most = [
     ...(timeout_ms === undefined ? [] : [duration(timeout_ms)]),
-    ...(budget_tokens === undefined ? [] : [`${budget_tokens} tokens`]),
+    ...(budget_tokens === undefined ? [] : [counted(budget_tokens, 'token')]),
     ...(budget_usd === undefined ? [] : [`$${budget_usd}`]),
   ];
   const limits = most.length === 0 ? '' : `, at most ${most.join(', ')}`;
@@ -124,7 +124,7 @@ function print(plan: Shown, { screen }: Tools): void {
   for (const what of plan.not_in_force)
     screen.line(screen.paint('yellow', showLine(`  not in force: ${what}; if you want it: rlp opening trust <file>`)));
   const caps = [
-    ...(plan.tokens_max === undefined ? [] : [`${plan.tokens_max} tokens`]),
+    ...(plan.tokens_max === undefined ? [] : [counted(plan.tokens_max, 'token')]),
     ...(plan.usd_max === undefined ? [] : [`$${plan.usd_max}`]),
     ...(plan.timeout_ms === undefined ? [] : [duration(plan.timeout_ms)]),
   ];

@@ -5,7 +5,7 @@
  * 2. Whatever came from outside is escaped, the invisible made visible. 3. Rows out of sight are not laid out.
  */
 import { showText } from '@runloop/core';
-import { duration, exactDollars, time } from '../screen.ts';
+import { duration, exactDollars, time, counted } from '../screen.ts';
 import type { AttemptSpan, CallSpan, NodeSpan, Timeline } from './timeline.ts';
 
 const style = `
@@ -30,7 +30,7 @@ export function htmlOf(line: Timeline): string {
   const took = line.ended_ms - line.began_ms;
   const policy = `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`;
   const reason = line.reason === null ? '' : `: ${line.reason}`;
-  const about = `${line.trace_id} · ${line.state}${reason} · accepted ${time(line.began_ms)} UTC · took ${duration(took)} · ${line.cost.tokens} tokens · ${exactDollars(line.cost.usd_nano)}`;
+  const about = `${line.trace_id} · ${line.state}${reason} · accepted ${time(line.began_ms)} UTC · took ${duration(took)} · ${counted(line.cost.tokens, 'token')} · ${exactDollars(line.cost.usd_nano)}`;
   return [
     `<!doctype html><html lang="en"><head><meta charset="utf-8">${policy}<title>${escaped(line.name)}</title><style>${style}</style></head><body>`,
     `<h1>${escaped(line.name)}</h1><p>${escaped(about)}</p>`,
@@ -63,7 +63,7 @@ function callRow(line: Timeline, attempt: AttemptSpan, call: CallSpan): string {
     call.ok === null ? 'no result' : call.ok ? 'ok' : (call.error ?? 'failed'),
     ...(call.outside === null ? [] : [call.outside]),
     `arguments ${call.args_hash} ${call.args_bytes ?? '?'} bytes, result ${call.value_bytes ?? '?'} bytes`,
-    ...(call.cost.tokens === 0 ? [] : [`${call.cost.tokens} tokens, ${exactDollars(call.cost.usd_nano)}`]),
+    ...(call.cost.tokens === 0 ? [] : [`${counted(call.cost.tokens, 'token')}, ${exactDollars(call.cost.usd_nano)}`]),
   ].join('\n');
   const took = call.began_ms === null || ended === null ? '' : duration(ended - began);
   const cells = cellsOf(call.op, bar(line, began, ended, call.ok === false ? 'bad' : ''), took, call.cost.usd_nano);
@@ -77,7 +77,7 @@ function cellsOf(name: string, bars: string, took: string, usdNano: number): str
 
 function attemptLine({ began_ms }: Timeline, attempt: AttemptSpan): string {
   const reason = attempt.reason === null ? '' : `: ${attempt.reason}`;
-  return `attempt ${attempt.attempt} at ${attempt.began_ms - began_ms} ms: ${attempt.state}${reason}, ${attempt.calls.length} calls`;
+  return `attempt ${attempt.attempt} at ${attempt.began_ms - began_ms} ms: ${attempt.state}${reason}, ${counted(attempt.calls.length, 'call')}`;
 }
 
 function bar(line: Timeline, began: number, ended: number | null, colour: string): string {
