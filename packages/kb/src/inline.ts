@@ -2,7 +2,7 @@
  * The ledger and its views on the caller's own thread, for simulations and tools that must decide themselves what happens
  * when: the same code as the threads run, answered on a later turn, in the order of the questions.
  */
-import { type Failure, type Result } from '@runloop/core';
+import { type Failure, type Result, ok } from '@runloop/core';
 import { loadBlake3 } from './blake3.ts';
 import { createLedgerDesk, type LedgerData, type LedgerQuestion } from './ledger/ledger-desk.ts';
 import { createSearchDesk, type SearchData, type SearchQuestion } from './search/search-desk.ts';
@@ -25,10 +25,9 @@ export async function inlineThreads(
   return {
     ledger: inlineThread((question) => {
       if (question === 'open') return ledger.open();
-      if ('type' in question) return ledger.upkeep(question);
-      const [answer] = ledger.commit([question]);
-      if (answer === undefined) throw new Error('assumed one answer for one batch');
-      return answer;
+      if (question.type !== 'append') return ledger.upkeep(question);
+      const answers = ledger.commit(question.batch);
+      return answers.ok ? ok(answers.value[0]) : answers;
     }, ledger),
     views: inlineThread((question) => views.answer(question), views),
     search: inlineThread((question) => search.answer(question), search),

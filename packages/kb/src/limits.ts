@@ -6,8 +6,8 @@
 export const appendEventsMax = 32_768;
 /** Events that wait for the writer; beyond it an append is refused with `Busy`, so that nothing grows without end. */
 export const appendsPendingMax = 65_536;
-/** Events of one transaction; the rest waits for the next one. */
-export const transactionEventsMax = 4_096;
+/** Events of one transaction, about 20 ms of writing; the rest waits for the next one. */
+export const transactionEventsMax = 1_024;
 /**
  * Canonical bytes of one payload or provenance; larger things are blobs. Producers are asked to stay under core's
  * `inlineBytesMax`, but for a run's first event, which holds its opening: all of it still fits a frame.

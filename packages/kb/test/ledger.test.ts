@@ -8,6 +8,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadBlake3 } from '../src/blake3.ts';
 import { type EventDraft, type SignedHead, type Verified, type VerifyOptions, openKb } from '../src/index.ts';
 import { appendEventsMax, appendsPendingMax, payloadBytesMax } from '../src/limits.ts';
+import { packed } from '../src/ledger/batch.ts';
+import { createLedgerDesk } from '../src/ledger/ledger-desk.ts';
+import { prepare } from '../src/ledger/prepare.ts';
 import { verifyLedger } from '../src/ledger/verify.ts';
 import { deps, draft, newSigner, open, runEvent, tempDir, trace } from './kb-kit.ts';
 
@@ -33,6 +36,41 @@ describe('append', () => {
     const keyed = draft({ dedupe_key: 'once' });
     expect(await append(dir.path, [draft(), keyed, keyed])).toEqual([1, 2, 2]);
     expect(await append(dir.path, [keyed, draft(), draft()])).toEqual([2, 3, 4]);
+  });
+
+  test('what comes while a transaction is written joins it, and shares its end', async () => {
+    using dir = tempDir();
+    const data = { rootDir: dir.path, eventsDb: join(dir.path, 'events.sqlite'), nowMs: 1 };
+    const blake3 = await loadBlake3();
+    const batch = (...texts: readonly string[]) => {
+      const drafts = texts.map((text) => draft({ payload: { text }, dedupe_key: text.slice(0, 9) }));
+      return packed(unwrap(prepare(drafts, []), 'events'), [], deps.random);
+    };
+    const other = (): unknown => {
+      const db = new Database(data.eventsDb, { readonly: true });
+      const count = db.prepare('SELECT count(*) FROM events').pluck().get();
+      db.close();
+      return count;
+    };
+    {
+      using desk = createLedgerDesk(data, blake3, process.pid);
+      const more = [batch('b', 'a'), batch(), batch('c')];
+      const seen: unknown[] = [];
+      const ids = unwrap(
+        desk.commit(batch('a'), () => {
+          seen.push(other());
+          return more.shift();
+        }),
+        'a commit',
+      );
+      expect(ids.map((one) => [...one])).toEqual([[1], [2, -1], [], [3]]);
+      expect([...seen, other()]).toEqual([0, 0, 0, 0, 3]);
+    }
+    using desk = createLedgerDesk({ ...data, pagesMax: 60 }, blake3, process.pid);
+    const more = [batch('d'), batch(`e${'x'.repeat(400_000)}`)];
+    expect(desk.commit(batch('f'), () => more.shift())).toMatchObject({ ok: false, error: { code: 'StorageFull' } });
+    expect(other()).toBe(3);
+    expect(unwrap(desk.commit(batch('g')), 'the next one').map((one) => [...one])).toEqual([[4]]);
   });
 
   const bad: readonly (readonly [string, EventDraft | JsonObject, string, RegExp])[] = [

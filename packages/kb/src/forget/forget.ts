@@ -11,7 +11,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Failure, type JsonObject, type Random, type Result, err, failure, ok } from '@runloop/core';
 import { dropArchived } from '../archive/archive.ts';
-import { saltBytes } from '../ledger/ledger.ts';
+import { packed } from '../ledger/batch.ts';
 import type { LedgerQuestion } from '../ledger/ledger-desk.ts';
 import { forgetPlansMax } from '../limits.ts';
 import { prepare } from '../ledger/prepare.ts';
@@ -81,8 +81,7 @@ export async function forget(deps: ForgetDeps, entity: string, by: ForgottenBy):
     const erased = await deps.ledger.ask({
       type: 'erase',
       plan: { ...plan, seen },
-      drafts: prepared.value,
-      salts: deps.random.bytes(saltBytes),
+      told: packed(prepared.value, [], deps.random),
     });
     if (!erased.ok) return erased;
     if (erased.value === undefined) continue;

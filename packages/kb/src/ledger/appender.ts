@@ -1,22 +1,27 @@
 /**
  * The main thread's side of group commit: gathers what is appended while the writer is busy, and sends it as one message.
  *
- * 1. Appends of one turn of the event loop travel together, those of many runs too; at most two messages are under way, so
+ * 1. Appends of one turn of the event loop travel together, those of many runs too; some messages are under way at once, so
  *    that the writer always has its next one.
  * 2. What waits is bounded; beyond the limit an append is refused, not queued.
  * 3. A bad append is refused before it is sent: its neighbours are written.
  */
 import { type Failure, type Random, type Result, err, failure, ok } from '@runloop/core';
 import type { AppendedEvent, BlobDraft, EventDraft } from './event.ts';
-import { type AppendAnswer, type AppendRequest, saltBytes } from './ledger.ts';
+import { packed } from './batch.ts';
+import type { Ids } from './ledger.ts';
 import type { LedgerQuestion } from './ledger-desk.ts';
 import { appendsPendingMax, blobBytesPendingMax, transactionEventsMax } from '../limits.ts';
 import { type PreparedEvent, prepare } from './prepare.ts';
 import type { Thread } from '../thread.ts';
 
-const messagesMax = 2;
-/** So many are not kept until the end of the turn: the writer begins with them while the others are prepared. */
+const messagesMax = 16;
+/**
+ * So many are not kept until the end of the turn: the writer begins with them, and takes the others into its transaction as
+ * they are prepared. A writer that rests is woken earlier.
+ */
 const sendAtOnce = 256;
+const wakeAt = 64;
 
 type Waiting = {
   readonly drafts: readonly PreparedEvent[];
@@ -44,24 +49,28 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
   let gathered = 0;
   const idle: (() => void)[] = [];
 
-  const settle = (batch: readonly Waiting[], answers: Result<unknown, Failure>): void => {
-    let isNew = false;
-    for (const [i, one] of batch.entries()) {
-      pending -= one.drafts.length + one.blobs.length;
-      pendingBytes -= bytesOf(one.blobs);
-      const answer = answers.ok ? (answers.value as readonly AppendAnswer[])[i] : err(answers.error);
-      if (answer === undefined) throw new Error('assumed an answer for each append');
-      isNew ||= answer.ok && answer.value.length > 0;
-      one.resolve(answer.ok ? ok(answer.value.map((id) => ({ id: Math.abs(id), existing: id < 0 }))) : answer);
+  const settle = (batch: readonly Waiting[], answer: Result<unknown, Failure>): void => {
+    let at = 0;
+    for (const { drafts, blobs, resolve } of batch) {
+      pending -= drafts.length + blobs.length;
+      pendingBytes -= bytesOf(blobs);
+      if (!answer.ok) {
+        resolve(answer);
+        continue;
+      }
+      const ids = answer.value as Ids;
+      resolve(ok(drafts.map(() => eventOf(ids[at++]))));
     }
-    if (isNew) onDurable();
+    if (answer.ok && at > 0) onDurable();
   };
 
   const send = (batch: readonly Waiting[]): void => {
     underWay += 1;
-    void thread.ask(salted(batch, random)).then((answers) => {
+    const events = batch.flatMap(({ drafts }) => drafts);
+    const blobs = batch.flatMap((one) => one.blobs);
+    void thread.ask({ type: 'append', batch: packed(events, blobs, random) }).then((answer) => {
       underWay -= 1;
-      settle(batch, answers);
+      settle(batch, answer);
       flush();
     });
   };
@@ -97,7 +106,7 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
       return new Promise((resolve) => {
         waiting.push({ drafts: prepared.value, blobs, resolve });
         gathered += count;
-        if (gathered >= sendAtOnce) return flush();
+        if (gathered >= (underWay === 0 ? wakeAt : sendAtOnce)) return flush();
         if (scheduled) return;
         scheduled = true;
         setImmediate(flush);
@@ -117,13 +126,7 @@ function bytesOf(blobs: readonly BlobDraft[]): number {
   return blobs.reduce((sum, { content }) => sum + content.length, 0);
 }
 
-/** One buffer of salt for all: a buffer each is what would cost most of sending them. */
-function salted(batch: readonly Waiting[], random: Random): readonly AppendRequest[] {
-  const salts = random.bytes(saltBytes * batch.reduce((sum, { drafts }) => sum + drafts.length, 0));
-  let at = 0;
-  return batch.map(({ drafts, blobs }) => {
-    const from = at;
-    at += drafts.length * saltBytes;
-    return { drafts, blobs, salts: salts.subarray(from, at) };
-  });
+function eventOf(id: number | undefined): AppendedEvent {
+  if (id === undefined) throw new Error('assumed an id for each event');
+  return { id: Math.abs(id), existing: id < 0 };
 }

@@ -5,11 +5,13 @@
 import { type Failure, type Result, err } from '@runloop/core';
 import { placeRestored } from '../backup/restore.ts';
 import type { Blake3 } from '../blake3.ts';
-import { type AppendAnswer, type AppendRequest, type EraseRequest, openLedger } from './ledger.ts';
+import type { EventBatch } from './batch.ts';
+import { type EraseRequest, type Ids, openLedger } from './ledger.ts';
 import { takeLock } from './lock.ts';
 
-/** The first question is `open`; lists are appends. */
-export type LedgerQuestion = 'open' | LedgerUpkeep | readonly AppendRequest[];
+/** The first question is `open`. */
+export type LedgerQuestion = 'open' | LedgerUpkeep | LedgerAppend;
+export type LedgerAppend = { readonly type: 'append'; readonly batch: EventBatch };
 /** What the writer does beside writing, alone. */
 export type LedgerUpkeep =
   | ({ readonly type: 'erase' } & EraseRequest)
@@ -30,8 +32,8 @@ export interface LedgerDesk extends Disposable {
   /** The id of the last event, 0 at first. */
   open(): Result<number, Failure>;
   upkeep(question: LedgerUpkeep): Result<unknown, Failure>;
-  /** All in one transaction; an answer for each list of requests. */
-  commit(batch: readonly (readonly AppendRequest[])[]): readonly Result<readonly AppendAnswer[], Failure>[];
+  /** The batch, and whatever `next` has until it has nothing, in one transaction; answers for each of them. */
+  commit(first: EventBatch, next?: () => EventBatch | undefined): Result<readonly Ids[], Failure>;
 }
 
 export function createLedgerDesk(data: LedgerData, blake3: Blake3, pid: number): LedgerDesk {
@@ -57,12 +59,7 @@ export function createLedgerDesk(data: LedgerData, blake3: Blake3, pid: number):
         ? opened.value.erase(data.rootDir, question)
         : opened.value.compact(question.onlyIfFree);
     },
-    commit(batch) {
-      if (!opened.ok) return batch.map(() => opened);
-      const answers = opened.value.append(batch.flat());
-      let at = 0;
-      return batch.map((requests) => ({ ok: true, value: answers.slice(at, (at += requests.length)) }));
-    },
+    commit: (first, next) => (opened.ok ? opened.value.append(first, next) : opened),
     [Symbol.dispose]: () => stack.dispose(),
   };
 }

@@ -11,30 +11,24 @@ import Database from 'better-sqlite3';
 import { type Failure, type Result, err, failure, ok } from '@runloop/core';
 import { type Archived, moveToArchive } from '../archive/archive.ts';
 import type { Blake3 } from '../blake3.ts';
-import { type ChainedColumns, createChain, eventHash, genesisChain } from './chain.ts';
-import type { BlobDraft, EventDraft } from './event.ts';
+import { countOf, type EventBatch, packed, type SaltedEvent, unpacked } from './batch.ts';
+import { createChain, eventHash, genesisChain } from './chain.ts';
+import type { EventDraft } from './event.ts';
 import { createErase, type Erasure } from './ledger-erase.ts';
 import { ledgerSql, ledgerVersion } from './ledger-schema.ts';
-import { type PreparedEvent, prepare } from './prepare.ts';
+import { prepare } from './prepare.ts';
 import { inodeOf } from '../inode.ts';
 import { rewrite } from '../rewrite.ts';
 import { storageFailure } from '../storage-failure.ts';
 
-/** One caller's events with 16 bytes of salt for each, and the blobs that they name. */
-export type AppendRequest = {
-  readonly drafts: readonly PreparedEvent[];
-  readonly salts: Uint8Array;
-  readonly blobs: readonly BlobDraft[];
-};
 /** What is to be erased, and the event that lists it. */
-export type EraseRequest = Omit<AppendRequest, 'blobs'> & {
-  readonly plan: Erasure;
-};
-/** The ids, in order; negative where the dedupe key was there before. */
-export type AppendAnswer = Result<readonly number[], Failure>;
+export type EraseRequest = { readonly plan: Erasure; readonly told: EventBatch };
+/** The ids of a batch's events, in order; negative where the dedupe key was there before. */
+export type Ids = Float64Array<ArrayBuffer>;
 
 export interface Ledger extends Disposable {
-  append(requests: readonly AppendRequest[]): readonly AppendAnswer[];
+  /** Writes the batch, and whatever `next` has until it has nothing, as one transaction; answers for each of them. */
+  append(first: EventBatch, next?: () => EventBatch | undefined): Result<readonly Ids[], Failure>;
   /**
    * Erases what the plan names, in one transaction with the event that says so; answers that event's id, or nothing where
    * events or files after the plan hold the entity too: it must be planned anew.
@@ -55,10 +49,6 @@ export type LedgerOptions = {
   readonly durable?: boolean | undefined;
   readonly nowMs: number;
 };
-
-export const saltBytes = 16;
-
-type HashedEvent = Omit<ChainedColumns, 'id'> & { readonly payload_json: string; readonly payload_salt: Buffer };
 
 export function openLedger(path: string, blake3: Blake3, options: LedgerOptions): Result<Ledger, Failure> {
   let db: Database.Database | undefined;
@@ -129,7 +119,7 @@ type Head = { id: number; chain: Uint8Array };
 /** `tell` writes one event of the ledger's own into the transaction that is open. */
 type OwnLedger = Ledger & { tell(draft: EventDraft): void };
 
-type Writer = { readonly readHead: () => Head; readonly write: (at: Head, event: HashedEvent) => number };
+type Writer = { readonly readHead: () => Head; readonly write: (at: Head, event: SaltedEvent) => number };
 
 /** Writes one event after another into whatever transaction is open. */
 function createWriter(db: Database.Database, blake3: Blake3): Writer {
@@ -150,7 +140,8 @@ function createWriter(db: Database.Database, blake3: Blake3): Writer {
         if (existing !== undefined) return -existing;
       }
       at.id += 1;
-      at.chain = chain(at.chain, { ...event, id: at.id });
+      const hash_blake3 = eventHash(blake3, event);
+      at.chain = chain(at.chain, { ...event, id: at.id, hash_blake3 });
       insert.run(
         at.id,
         event.ts_ms,
@@ -160,7 +151,7 @@ function createWriter(db: Database.Database, blake3: Blake3): Writer {
         event.payload_json,
         event.payload_salt,
         event.provenance_json,
-        event.hash_blake3,
+        hash_blake3,
         at.chain,
         event.dedupe_key,
         event.trace_id,
@@ -186,32 +177,35 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
     head = undefined;
     return at;
   };
+  const writeAll = (at: Head, batch: EventBatch): Ids => {
+    for (const { digest, content } of batch.blobs)
+      insertBlob.run(Buffer.from(digest, 'hex'), typeof content === 'string' ? Buffer.from(content) : content);
+    const ids = new Float64Array(countOf(batch));
+    for (let i = 0; i < ids.length; i += 1) ids[i] = write(at, unpacked(batch, i));
+    return ids;
+  };
   return {
-    append(requests) {
-      const all = requests.map((request) => hashed(blake3, request));
+    append(first, next = () => undefined) {
       // What is written into a file that has no name any more is gone with the process.
-      if (inodeOf(db.name) !== inode) return requests.map(() => err(replacedFailure(db.name)));
+      if (inodeOf(db.name) !== inode) return err(replacedFailure(db.name));
       try {
         const at = take();
         begin.run();
-        for (const { blobs } of requests)
-          for (const { digest, content } of blobs)
-            insertBlob.run(Buffer.from(digest, 'hex'), typeof content === 'string' ? Buffer.from(content) : content);
-        const answers = all.map((events): AppendAnswer => ok(events.map((event) => write(at, event))));
+        const ids: Ids[] = [];
+        for (let batch: EventBatch | undefined = first; batch !== undefined; batch = next())
+          ids.push(writeAll(at, batch));
         commit.run();
         head = at;
-        return answers;
+        return ok(ids);
       } catch (error) {
         if (db.inTransaction) db.exec('ROLLBACK');
-        const broken = err(storageFailure(error, db.name));
-        return requests.map(() => broken);
+        return err(storageFailure(error, db.name));
       }
     },
-    erase(rootDir, { plan, ...request }) {
+    erase(rootDir, { plan, told }) {
       try {
         const at = take();
-        const list = (): void => hashed(blake3, { ...request, blobs: [] }).forEach((event) => write(at, event));
-        return ok(eraseFrom(rootDir, plan, list) ? (head = at).id : undefined);
+        return ok(eraseFrom(rootDir, plan, () => writeAll(at, told)) ? (head = at).id : undefined);
       } catch (error) {
         return err(storageFailure(error, db.name));
       }
@@ -219,10 +213,8 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
     tell(draft) {
       const prepared = prepare([draft], []);
       if (!prepared.ok) throw new Error(prepared.error.message);
-      const at = take();
       // Nothing of it will have to be erased: the salt need not be secret.
-      const salts = new Uint8Array(saltBytes);
-      for (const event of hashed(blake3, { drafts: prepared.value, salts, blobs: [] })) write(at, event);
+      writeAll(take(), packed(prepared.value, [], { bytes: (length) => new Uint8Array(length) }));
     },
     archive(rootDir, digests) {
       try {
@@ -244,13 +236,4 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
       db.close();
     },
   };
-}
-
-function hashed(blake3: Blake3, { drafts, salts }: AppendRequest): readonly HashedEvent[] {
-  const all = Buffer.from(salts.buffer, salts.byteOffset, salts.byteLength);
-  return drafts.map((draft, i) => {
-    const salt = { payload_salt: all.subarray(i * saltBytes, (i + 1) * saltBytes) };
-    const trace_id = draft.trace_id === null ? null : Buffer.from(draft.trace_id, 'hex');
-    return { ...draft, ...salt, trace_id, hash_blake3: eventHash(blake3, { ...draft, ...salt }) };
-  });
 }
