@@ -1,7 +1,8 @@
 /**
- * Rows of int8 in the memory of a WASM module that multiplies them all with one query, 16 numbers at a time (scan.wat).
+ * Rows of 7 bits a number in the memory of a WASM module that multiplies them all with one query, 16 at a time (scan.wat).
  *
- * 1. A row is its vector times 127 over its largest number; what that loses is won back by whoever ranks the best exactly.
+ * 1. A row is its vector times 63 over its largest number, plus 64; what that loses is won back by whoever ranks the best
+ *    exactly. The query has 8 bits, and what the 64 adds to each product with it is the same for all rows.
  * 2. Rows are only added. Memory grows by a block, up to a bound; rows beyond it are refused, not dropped silently.
  */
 import { scanWasm } from './scan-wasm.ts';
@@ -18,10 +19,21 @@ export interface RowMatrix {
 /** Rows of a block; a power of two. */
 const blockRows = 1_024;
 const pageBytes = 65_536;
+/** Numbers of a row are `rowZero` plus or minus `rowMax`: 1..127. */
+const [rowMax, rowZero] = [63, 64];
+const queryMax = 127;
 
 type Kernel = {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
-  readonly scan: (rows: number, count: number, dim: number, query: number, scales: number, out: number) => void;
+  readonly scan: (
+    rows: number,
+    count: number,
+    dim: number,
+    query: number,
+    offset: number,
+    scales: number,
+    out: number,
+  ) => void;
 };
 
 /** What is used of the global object, which Node's types leave to those of browsers. */
@@ -67,18 +79,25 @@ export function createRowMatrix(dimension: number, bytesMax: number): RowMatrix 
       const [block, row] = [Math.floor(length / blockRows), length % blockRows];
       if (row === 0 && !grow(blockAt(block + 1))) return false;
       const at = blockAt(block);
-      const scale = quantise(vector, new Int8Array(memory.buffer, at + blockRows * 8 + row * dim, dim));
+      const scale = quantise(
+        vector,
+        rowMax,
+        rowZero,
+        new Uint8Array(memory.buffer, at + blockRows * 8 + row * dim, dim),
+      );
       new Float32Array(memory.buffer, at, blockRows)[row] = scale;
       length += 1;
       return true;
     },
     scan(query) {
       if (!grow(queryBytes)) throw new Error('assumed room for one query');
-      const scale = quantise(query, new Int8Array(memory.buffer, 0, dim));
+      const numbers = new Int8Array(memory.buffer, 0, dim);
+      const scale = quantise(query, queryMax, 0, numbers);
+      const offset = rowZero * numbers.reduce((sum, value) => sum + value, 0);
       if (scores.length < length) scores = new Float32Array(Math.ceil(length / blockRows) * blockRows);
       for (let from = 0; from < length; from += blockRows) {
         const at = blockAt(from / blockRows);
-        scan(at + blockRows * 8, Math.min(blockRows, length - from), dim, 0, at, at + blockRows * 4);
+        scan(at + blockRows * 8, Math.min(blockRows, length - from), dim, 0, offset, at, at + blockRows * 4);
         scores.set(new Float32Array(memory.buffer, at + blockRows * 4, blockRows), from);
       }
       for (let row = 0; row < length; row += 1) scores[row] = (scores[row] ?? 0) * scale;
@@ -87,18 +106,18 @@ export function createRowMatrix(dimension: number, bytesMax: number): RowMatrix 
   };
 }
 
-/** Writes the numbers as int8 and answers what they are to be multiplied with. */
-function quantise(vector: Float32Array, out: Int8Array): number {
+/** Writes the numbers as integers around `zero`, the largest `max` off it; answers what their distance is to be multiplied with. */
+function quantise(vector: Float32Array, max: number, zero: number, out: Int8Array | Uint8Array): number {
   let largest = 0;
   for (let i = 0; i < vector.length; i += 1) {
     const size = Math.abs(vector[i] ?? 0);
     if (size > largest) largest = size;
   }
   if (!(largest > 0)) {
-    out.fill(0);
+    out.fill(zero);
     return 0;
   }
-  const factor = 127 / largest;
-  for (let i = 0; i < vector.length; i += 1) out[i] = Math.round((vector[i] ?? 0) * factor);
-  return largest / 127;
+  const factor = max / largest;
+  for (let i = 0; i < vector.length; i += 1) out[i] = Math.round((vector[i] ?? 0) * factor) + zero;
+  return largest / max;
 }

@@ -1,5 +1,5 @@
 /**
- * What the search thread holds in memory: each document's filters in typed arrays, and its vectors as int8 rows.
+ * What the search thread holds in memory: each document's filters in typed arrays, and its vectors as rows of 7 bits a number.
  *
  * 1. It follows pog.sqlite: new and closed versions are read when the file has changed, all of them when it was rebuilt.
  * 2. It holds the vectors of one embedder, so that only like is compared with like.
@@ -33,7 +33,7 @@ export interface SearchIndex {
   positionOf(id: number): number | undefined;
   idAt(position: number): number;
   passes(filter: DocFilter): (position: number) => boolean;
-  /** The documents that pass and are nearest to the query by int8, at most `max`, none below `least`; in no order. */
+  /** The documents that pass and are nearest to the query by those rows, at most `max`, none below `least`; in no order. */
   nearest(
     query: Float32Array,
     q: DocFilter & { readonly redacted: boolean },
@@ -69,7 +69,7 @@ type DocRow = {
 /** No row yet; no room for one; the row of the text as it is. */
 const [none, full, same] = [-1, -2, -3];
 
-/** The vectors of one embedder as int8 rows, each with its id in the store. */
+/** The vectors of one embedder as rows of 7 bits a number, each with its id in the store. */
 class Rows {
   readonly ids: Column<Float64Array<ArrayBuffer>> = new Column(Float64Array);
   readonly #bytesMax: number;

@@ -4,7 +4,7 @@
  * 1. Filters come before the cut: both orders hold only what passes them.
  * 2. Whoever may not see addresses is searched and answered with redacted texts and their vectors alone, so that an address
  *    cannot be guessed by asking.
- * 3. Its cost is bounded: the most frequent words are left out, and nearness is looked at exactly only for the best by int8.
+ * 3. Its cost is bounded: the most frequent words are left out, and nearness is looked at exactly only for the best by 7 bits a number.
  */
 import type Database from 'better-sqlite3';
 import { wordsOf } from './hash-ngram.ts';
@@ -48,8 +48,8 @@ export type SearchHit = {
 /** What a rank counts: 1 / (60 + rank), as reciprocal rank fusion was published. */
 const rankOffset = 60;
 const excerptChars = 160;
-/** What int8 may be off. */
-const int8Error = 0.02;
+/** What 7 bits a number may be off. */
+const roundingMax = 0.02;
 
 type Match = { readonly id: number; readonly score: number };
 
@@ -144,7 +144,7 @@ function byNearness(
   q: SearchQuery,
 ): Ranked[] {
   const positions = new Map<number, number[]>();
-  const near = index.nearest(vector, { ...q, redacted: q.raw !== true }, searchCandidatesMax, cosineMin - int8Error);
+  const near = index.nearest(vector, { ...q, redacted: q.raw !== true }, searchCandidatesMax, cosineMin - roundingMax);
   for (const { position, vector: id } of near) positions.set(id, [...(positions.get(id) ?? []), position]);
   return store
     .rank([...positions.keys()], vector)
