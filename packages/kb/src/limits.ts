@@ -23,11 +23,11 @@ export const blobBytesMax: number = 256 * 1024 * 1024;
 export const columnCharsMax = 512;
 /** Rows that one typed read answers. */
 export const readRowsMax = 1_000;
-/** Payload bytes that one page of a run's events answers; the page then ends early, never empty. */
-export const readBytesMax: number = 8 * 1024 * 1024;
-/** Rows and bytes that the operator's SQL may answer; more are cut off, and the answer says so. */
+/** Bytes of events that one page answers; the page then ends early, never empty. It fits a frame. */
+export const readBytesMax: number = 6 * 1024 * 1024;
+/** Rows and bytes that the operator's SQL may answer; more are cut off, and the answer says so. They fit a frame. */
 export const queryRowsMax = 10_000;
-export const queryBytesMax: number = 16 * 1024 * 1024;
+export const queryBytesMax: number = 6 * 1024 * 1024;
 /** How long the operator's SQL may run before its process is killed. */
 export const queryMsMax = 5_000;
 /** Characters of one SQL text. */

@@ -16,7 +16,7 @@ import { blobFile, isBlobFile } from '../ledger/blob-files.ts';
 import { hasBlobs } from '../ledger/ledger-blobs.ts';
 import { blobBytesMax } from '../limits.ts';
 import { rewrite } from '../rewrite.ts';
-import { storageFailure } from '../storage-failure.ts';
+import { ofFile, storageFailure } from '../storage-failure.ts';
 
 export type Archived = {
   readonly runs: number;
@@ -40,9 +40,14 @@ function openArchive(rootDir: string): Database.Database {
 
 /** What `read` finds in the archive; nothing where there is none, and none is made. */
 function reading<T>(rootDir: string, read: (db: Database.Database) => T): T | undefined {
-  if (!existsSync(archiveFile(rootDir))) return undefined;
-  using stack = new DisposableStack();
-  return read(stack.adopt(new Database(archiveFile(rootDir), { readonly: true }), (opened) => opened.close()));
+  const path = archiveFile(rootDir);
+  if (!existsSync(path)) return undefined;
+  try {
+    using stack = new DisposableStack();
+    return read(stack.adopt(new Database(path, { readonly: true }), (opened) => opened.close()));
+  } catch (error) {
+    throw ofFile(error, path);
+  }
 }
 
 /** The blob, or nothing; its digest is for the caller to check. Empty where it can no longer be unpacked. */

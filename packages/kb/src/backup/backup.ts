@@ -5,9 +5,10 @@
  * whole, and removes what there is of one that is not. So what still holds a subject is known when it is forgotten.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { type Failure, type JsonObject, type Log, type Result, isJsonObject, ok, parseJson } from '@runloop/core';
 import type { Appender } from '../ledger/appender.ts';
+import { isPlainFile } from '../inode.ts';
 import { storageFailure } from '../storage-failure.ts';
 import { startThread } from '../thread.ts';
 import type { ProgressCounts } from '../progress.ts';
@@ -30,7 +31,7 @@ export function markBackup(rootDir: string, making: BackingUp): void {
 }
 
 export function unmarkBackup(rootDir: string): void {
-  rmSync(markOf(rootDir), { force: true });
+  rmSync(markOf(rootDir), { recursive: true, force: true });
 }
 
 export async function backUp(
@@ -52,13 +53,12 @@ export async function settleBackup(
   { appender, log }: { readonly appender: Pick<Appender, 'append'>; readonly log: Log },
   rootDir: string,
 ): Promise<Result<void, Failure>> {
-  const mark = existsSync(markOf(rootDir)) ? parseJson(readFileSync(markOf(rootDir), 'utf8')) : undefined;
+  const making = markedBackup(rootDir);
   // A mark that was cut off while it was written: nothing has been copied yet.
-  if (mark?.ok !== true || !isJsonObject(mark.value)) {
+  if (making === undefined) {
     unmarkBackup(rootDir);
     return ok(undefined);
   }
-  const making = mark.value as unknown as BackingUp;
   const { into } = making;
   if (!existsSync(dirname(into))) {
     log.log('warn', 'a backup was cut off, and where it was to be is not there now', { into });
@@ -83,6 +83,16 @@ export async function settleBackup(
     });
     return ok(undefined);
   }
+}
+
+function markedBackup(rootDir: string): BackingUp | undefined {
+  if (!isPlainFile(markOf(rootDir))) return undefined;
+  const mark = parseJson(readFileSync(markOf(rootDir), 'utf8'));
+  if (!mark.ok || !isJsonObject(mark.value)) return undefined;
+  const { into, made_ms: madeMs, actor, provenance } = mark.value;
+  const isWhole = typeof into === 'string' && isAbsolute(into) && typeof madeMs === 'number';
+  if (!isWhole || typeof actor !== 'string' || !isJsonObject(provenance)) return undefined;
+  return { into, made_ms: madeMs, actor, provenance };
 }
 
 function tellOf(

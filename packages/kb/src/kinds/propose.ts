@@ -8,6 +8,7 @@ import {
   type JsonObject,
   type Result,
   canonicalJson,
+  eventLevelsMax,
   err,
   failure,
   inlineBytesMax,
@@ -72,7 +73,7 @@ export function createValidator(exists: (id: number) => boolean): Validator {
       return refuse('scope', `"${scope}" is outside of "${by.scope}"`, 'Leave the scope out, or narrow it.');
     const misfit = check(delta.kind, delta.payload);
     if (misfit !== undefined) return refuse('schema', misfit, 'Fix the payload; docs/kb.md lists its members.');
-    const canonical = canonicalJson(delta.payload);
+    const canonical = canonicalJson(delta.payload, eventLevelsMax);
     if (!canonical.ok) return refuse('schema', `${canonical.error.path}: ${canonical.error.why}`, 'Send plain JSON.');
     if (canonical.value.length > inlineBytesMax)
       return refuse(

@@ -6,13 +6,14 @@
  * 2. What is read is checked against its name. 3. Large ones are hashed off the main thread, by the function given.
  * 4. Who removes a file in this process watches what is put meanwhile: who puts bytes that are there keeps the file.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { constants, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Digest, type Failure, type Random, type Result, err, failure, isDigest, ok, toHex } from '@runloop/core';
 import { archivedSize, readArchived } from '../archive/archive.ts';
 import { blobMismatch } from './ledger-blobs.ts';
 import { blobBytesMax } from '../limits.ts';
+import { isPlainFile } from '../inode.ts';
 import { storageFailure } from '../storage-failure.ts';
 
 export interface Blobs {
@@ -71,23 +72,22 @@ export function createBlobs(
       if (!isDigest(digest)) return err(failure('NotFound', `"${digest}" is not a digest (64 hex digits)`));
       const { path } = place(digest);
       try {
-        return await checked(digest, await readFile(path));
+        const bytes = (await readPlain(path)) ?? readArchived(rootDir, digest);
+        return bytes === undefined ? err(failure('NotFound', `there is no blob ${digest}`)) : checked(digest, bytes);
       } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-          const archived = readArchived(rootDir, digest);
-          if (archived !== undefined) return checked(digest, archived);
-          return err(failure('NotFound', `there is no blob ${digest}`));
-        }
         return err(storageFailure(error, path));
       }
     },
-    size: (digest) =>
-      isDigest(digest)
-        ? stat(place(digest).path).then(
-            (found) => found.size,
-            () => archivedSize(rootDir, digest),
-          )
-        : Promise.resolve(undefined),
+    async size(digest) {
+      if (!isDigest(digest)) return undefined;
+      const { path } = place(digest);
+      try {
+        return isPlainFile(path) ? (await stat(path)).size : archivedSize(rootDir, digest);
+      } catch {
+        // Why, is told to who reads it.
+        return undefined;
+      }
+    },
     watchPuts() {
       const puts = new Set<string>();
       watching.add(puts);
@@ -103,13 +103,17 @@ export async function dropDrafts(rootDir: string): Promise<void> {
     if (name.startsWith(draftPrefix)) await rm(join(folder, name), { force: true });
 }
 
-/** Writes a draft and gives it its name, unless the file is there already. */
+/** Nothing where there is no plain file: no link is followed, and no pipe waited for. */
+async function readPlain(path: string): Promise<Uint8Array | undefined> {
+  if (!isPlainFile(path)) return undefined;
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  return file.readFile();
+}
+
+/** Writes a draft and gives it its name, unless the file is there already, with these bytes. */
 async function writeOnce(draft: string, dir: string, path: string, bytes: Uint8Array): Promise<void> {
-  const size = await stat(path).then(
-    (found) => found.size,
-    () => -1,
-  );
-  if (size === bytes.length) return;
+  const there = await readPlain(path);
+  if (there !== undefined && Buffer.compare(there, bytes) === 0) return;
   await mkdir(dir, { recursive: true, mode: 0o700 });
   try {
     await writeDurably(draft, bytes);

@@ -20,6 +20,7 @@ import {
   parseJson,
   publicKeyOf,
 } from '@runloop/core';
+import { isPlainFile } from '../inode.ts';
 import { storageFailure } from '../storage-failure.ts';
 
 export type Head = {
@@ -82,6 +83,7 @@ export function readHeads(rootDir: string): {
 } {
   const path = headsFile(rootDir);
   if (!existsSync(path)) return { heads: [] };
+  if (!isPlainFile(path)) return { heads: [], badLine: 1 };
   // A line that was cut off by a crash was never answered.
   const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
   const heads: SignedHead[] = [];
@@ -95,8 +97,15 @@ export function readHeads(rootDir: string): {
 
 /** On disk when it is answered. */
 export async function keepHead(rootDir: string, head: SignedHead): Promise<Result<void, Failure>> {
+  const path = headsFile(rootDir);
+  if (existsSync(path) && !isPlainFile(path))
+    return err(
+      failure('StorageFailed', `${path} is no plain file: the head is not kept`, {
+        hint: 'Take away what stands there; rlp kb seal makes it anew.',
+      }),
+    );
   try {
-    await using file = await open(headsFile(rootDir), 'a+', 0o600);
+    await using file = await open(path, 'a+', 0o600);
     const text = await file.readFile('utf8');
     const whole = text.lastIndexOf('\n') + 1;
     if (whole < text.length) await file.truncate(Buffer.byteLength(text.slice(0, whole)));
@@ -104,6 +113,6 @@ export async function keepHead(rootDir: string, head: SignedHead): Promise<Resul
     await file.sync();
     return ok(undefined);
   } catch (error) {
-    return err(storageFailure(error, headsFile(rootDir)));
+    return err(storageFailure(error, path));
   }
 }

@@ -2,10 +2,12 @@
  * What the ledger's thread does with its questions, wherever it runs: takes the lock of the state directory, owns
  * events.sqlite, and commits what it is given as one transaction.
  */
-import { type Failure, type Result, err } from '@runloop/core';
+import { existsSync } from 'node:fs';
+import { type Failure, type Result, err, failure } from '@runloop/core';
 import { placeRestored } from '../backup/restore.ts';
 import type { Blake3 } from '../blake3.ts';
 import type { EventBatch } from './batch.ts';
+import { headsFile } from './heads.ts';
 import { type EraseRequest, type Ids, openLedger } from './ledger.ts';
 import { takeLock } from './lock.ts';
 
@@ -44,6 +46,7 @@ export function createLedgerDesk(data: LedgerData, blake3: Blake3, pid: number):
     stack.use(lock.value);
     const placed = placeRestored(data.rootDir);
     if (!placed.ok) return placed;
+    if (isLost(data)) return err(lostFailure(data.eventsDb));
     const { pagesMax, durable, nowMs } = data;
     const ledger = openLedger(data.eventsDb, blake3, { pagesMax, durable, nowMs });
     if (ledger.ok) stack.use(ledger.value);
@@ -62,4 +65,16 @@ export function createLedgerDesk(data: LedgerData, blake3: Blake3, pid: number):
     commit: (first, next) => (opened.ok ? opened.value.append(first, next) : opened),
     [Symbol.dispose]: () => stack.dispose(),
   };
+}
+
+/** Where a ledger was signed or written to, and is not there: an empty one in its place would hide that. */
+function isLost({ rootDir, eventsDb }: LedgerData): boolean {
+  if (existsSync(eventsDb)) return false;
+  return existsSync(`${eventsDb}-wal`) || existsSync(headsFile(rootDir));
+}
+
+function lostFailure(path: string): Failure {
+  return failure('StorageFailed', `${path} is not there, but what was written beside it is`, {
+    hint: 'Put it back, or restore a backup (rlp kb restore). To begin anew, take away events.sqlite-wal and heads.ndjson too.',
+  });
 }

@@ -92,10 +92,22 @@ export function openLedger(path: string, blake3: Blake3, options: LedgerOptions)
   }
 }
 
-function replacedFailure(path: string): Failure {
+function replacedFailure(
+  path: string,
+  hint = 'Stop the daemon, put the file back or restore a backup (rlp kb restore), and start it again.',
+): Failure {
   return failure('StorageFailed', `${path} was removed or replaced while it was in use: nothing more is written`, {
-    hint: 'Stop the daemon, put the file back or restore a backup (rlp kb restore), and start it again.',
+    hint,
   });
+}
+
+/** What stands in a log that has no name any more, put into the ledger itself: it was acknowledged. */
+function saveLog(db: Database.Database): void {
+  try {
+    db.pragma('wal_checkpoint(PASSIVE)');
+  } catch {
+    // The next append tries again.
+  }
 }
 
 function hasEvents(db: Database.Database): boolean {
@@ -171,6 +183,8 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
   const eraseFrom = createErase(db);
   let head: Head | undefined = readHead();
   const inode = inodeOf(db.name);
+  const log = `${db.name}-wal`;
+  let logInode: number | undefined;
   /** The head as it will be; where the work does not end well, it is read from disk next time. */
   const take = (): Head => {
     const at = { ...(head ?? readHead()) };
@@ -188,6 +202,15 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
     append(first, next = () => undefined) {
       // What is written into a file that has no name any more is gone with the process.
       if (inodeOf(db.name) !== inode) return err(replacedFailure(db.name));
+      if (logInode !== undefined && inodeOf(log) !== logInode) {
+        saveLog(db);
+        return err(
+          replacedFailure(
+            log,
+            'Stop the daemon and start it again: what was acknowledged stands in the ledger itself.',
+          ),
+        );
+      }
       try {
         const at = take();
         begin.run();
@@ -195,6 +218,8 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
         for (let batch: EventBatch | undefined = first; batch !== undefined; batch = next())
           ids.push(writeAll(at, batch));
         commit.run();
+        // The log is there from the first transaction on.
+        logInode ??= inodeOf(log);
         head = at;
         return ok(ids);
       } catch (error) {

@@ -7,7 +7,7 @@ import type Database from 'better-sqlite3';
 import { toHex } from '@runloop/core';
 import { eachArchived } from '../archive/archive.ts';
 import type { Blake3 } from '../blake3.ts';
-import { blobFile } from './blob-files.ts';
+import { blobFile, notBlobFiles } from './blob-files.ts';
 import { hasBlobs } from './ledger-blobs.ts';
 
 type Places = {
@@ -48,6 +48,8 @@ function inFiles(
   blake3: Blake3,
   tell: (done: number) => void,
 ): string | undefined {
+  const [other] = notBlobFiles(blobsDir);
+  if (other !== undefined) return other;
   for (const [i, digest] of files.entries()) {
     if (toHex(blake3.digest(readFileSync(blobFile(blobsDir, digest)))) !== digest) return digest;
     tell(i + 1);

@@ -62,7 +62,7 @@ export function createKbSearch({ log, caughtUp, thread, embedder, closing }: Sea
   };
   return {
     async search(asked) {
-      const q = { ...asked, text: asked.text.slice(0, searchTextMax) };
+      const q = { ...asked, text: asked.text.slice(0, searchTextMax).toWellFormed() };
       const ready = await caughtUp();
       if (!ready.ok) return ready;
       const vector = await vectorOf(q);

@@ -200,5 +200,7 @@ function excerptOf(body: string, words: readonly string[]): string {
   const first = found.length === 0 ? 0 : Math.min(...found);
   const from = first < excerptChars / 2 ? 0 : body.indexOf(' ', first - excerptChars / 4) + 1;
   const to = from + excerptChars;
-  return `${from > 0 ? '…' : ''}${body.slice(from, to).trim()}${to < body.length ? '…' : ''}`;
+  // A cut may leave half a character, which nothing can carry.
+  const part = body.slice(from, to).replace(/[\ud800-\udbff]$/, '');
+  return `${from > 0 ? '…' : ''}${part.trim()}${to < body.length ? '…' : ''}`;
 }

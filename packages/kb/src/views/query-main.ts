@@ -24,7 +24,9 @@ function run(path: string, sql: string): QueryAnswer {
     let bytes = 0;
     for (const row of statement.raw().iterate() as Iterable<unknown[]>) {
       const plain = row.map(plainOf);
-      bytes += JSON.stringify(plain).length;
+      bytes += Buffer.byteLength(JSON.stringify(plain));
+      if (rows.length === 0 && bytes > queryBytesMax)
+        return { refused: `one row has ${bytes} bytes, the limit is ${queryBytesMax}` };
       if (rows.length >= queryRowsMax || bytes > queryBytesMax)
         return { columns: statement.columns().map(({ name }) => name), rows, truncated: true };
       rows.push(plain);

@@ -71,6 +71,11 @@ export type RunWithNodes = { readonly run: Row; readonly nodes: readonly Row[] }
 export const bounded = (max: number, most: number = readRowsMax): number =>
   Math.max(1, Math.min(Math.trunc(max), most));
 
+/** About what an event takes in an answer. */
+function sizeOf({ payload_json: payload, provenance_json: provenance }: EventRow): number {
+  return Buffer.byteLength(payload ?? '') + Buffer.byteLength(provenance) + 256;
+}
+
 export function readRunEvents(ledger: Database.Database, q: RunEventsQuery): { events: StoredEvent[] } {
   const rows = ledger.prepare<[Buffer, number, number, number], EventRow>(
     `SELECT ${storedColumns} FROM events WHERE trace_id = ? AND id > ? AND coalesce(run_seq, 0) ${q.streamedOnly === true || q.afterSeq !== undefined ? '>' : '>='} ? ORDER BY id LIMIT ?`,
@@ -78,7 +83,7 @@ export function readRunEvents(ledger: Database.Database, q: RunEventsQuery): { e
   const events: StoredEvent[] = [];
   let bytes = 0;
   for (const row of rows.iterate(Buffer.from(q.traceId, 'hex'), q.afterId ?? 0, q.afterSeq ?? 0, bounded(q.max))) {
-    bytes += row.payload_json?.length ?? 0;
+    bytes += sizeOf(row);
     if (bytes > readBytesMax && events.length > 0) break;
     events.push(toStored(row));
   }
@@ -127,7 +132,7 @@ export function readKnowledge(
   const events: StoredEvent[] = [];
   let bytes = 0;
   for (const row of rows) {
-    bytes += row.payload_json?.length ?? 0;
+    bytes += sizeOf(row);
     if (events.length > 0 && bytes > readBytesMax) return { events, next: events.at(-1)?.id ?? null };
     events.push(toStored(row));
   }

@@ -4,7 +4,10 @@
  *
  * 1. A read sees every append that was answered before it was asked: it catches up first.
  * 2. A failure of the disk is an answer; the next question tries again.
+ * 3. Views that turn out to be damaged while they are in use are made anew, once a question (A5); a damaged ledger is not
+ *    taken for damaged views: these may be all that still knows what stood there.
  */
+import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Digest, type Failure, type Result, err, failure, isJsonObject, ok, toHex } from '@runloop/core';
 import { type Blake3 } from '../blake3.ts';
@@ -17,8 +20,8 @@ import { type MailboxQuery, readMailbox } from './read-mailbox.ts';
 import { redactText } from './redact.ts';
 import type { ProgressCounts } from '../progress.ts';
 import { inodeOf } from '../inode.ts';
-import { storageFailure } from '../storage-failure.ts';
-import { type Views, openViews } from './views.ts';
+import { isBroken, ofFile, storageFailure } from '../storage-failure.ts';
+import { dropViews, isSound, type Views, openViews } from './views.ts';
 import { blame, lastEventAt, why } from './why.ts';
 
 export type ViewsData = {
@@ -81,9 +84,25 @@ export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
     store = undefined;
   };
   const open = (): Store => {
-    // Somebody deleted or replaced the file: what is open is no longer what stands there.
+    // Somebody deleted, replaced or emptied the file: what is open is no longer what stands there.
     if (store !== undefined && inodeOf(data.viewDb) !== store.inode) close();
+    else if (store !== undefined && isEmptied(data.viewDb)) {
+      close();
+      dropViews(data.viewDb);
+    }
     return (store ??= openStore(data, blake3));
+  };
+  /** What broke, named; where it was the views, they are made anew, once. */
+  const mended = <T>(act: () => T): T => {
+    try {
+      return act();
+    } catch (error) {
+      if (!isBroken(error)) throw error;
+      if (isSound(data.viewDb)) throw ofFile(error, data.eventsDb);
+      close();
+      dropViews(data.viewDb);
+      return act();
+    }
   };
   return {
     answer(question) {
@@ -91,9 +110,9 @@ export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
         if (question.type === 'digest') return ok(toHex(blake3.digest(question.bytes)) as Digest);
         if (question.type === 'blob') {
           const digestOf = (bytes: Uint8Array): string => toHex(blake3.digest(bytes));
-          return readLedgerBlob(open().ledger, question.digest, digestOf) ?? ok(undefined);
+          return mended(() => readLedgerBlob(open().ledger, question.digest, digestOf)) ?? ok(undefined);
         }
-        return answerFrom(open(), question);
+        return mended(() => answerFrom(open(), question));
       } catch (error) {
         return err(storageFailure(error, data.viewDb));
       }
@@ -111,7 +130,7 @@ export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
 }
 
 function openStore(data: ViewsData, blake3: Blake3): Store {
-  const ledger = new Database(data.eventsDb, { readonly: true, fileMustExist: true });
+  const ledger = openLedgerFile(data.eventsDb);
   const exists = ledger.prepare('SELECT 1 FROM events WHERE id = ?').pluck();
   const views = openViews(data.viewDb, ledger, blake3, data.counts);
   prepareFind(views.db);
@@ -121,6 +140,18 @@ function openStore(data: ViewsData, blake3: Blake3): Store {
     inode: inodeOf(data.viewDb),
     validate: createValidator((id) => exists.get(id) === 1),
   };
+}
+
+function openLedgerFile(path: string): Database.Database {
+  try {
+    return new Database(path, { readonly: true, fileMustExist: true });
+  } catch (error) {
+    throw ofFile(error, path);
+  }
+}
+
+function isEmptied(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.size === 0;
 }
 
 function asOfEvent(ledger: Database.Database, atMs: number | undefined): number | undefined {

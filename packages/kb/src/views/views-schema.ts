@@ -3,7 +3,7 @@
  *
  * Times are milliseconds; ids of events are those of the ledger; `source_event` is the event that wrote the row last.
  */
-export const viewsVersion = 9;
+export const viewsVersion = 10;
 
 /** Each view with the columns that order it when it is hashed. */
 export const viewTables: { readonly [table: string]: string } = {
@@ -39,8 +39,10 @@ CREATE INDEX artifacts_of_run ON artifacts(trace_id);
 CREATE TABLE facts(id INTEGER NOT NULL, part INTEGER NOT NULL, subject TEXT NOT NULL, predicate TEXT NOT NULL, object_json TEXT NOT NULL, confidence REAL, valid_from INTEGER, valid_to INTEGER, recorded_from INTEGER NOT NULL, recorded_to INTEGER, origin INTEGER NOT NULL, source_event INTEGER NOT NULL, PRIMARY KEY(id, part));
 CREATE INDEX facts_from ON facts(origin) WHERE recorded_to IS NULL;
 CREATE INDEX facts_of ON facts(subject, predicate);
+CREATE INDEX facts_open ON facts(subject, predicate, id, part) WHERE recorded_to IS NULL;
 CREATE TABLE edges(id INTEGER PRIMARY KEY, subject TEXT NOT NULL, relation TEXT NOT NULL, object TEXT NOT NULL, valid_from INTEGER, valid_to INTEGER, recorded_from INTEGER NOT NULL, recorded_to INTEGER, source_event INTEGER NOT NULL);
 CREATE INDEX edges_of ON edges(subject, relation);
+CREATE INDEX edges_open ON edges(subject, relation, object) WHERE recorded_to IS NULL;
 CREATE TABLE claims(entity TEXT NOT NULL, field TEXT NOT NULL, source TEXT NOT NULL, value_json TEXT NOT NULL, valid_from INTEGER, valid_to INTEGER, ts_ms INTEGER NOT NULL, source_event INTEGER NOT NULL, PRIMARY KEY(entity, field, source)) WITHOUT ROWID;
 CREATE TABLE notes(id INTEGER PRIMARY KEY, entity TEXT, text TEXT NOT NULL, text_redacted TEXT NOT NULL, ts_ms INTEGER NOT NULL, source_event INTEGER NOT NULL);
 CREATE TABLE runs(trace_id TEXT PRIMARY KEY, run_id TEXT, opening_id TEXT, name TEXT, state TEXT NOT NULL, actor TEXT, priority TEXT, seed TEXT, engine TEXT, params_json TEXT, agents_json TEXT, reason TEXT, accepted_ms INTEGER, started_ms INTEGER, finished_ms INTEGER, duration_ms INTEGER, tokens INTEGER, usd_nano INTEGER, accepted_event INTEGER NOT NULL, source_event INTEGER NOT NULL, forgotten_event INTEGER);

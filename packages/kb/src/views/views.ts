@@ -77,8 +77,23 @@ function connect(path: string, ledger: Database.Database): Database.Database {
     return open();
   } catch (error) {
     if (!isBroken(error)) throw error;
-    for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+    dropViews(path);
     return open();
+  }
+}
+
+export function dropViews(path: string): void {
+  for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+}
+
+/** Whether every page of the file is what SQLite wrote, as it stands on disk now. */
+export function isSound(path: string): boolean {
+  try {
+    using stack = new DisposableStack();
+    const db = stack.adopt(new Database(path, { readonly: true, fileMustExist: true }), (opened) => opened.close());
+    return db.pragma('quick_check(1)', { simple: true }) === 'ok';
+  } catch {
+    return false;
   }
 }
 
@@ -124,6 +139,8 @@ export function openViews(path: string, ledger: Database.Database, blake3: Blake
     rebuild(compact = false) {
       catchUp();
       const before = hashViews(db, blake3);
+      // What cannot be read to its end cannot be replayed: the views stay as they are.
+      ledger.prepare('SELECT sum(length(payload_json)) FROM events').get();
       recreate(db);
       apply = prepareApply(db, blake3);
       watermark = 0;

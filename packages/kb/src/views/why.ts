@@ -121,8 +121,8 @@ export function blame(sources: Sources, entity: string, field: string): Blame | 
 /** A fact sets the field that its predicate names; other events set the fields of their payload. */
 function valueOf(kind: string, payload: JsonObject, field: string): JsonValue | undefined {
   if (kind === 'fact.asserted') return payload['predicate'] === field ? payload['object'] : undefined;
-  const value = metaOf(payload)[field];
-  return value === null ? undefined : value;
+  const members = metaOf(payload);
+  return Object.hasOwn(members, field) ? (members[field] ?? undefined) : undefined;
 }
 
 function historyOf(views: Database.Database, entity: string): number[] {
@@ -176,7 +176,7 @@ function agentOf(views: Database.Database, run: string | null, node: string | nu
 }
 
 function summarise(payload: JsonObject): string {
-  return JSON.stringify(payload).slice(0, 200);
+  return JSON.stringify(payload).slice(0, 200).toWellFormed();
 }
 
 function evidenceOf(provenance: JsonObject): readonly number[] {
