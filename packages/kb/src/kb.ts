@@ -188,21 +188,32 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
     ...createKbSearch({
       log: deps.log,
       caughtUp: () => ask({ type: 'catchUp' }),
+      mend: () => ask({ type: 'mend' }),
       thread: search,
       embedder: options.embedder,
       closing: ending.signal,
     }),
     ...upkeepOf({ ...deps, ledger, views, search, appender, blobs, progress: threads.progress, paths }),
-    async query(sql) {
-      const caughtUp = await ask({ type: 'catchUp' });
-      return caughtUp.ok ? querySql(deps.clock, viewDb, sql) : caughtUp;
-    },
+    query: (sql) => query(deps.clock, ask, viewDb, sql),
     close,
     [Symbol.asyncDispose]: close,
   });
 }
 
 type Ask = <T>(question: ViewsQuestion) => Asked<T>;
+
+/** Views that turn out to be damaged are made anew, once. */
+async function query(clock: Clock, ask: Ask, viewDb: string, sql: string): Asked<QueryRows> {
+  for (let tries = 1; ; tries += 1) {
+    const caughtUp = await ask({ type: 'catchUp' });
+    if (!caughtUp.ok) return caughtUp;
+    const rows = await querySql(clock, viewDb, sql);
+    if (rows.ok || rows.error.code !== 'StorageCorrupt' || tries > 1) return rows;
+    const mended = await ask<boolean>({ type: 'mend' });
+    if (!mended.ok || !mended.value) return rows;
+  }
+}
+
 type Reads = Pick<
   Kb,
   | 'runEvents'

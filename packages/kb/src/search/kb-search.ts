@@ -35,14 +35,21 @@ export interface KbSearch {
 type SearchDeps = {
   readonly log: Log;
   readonly caughtUp: () => Asked<unknown>;
+  /** Makes damaged views anew; false where they are none. */
+  readonly mend: () => Asked<boolean>;
   readonly thread: Thread<SearchQuestion>;
   /** None: the built-in one, which the search thread is itself. */
   readonly embedder: Embedder | undefined;
   readonly closing: AbortSignal;
 };
 
-export function createKbSearch({ log, caughtUp, thread, embedder, closing }: SearchDeps): KbSearch {
-  const ask: Ask = <T>(question: SearchQuestion) => thread.ask(question) as Asked<T>;
+export function createKbSearch({ log, caughtUp, mend, thread, embedder, closing }: SearchDeps): KbSearch {
+  const ask: Ask = async <T>(question: SearchQuestion) => {
+    const answer = await thread.ask(question);
+    if (answer.ok || answer.error.code !== 'StorageCorrupt') return answer as Result<T, Failure>;
+    const mended = await mend();
+    return (mended.ok && mended.value ? await thread.ask(question) : answer) as Result<T, Failure>;
+  };
   const work = embedder === undefined ? undefined : new Embedding(ask, embedder, log, closing);
   /** Why the last search had no vector. */
   let refused: Failure | undefined;

@@ -14,7 +14,8 @@ import { normalised } from './embedder.ts';
 import { createSearcher, type QueryVector, type Searcher, type SearchHit, type SearchQuery } from './search.ts';
 import { createSearchIndex, type Missing, type SearchIndex } from './search-index.ts';
 import { type NewVector, openVectors, type VectorStore } from './search-vectors.ts';
-import { storageFailure } from '../storage-failure.ts';
+import { dropDatabase, isSound } from '../damage.ts';
+import { isBroken, storageFailure } from '../storage-failure.ts';
 
 export type SearchData = {
   readonly viewDb: string;
@@ -86,6 +87,7 @@ export function createSearchDesk(data: SearchData): SearchDesk {
     }
     return held;
   };
+  const mended = <T>(act: () => T): T => mending(data.vectorDb, close, act);
   const answerFrom = (question: SearchQuestion): unknown => {
     const here = open();
     switch (question.type) {
@@ -122,10 +124,11 @@ export function createSearchDesk(data: SearchData): SearchDesk {
     answer(question) {
       try {
         if (question.type === 'store') {
-          const wrong = wrongVectors(question.vectors, open().index.matrix?.dimension);
+          const known = mended(() => open().index.matrix?.dimension);
+          const wrong = wrongVectors(question.vectors, known);
           if (wrong !== undefined) return err(wrong);
         }
-        return ok(answerFrom(question));
+        return ok(mended(() => answerFrom(question)));
       } catch (error) {
         close();
         return err(storageFailure(error, data.viewDb));
@@ -143,6 +146,18 @@ export function createSearchDesk(data: SearchData): SearchDesk {
     },
     [Symbol.dispose]: close,
   };
+}
+
+/** Damaged vectors are made again; damaged views are for the views thread to mend. */
+function mending<T>(vectorDb: string, close: () => void, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!isBroken(error) || isSound(vectorDb)) throw error;
+    close();
+    dropDatabase(vectorDb);
+    return act();
+  }
 }
 
 function openAll(data: SearchData): Open {

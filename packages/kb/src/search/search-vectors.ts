@@ -6,9 +6,9 @@
  * 2. A text that stands in many documents has one vector for each embedder.
  * 3. What is deleted is overwritten (`secure_delete`), and the write-ahead log is emptied after a purge.
  */
-import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { load as loadVec } from 'sqlite-vec';
+import { dropDatabase } from '../damage.ts';
 import { emptyLog, rewrite } from '../rewrite.ts';
 import { isBroken } from '../storage-failure.ts';
 
@@ -57,7 +57,7 @@ function connect(path: string): Database.Database {
     return open();
   } catch (error) {
     if (!isBroken(error) && !(error instanceof OtherSchemaError)) throw error;
-    for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+    dropDatabase(path);
     return open();
   }
 }

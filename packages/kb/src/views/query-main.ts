@@ -6,8 +6,10 @@
 import { readFileSync, writeSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { queryBytesMax, queryRowsMax } from '../limits.ts';
+import { isBroken } from '../storage-failure.ts';
 
-type QueryAnswer = { columns: string[]; rows: unknown[][]; truncated: boolean } | { refused: string };
+type QueryAnswer =
+  { columns: string[]; rows: unknown[][]; truncated: boolean } | { refused: string } | { broken: string };
 
 function run(path: string, sql: string): QueryAnswer {
   const names = namesIn(sql).trim();
@@ -16,8 +18,9 @@ function run(path: string, sql: string): QueryAnswer {
   if (/\bpragma_|\bload_extension\b|\bsqlite_dbpage\b|\bdbstat\b|\b(?:search_fts|search_vec)_\w/i.test(names)) {
     return { refused: 'pragmas, extensions and shadow tables are not part of the views' };
   }
-  const db = new Database(path, { readonly: true, fileMustExist: true });
+  let db: Database.Database | undefined;
   try {
+    db = new Database(path, { readonly: true, fileMustExist: true });
     const statement = db.prepare(sql).safeIntegers();
     if (!statement.reader || !statement.readonly) return { refused: 'the statement is not a read' };
     const rows: unknown[][] = [];
@@ -33,9 +36,10 @@ function run(path: string, sql: string): QueryAnswer {
     }
     return { columns: statement.columns().map(({ name }) => name), rows, truncated: false };
   } catch (error) {
-    return { refused: error instanceof Error ? error.message : String(error) };
+    const why = error instanceof Error ? error.message : String(error);
+    return isBroken(error) ? { broken: why } : { refused: why };
   } finally {
-    db.close();
+    db?.close();
   }
 }
 

@@ -57,7 +57,14 @@ export function querySql(clock: Clock, viewDb: string, sql: string): Promise<Res
         );
       if (code !== 0)
         return resolve(err(failure('Internal', `the query process ended with code ${code}: ${complaint}`)));
-      const answer = JSON.parse(Buffer.concat(chunks).toString()) as QueryRows | { refused: string };
+      const answer = JSON.parse(Buffer.concat(chunks).toString()) as
+        QueryRows | { refused: string } | { broken: string };
+      if ('broken' in answer)
+        return resolve(
+          err(
+            failure('StorageCorrupt', `${viewDb}: ${answer.broken}`, { hint: 'Make the views anew: rlp kb rebuild.' }),
+          ),
+        );
       resolve(
         'refused' in answer
           ? err(

@@ -19,9 +19,10 @@ import * as reads from './reads.ts';
 import { type MailboxQuery, readMailbox } from './read-mailbox.ts';
 import { redactText } from './redact.ts';
 import type { ProgressCounts } from '../progress.ts';
+import { dropDatabase, isSound } from '../damage.ts';
 import { inodeOf } from '../inode.ts';
 import { isBroken, ofFile, storageFailure } from '../storage-failure.ts';
-import { dropViews, isSound, type Views, openViews } from './views.ts';
+import { type Views, openViews } from './views.ts';
 import { blame, lastEventAt, why } from './why.ts';
 
 export type ViewsData = {
@@ -58,6 +59,8 @@ export type ViewsQuestion =
   /** `compact` also rewrites the file, so that nothing of what was dropped is left in it. */
   | { readonly type: 'rebuild'; readonly compact?: boolean | undefined }
   | { readonly type: 'compact' }
+  /** Whether they were damaged, as another reader of them has found; then they are made anew. */
+  | { readonly type: 'mend' }
   | { readonly type: 'forgottenFiles' }
   | { readonly type: 'restoredAt' }
   | { readonly type: 'stats' };
@@ -88,7 +91,7 @@ export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
     if (store !== undefined && inodeOf(data.viewDb) !== store.inode) close();
     else if (store !== undefined && isEmptied(data.viewDb)) {
       close();
-      dropViews(data.viewDb);
+      dropDatabase(data.viewDb);
     }
     return (store ??= openStore(data, blake3));
   };
@@ -98,11 +101,15 @@ export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
       return act();
     } catch (error) {
       if (!isBroken(error)) throw error;
-      if (isSound(data.viewDb)) throw ofFile(error, data.eventsDb);
-      close();
-      dropViews(data.viewDb);
+      if (!mend()) throw ofFile(error, data.eventsDb);
       return act();
     }
+  };
+  const mend = (): boolean => {
+    if (isSound(data.viewDb)) return false;
+    close();
+    dropDatabase(data.viewDb);
+    return true;
   };
   return {
     answer(question) {
@@ -112,6 +119,7 @@ export function createViewsDesk(data: ViewsData, blake3: Blake3): ViewsDesk {
           const digestOf = (bytes: Uint8Array): string => toHex(blake3.digest(bytes));
           return mended(() => readLedgerBlob(open().ledger, question.digest, digestOf)) ?? ok(undefined);
         }
+        if (question.type === 'mend') return ok(mend());
         return mended(() => answerFrom(open(), question));
       } catch (error) {
         return err(storageFailure(error, data.viewDb));
@@ -169,7 +177,7 @@ function redactAll<T>(value: T): T {
 
 function answerFrom(
   { ledger, views, validate }: Store,
-  question: Exclude<ViewsQuestion, { type: 'digest' | 'blob' }>,
+  question: Exclude<ViewsQuestion, { type: 'digest' | 'blob' | 'mend' }>,
 ): Result<unknown, Failure> {
   const { db } = views;
   if (question.type === 'durable') return ok(undefined);

@@ -6,7 +6,6 @@
  *    or a broken one are dropped and rebuilt (A5).
  * 3. Kinds that are not known here are skipped; the ledger keeps them (A9).
  */
-import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Digest, type JsonObject, isJsonObject, parseJson, toHex } from '@runloop/core';
 import { type Blake3 } from '../blake3.ts';
@@ -18,6 +17,7 @@ import { projectContacts, projectEdges, projectFacts, projectNotes } from './pro
 import { projectForgotten, projectUpkeep } from './project-forgotten.ts';
 import { projectMailbox } from './project-mailbox.ts';
 import { projectApprovals, projectEffects, projectNodes, projectRecords, projectRuns } from './project-runs.ts';
+import { dropDatabase } from '../damage.ts';
 import { type ProgressCounts, tell } from '../progress.ts';
 import { rewrite } from '../rewrite.ts';
 import { isBroken } from '../storage-failure.ts';
@@ -77,23 +77,8 @@ function connect(path: string, ledger: Database.Database): Database.Database {
     return open();
   } catch (error) {
     if (!isBroken(error)) throw error;
-    dropViews(path);
+    dropDatabase(path);
     return open();
-  }
-}
-
-export function dropViews(path: string): void {
-  for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
-}
-
-/** Whether every page of the file is what SQLite wrote, as it stands on disk now. */
-export function isSound(path: string): boolean {
-  try {
-    using stack = new DisposableStack();
-    const db = stack.adopt(new Database(path, { readonly: true, fileMustExist: true }), (opened) => opened.close());
-    return db.pragma('quick_check(1)', { simple: true }) === 'ok';
-  } catch {
-    return false;
   }
 }
 
