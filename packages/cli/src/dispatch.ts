@@ -114,6 +114,10 @@ async function parse(
       screen.line(output);
     }
   });
+  const unreadable = Object.keys(options).find(
+    (name) => options[name]?.type === 'number' && parsed[name] !== undefined && !Number.isFinite(parsed[name]),
+  );
+  if (unreadable !== undefined) problem ??= `--${unreadable} must be one number`;
   if (problem !== undefined) {
     screen.failure(
       failure('Usage', inOurWords(firstOf(problem), command, words), {

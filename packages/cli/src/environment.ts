@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { failure, type Failure, loadConfig, type Resolved, type Result, err } from '@runloop/core';
+import { errorTable, failure, type Failure, loadConfig, type Resolved, type Result, err } from '@runloop/core';
 
 export type Streams = {
   readonly out: NodeJS.WriteStream;
@@ -40,6 +40,11 @@ export function readEnvironment(): Environment {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       // Whoever read this has enough: `rlp runs | head`.
       if (error.code === 'EPIPE') process.exit(0);
+      if (error.code === 'ENOSPC' || error.code === 'EIO') {
+        // To a file on a full disk; standard error may be another one.
+        if (stream === process.stdout) process.stderr.write(`rlp: the output cannot be written: ${error.message}\n`);
+        process.exit(errorTable.StorageFull.exit);
+      }
       throw error;
     });
   }

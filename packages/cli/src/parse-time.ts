@@ -9,7 +9,7 @@ export function sinceOf(given: string | undefined, nowMs: number, option = '--si
   if (given === undefined) return ok(0);
   const [, count, unit] = /^(\d{1,6})([mhdw])$/.exec(given) ?? [];
   if (count !== undefined) return ok(Math.max(0, nowMs - Number(count) * (units[unit ?? ''] ?? 0) * 1000));
-  const date = /^\d{4}-\d\d-\d\d/.test(given) ? Date.parse(given) : NaN;
+  const date = isDay(given.slice(0, 10)) ? Date.parse(given) : NaN;
   if (Number.isFinite(date)) return ok(Math.max(0, date));
   return err(
     failure('Usage', `${option} ${given}: neither a span of time nor a date`, {
@@ -22,4 +22,10 @@ export function sinceOf(given: string | undefined, nowMs: number, option = '--si
 export function asOfTime(given: string, nowMs: number, option: string): Result<number, Failure> {
   const at = sinceOf(given, nowMs, option);
   return at.ok && /^\d{4}-\d\d-\d\d$/.test(given) ? ok(at.value + dayMs - 1) : at;
+}
+
+/** The 31st of February is none, though it can be parsed. */
+function isDay(day: string): boolean {
+  const at = /^\d{4}-\d\d-\d\d$/.test(day) ? Date.parse(day) : NaN;
+  return Number.isFinite(at) && new Date(at).toISOString().startsWith(day);
 }

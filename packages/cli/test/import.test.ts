@@ -18,7 +18,7 @@ async function told(path: string): Promise<readonly Told[]> {
   );
 }
 
-async function check(name: string, content: string, expected: readonly object[]): Promise<void> {
+async function check(name: string, content: string | Uint8Array, expected: readonly object[]): Promise<void> {
   const path = join(dir, name);
   writeFileSync(path, content);
   expect((await told(path)).map(({ place, ...rest }) => (place === path ? rest : { place, ...rest }))).toMatchObject(
@@ -96,4 +96,30 @@ test('a pipe, a link that goes in circles, a file that vanishes', async () => {
   rmSync(join(folder, 'c.md'));
   expect(reading.next().value).toMatchObject({ place: 'c.md', problem: expect.stringContaining('ENOENT') });
   expect(reading.next().done).toBe(true);
+});
+
+test('UTF-16 is read by its mark; what is no Unicode is refused, for letters would come in damaged', async () => {
+  const jörg = { payload: { name: 'Jörg' } };
+  const utf16 = Buffer.from('\ufeffname,phone\nJörg,\n', 'utf16le');
+  await check('le.csv', utf16, [jörg]);
+  await check('be.csv', Buffer.from(utf16).swap16(), [jörg]);
+  await check('latin1.md', Buffer.from('Jörg war da', 'latin1'), [{ problem: expect.stringContaining('UTF-8') }]);
+  for (const name of ['latin1.csv', 'latin1.vcf', 'latin1.ndjson']) {
+    writeFileSync(join(dir, name), Buffer.from('name\nJörg', 'latin1'));
+    expect(await readImport(join(dir, name))).toMatchObject({
+      ok: false,
+      error: { message: expect.stringContaining('UTF-8') },
+    });
+  }
+});
+
+test('a line that nests too deep for any answer is refused alone', async () => {
+  const line = (levels: number): string =>
+    `{"kind":"note.created","payload":{"text":"x","deep":${'['.repeat(levels)}${']'.repeat(levels)}}}`;
+  await check('deep.ndjson', [line(1), line(60), line(10_000), line(2)].join('\n'), [
+    { payload: { text: 'x' } },
+    { problem: expect.stringContaining('nested deeper') },
+    { problem: expect.stringContaining('nested deeper') },
+    { payload: { text: 'x' } },
+  ]);
 });

@@ -1,7 +1,7 @@
 /**
  * rlp kb import and export: knowledge from and to other programs.
  */
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, rmSync } from 'node:fs';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { failure, isJsonObject, type JsonObject, showJson, showLine, systemClock } from '@runloop/core';
@@ -40,7 +40,9 @@ const chunkBytes = 4 * 1024 * 1024;
 const problemsShown = 10;
 
 async function take(args: Arguments, tools: Tools): Promise<number> {
-  const path = resolve(tools.environment.cwd, text(args, 'path') ?? '');
+  const given = text(args, 'path') ?? '';
+  if (given === '') return tools.fail(failure('Usage', 'rlp kb import needs a path', { hint: 'a file, or a folder' }));
+  const path = resolve(tools.environment.cwd, given);
   const { readImport } = await import('../import/read.ts');
   const reading = await readImport(path);
   if (!reading.ok) return tools.fail(reading.error);
@@ -64,6 +66,7 @@ async function take(args: Arguments, tools: Tools): Promise<number> {
   };
   try {
     for (const read of reading.value) {
+      if (tools.environment.interrupted.aborted) break;
       if ('problem' in read) {
         told.refused.push({ place: read.place, why: read.problem });
         continue;
@@ -78,7 +81,7 @@ async function take(args: Arguments, tools: Tools): Promise<number> {
       waiting.push(read);
       bytes += size;
     }
-    const failed = await send();
+    const failed = tools.environment.interrupted.aborted ? undefined : await send();
     if (failed !== undefined) return failed;
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error)) throw error;
@@ -87,6 +90,10 @@ async function take(args: Arguments, tools: Tools): Promise<number> {
     tools.screen.progress('');
   }
   report(tools, told, systemClock.monotonicMs() - began);
+  if (tools.environment.interrupted.aborted) {
+    tools.screen.note('stopped; the same again goes on where it was');
+    return 130;
+  }
   return told.refused.length === 0 ? 0 : told.written + told.existing === 0 ? 65 : 1;
 }
 
@@ -128,8 +135,11 @@ async function give(args: Arguments, tools: Tools): Promise<number> {
     path === undefined
       ? undefined
       : createWriteStream(resolve(tools.environment.cwd, path), { flags: 'wx', mode: 0o600 });
+  let opened = false;
+  let whole = false;
   try {
     if (out !== undefined) await once(out, 'open');
+    opened = true;
     let count = 0;
     for (let after = 0, goesOn = true; goesOn;) {
       const page = await client.value.call('kb.export', { after_id: after, max: 1_000, kinds: texts(args, 'kind') });
@@ -151,6 +161,7 @@ async function give(args: Arguments, tools: Tools): Promise<number> {
     if (out !== undefined) {
       out.end();
       await once(out, 'finish');
+      whole = true;
       tools.screen.note(`${counted(count, 'event')} in ${showLine(path ?? '')}`);
     }
     return 0;
@@ -159,6 +170,7 @@ async function give(args: Arguments, tools: Tools): Promise<number> {
     return tools.fail(failure('InvalidParams', `${path} cannot be written: ${error.message}`));
   } finally {
     out?.destroy();
+    if (out !== undefined && opened && !whole) rmSync(out.path, { force: true });
   }
 }
 

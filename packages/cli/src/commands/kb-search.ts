@@ -84,6 +84,9 @@ function requestOf(args: Arguments, nowMs: number): Result<JsonObject, Failure> 
       failure('Usage', '--keyword and --semantic exclude each other', { hint: 'leave both out for both orders' }),
     );
   }
+  const max = number(args, 'k') ?? 10;
+  if (!Number.isSafeInteger(max) || max < 1)
+    return err(failure('Usage', `--k ${max}: how many hits is a whole number from 1`));
   const times: [string, number][] = [];
   for (const [name, member] of [
     ['since', 'since_ms'],
@@ -99,7 +102,7 @@ function requestOf(args: Arguments, nowMs: number): Result<JsonObject, Failure> 
   const by = text(args, 'by');
   return ok({
     text: texts(args, 'words').join(' '),
-    max: number(args, 'k') ?? 10,
+    max,
     kinds: texts(args, 'kind'),
     mode: keyword ? 'keyword' : semantic ? 'semantic' : 'hybrid',
     confirmed_only: flag(args, 'confirmed-only'),

@@ -3,6 +3,8 @@
  */
 import { readFileSync } from 'node:fs';
 import {
+  canonicalJson,
+  eventLevelsMax,
   failure,
   isJsonObject,
   type JsonObject,
@@ -91,7 +93,9 @@ async function call(
 ): Promise<number> {
   const client = await tools.connect();
   if (!client.ok) return tools.fail(client.error);
-  const done = await client.value.call(op, args, { timeoutMs });
+  const { interrupted } = tools.environment;
+  const done = await client.value.call(op, args, { timeoutMs, signal: interrupted });
+  if (interrupted.aborted) return 130;
   if (!done.ok) return tools.fail(done.error);
   if (tools.json) tools.screen.json(done.value);
   else print(isJsonObject(done.value) ? done.value : {}, tools);
@@ -191,7 +195,13 @@ async function propose(args: Arguments, tools: Tools): Promise<number> {
   const payload = parseJson(source);
   if (!payload.ok || !isJsonObject(payload.value))
     return tools.fail(failure('InvalidDelta', '--payload must be a JSON map', { hint: 'see: rlp kb propose --help' }));
+  const canonical = canonicalJson(payload.value, eventLevelsMax);
+  if (!canonical.ok)
+    return tools.fail(failure('InvalidDelta', `--payload at ${canonical.error.path}: ${canonical.error.why}`));
   const evidence = texts(args, 'evidence').map(Number);
+  const wrong = texts(args, 'evidence').find((id) => !/^[1-9]\d{0,15}$/.test(id));
+  if (wrong !== undefined)
+    return tools.fail(failure('Usage', `--evidence ${wrong}: an event is named by its number, from 1`));
   const key = text(args, 'key');
   return call(
     tools,

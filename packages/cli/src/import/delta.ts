@@ -10,6 +10,20 @@ export type Read = { readonly place: string } & ({ readonly delta: Delta } | { r
 /** Bytes of one file. */
 export const importBytesMax: number = 512 * 1024 * 1024 - 1024;
 
+/** The text of a file in UTF-8, or in UTF-16 by its mark; nothing where it is neither: its letters would come in damaged. */
+export function decoded(bytes: Uint8Array): string | undefined {
+  const [first, second] = bytes;
+  const encoding =
+    first === 0xff && second === 0xfe ? 'utf-16le' : first === 0xfe && second === 0xff ? 'utf-16be' : 'utf-8';
+  try {
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+export const undecoded = 'it is neither UTF-8 nor UTF-16 text; save it as UTF-8';
+
 /** Without a byte order mark, and with line ends of one kind. */
 export function plainText(text: string): string {
   return text.replace(/^\ufeff/, '').replace(/\r\n?/g, '\n');

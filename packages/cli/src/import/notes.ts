@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { load } from 'js-yaml';
 import { isJsonObject } from '@runloop/core';
-import { deltaOf, importBytesMax, plainText, type Read } from './delta.ts';
+import { decoded, deltaOf, importBytesMax, plainText, type Read, undecoded } from './delta.ts';
 
 /** What one note may hold as JSON, in bytes; longer ones become several. */
 const noteBytes = 15_000;
@@ -54,7 +54,8 @@ function readNoteFile(path: string): string | { readonly problem: string } {
     const found = statSync(path);
     if (!found.isFile()) return { problem: 'it is no file' };
     if (found.size > importBytesMax) return { problem: `it has ${found.size} bytes, the limit is ${importBytesMax}` };
-    return plainText(readFileSync(path, 'utf8'));
+    const text = decoded(readFileSync(path));
+    return text === undefined ? { problem: undecoded } : plainText(text);
   } catch (error) {
     return { problem: error instanceof Error ? error.message : String(error) };
   }

@@ -17,7 +17,7 @@ import { projectContacts, projectEdges, projectFacts, projectNotes } from './pro
 import { projectForgotten, projectUpkeep } from './project-forgotten.ts';
 import { projectMailbox } from './project-mailbox.ts';
 import { projectApprovals, projectEffects, projectNodes, projectRecords, projectRuns } from './project-runs.ts';
-import { dropDatabase } from '../damage.ts';
+import { dropDatabase, isSound } from '../damage.ts';
 import { type ProgressCounts, tell } from '../progress.ts';
 import { rewrite } from '../rewrite.ts';
 import { isBroken } from '../storage-failure.ts';
@@ -76,7 +76,7 @@ function connect(path: string, ledger: Database.Database): Database.Database {
   try {
     return open();
   } catch (error) {
-    if (!isBroken(error)) throw error;
+    if (!isBroken(error) || isSound(path)) throw error;
     dropDatabase(path);
     return open();
   }
