@@ -87,6 +87,8 @@ export type Proposal = Omit<Proposer, 'ts_ms' | 'provenance'> & { readonly prove
 export interface Kb extends Upkeep, KbSearch, AsyncDisposable {
   /** Blobs become durable together with the events that name them; the answer tells of the events. */
   append(drafts: readonly EventDraft[], blobs?: readonly BlobDraft[]): Asked<readonly AppendedEvent[]>;
+  /** Why the last append failed; nothing where it did not. */
+  fault(): Failure | undefined;
   /** Checks a delta and appends it; a refusal's `details.rule` names the rule. */
   propose(delta: StateDelta, by: Proposal): Asked<{ readonly event_id: number; readonly existing: boolean }>;
   putBlob(bytes: Uint8Array): Asked<Digest>;
@@ -170,6 +172,7 @@ export async function openKb(deps: KbDeps, options: KbOptions): Promise<Result<K
   const close = (): Promise<void> => (closing ??= appender.drained().then(() => held.disposeAsync()));
   return ok({
     append: (drafts, blobs) => appender.append(drafts, blobs),
+    fault: () => appender.fault(),
     async propose(delta, by) {
       const draft = await ask<EventDraft>({
         type: 'validate',

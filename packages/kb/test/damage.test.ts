@@ -80,6 +80,7 @@ describe('A6: what was acknowledged stays', () => {
       ok: false,
       error: { code: 'StorageFailed', message: expect.stringContaining('events.sqlite-wal') },
     });
+    expect(kb.fault()).toMatchObject({ code: 'StorageFailed' });
     // As a crash would leave it.
     using crashed = tempDir();
     cpSync(join(dir.path, 'events.sqlite'), join(crashed.path, 'events.sqlite'));

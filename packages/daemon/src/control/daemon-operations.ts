@@ -27,7 +27,7 @@ export type DaemonOperationDeps = {
   readonly cells: Cells;
   readonly tokens: Tokens;
   readonly clock: Pick<Clock, 'nowMs'>;
-  readonly kb: Pick<Kb, 'append'>;
+  readonly kb: Pick<Kb, 'append' | 'fault'>;
   readonly config: Config;
   readonly origin: ReadonlyMap<string, string>;
 };
@@ -57,7 +57,10 @@ export function daemonOperations(deps: DaemonOperationDeps): Operations {
           cells: cells.stats(),
           bus: deps.bus(),
           frozen_budgets: deps.frozen(),
-          storage: [...runs.faults()].map(([trace_id, { code, message }]) => ({ trace_id, code, message })),
+          storage: [
+            ...[deps.kb.fault() ?? []].flat().map(({ code, message }) => ({ code, message })),
+            ...[...runs.faults()].map(([trace_id, { code, message }]) => ({ trace_id, code, message })),
+          ],
         }),
       ),
     'daemon.drain': (args) =>

@@ -34,6 +34,8 @@ export interface Appender {
     drafts: readonly EventDraft[],
     blobs?: readonly BlobDraft[],
   ): Promise<Result<readonly AppendedEvent[], Failure>>;
+  /** Why the writer wrote nothing last time; nothing where it did. */
+  fault(): Failure | undefined;
   /** Events and blobs that wait or are being written. */
   pending(): number;
   /** Resolves when nothing waits any more. */
@@ -47,9 +49,11 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
   let underWay = 0;
   let scheduled = false;
   let gathered = 0;
+  let fault: Failure | undefined;
   const idle: (() => void)[] = [];
 
   const settle = (batch: readonly Waiting[], answer: Result<unknown, Failure>): void => {
+    fault = answer.ok ? undefined : answer.error;
     let at = 0;
     for (const { drafts, blobs, resolve } of batch) {
       pending -= drafts.length + blobs.length;
@@ -112,6 +116,7 @@ export function createAppender(thread: Thread<LedgerQuestion>, random: Random, o
         setImmediate(flush);
       });
     },
+    fault: () => fault,
     pending: () => pending,
     drained: () => (pending === 0 ? Promise.resolve() : new Promise((resolve) => idle.push(resolve))),
   };
