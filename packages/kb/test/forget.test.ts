@@ -13,7 +13,7 @@ import type { Embedder, EventDraft } from '../src/index.ts';
 import { needles } from '../src/index.ts';
 import { createBlobs } from '../src/ledger/blobs.ts';
 import { by, fill, holding, jane, operator, personal, propose, startThreads, traceOf as trace } from './forget-kit.ts';
-import { deps, letters, open, runEvent, tempDir } from './kb-kit.ts';
+import { deps, draft, letters, open, runEvent, tempDir } from './kb-kit.ts';
 
 test('no byte of the values stays, the chain holds, others and what was paid stay', async () => {
   using dir = tempDir();
@@ -458,4 +458,24 @@ test('vectors that are on their way when their text is forgotten are not kept', 
   using stack = new DisposableStack();
   stack.defer(() => db.close());
   expect(db.prepare('SELECT count(*) AS n FROM search_vec').get()).toEqual({ n: 1 });
+});
+
+test('what is about others but holds a value, as a part of another name too, goes and is told beforehand', async () => {
+  using dir = tempDir();
+  await using kb = await open(dir.path);
+  const named = (contact: string, name: string): EventDraft =>
+    draft({ kind: 'contact.upserted', payload: { contact, name, confidence: 1, trust: 'trusted' } });
+  unwrap(
+    await kb.append([
+      named('contact:jon', 'Jon Smith'),
+      named('contact:jonna', 'Jon Smithson'),
+      named('contact:ann', 'Ann Smith'),
+    ]),
+    'three',
+  );
+  expect(unwrap(await kb.planForget('contact:jon'), 'a plan')).toMatchObject({ events: [1, 2], others: [2] });
+  expect(unwrap(await kb.forget('contact:jon', { actor: 'operator', provenance: {} }), 'forgotten')).toMatchObject({
+    events: [1, 2],
+    others: [2],
+  });
 });

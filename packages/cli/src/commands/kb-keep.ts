@@ -207,6 +207,7 @@ type Plan = {
   readonly values: readonly string[];
   readonly common: readonly string[];
   readonly events: readonly number[];
+  readonly others: readonly number[];
   readonly blobs: readonly string[];
   readonly files: readonly string[];
   readonly archived: readonly string[];
@@ -263,6 +264,13 @@ function showPlan(
   screen.line(
     `${counted(events.length, 'event')} and ${counted(blobs.length + files.length + archived.length, 'blob')} ${verb}`,
   );
+  if (more.others.length > 0)
+    screen.line(
+      `  ${more.others.length} of them about others, for a value stands in them: ${more.others
+        .slice(0, 10)
+        .map((id) => `event:${id}`)
+        .join(' ')}${more.others.length > 10 ? ' …' : ''}`,
+    );
   for (const value of values) screen.line(`  wherever it stands: ${showLine(value).slice(0, screen.width - 22)}`);
   for (const value of common) screen.line(`  too common to look for: ${showLine(value).slice(0, screen.width - 26)}`);
   if (runs.length > 0)

@@ -30,7 +30,9 @@ export function kbOperations(kb: Kb): Operations {
     'kb.propose': (args, caller) => {
       const kind = args.text('kind');
       const payload = args.object('payload');
-      const evidence = args.list('evidence').filter((id): id is number => typeof id === 'number');
+      const given = args.list('evidence');
+      const evidence = given.filter((id): id is number => typeof id === 'number');
+      if (evidence.length < given.length) args.refuse('evidence must be numbers of events');
       const key = args.optionalText('dedupe_key');
       if (!isJsonObject(payload)) args.refuse('payload must be a map');
       return args.check(() =>

@@ -96,7 +96,10 @@ async function propose(kb: KbPort, args: JsonObject, scope: CallScope): Promise<
     const why = 'it rests on what somebody else wrote; write trust: "low", and let a person raise it';
     return refused(failure('InvalidDelta', `kb.propose: "${text(args['kind']) ?? ''}" cannot be trusted: ${why}`));
   }
-  const ids = Array.isArray(evidence) ? evidence.filter((id): id is number => typeof id === 'number') : [];
+  const given: readonly unknown[] = Array.isArray(evidence) ? evidence : [];
+  const ids = given.filter((id): id is number => typeof id === 'number');
+  if (ids.length < given.length)
+    return refused(failure('InvalidDelta', 'kb.propose: evidence must be numbers of events'));
   const proposed = await kb.propose(
     { kind: text(args['kind']) ?? '', payload, evidence: ids, dedupe_key: `call/${scope.callId}` },
     {

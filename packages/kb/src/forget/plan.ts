@@ -37,6 +37,8 @@ export type ForgetPlan = {
   readonly values: readonly string[];
   readonly common: readonly string[];
   readonly events: readonly number[];
+  /** Those of them that are not about the entity, but hold one of its values: as a part of another name, perhaps. */
+  readonly others: readonly number[];
   /** Digests of blobs in the ledger, and of those that are files. */
   readonly blobs: readonly string[];
   readonly files: readonly string[];
@@ -112,6 +114,7 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
     values: needles.values,
     common: needles.common,
     events: [...found.events].sort((a, b) => a - b),
+    others: found.others,
     ...placed(ledger, sources.rootDir, go),
     runs: [...found.runs.keys()].map((trace) => skeleton(sources.views, trace, needles)),
     derived: derived(ledger, found),
@@ -174,6 +177,7 @@ type Found = {
   readonly events: Set<number>;
   /** Trace id → the event with which the run first holds something. */
   readonly runs: Map<string, number>;
+  readonly others: number[];
   readonly fixed: number[];
   readonly last: number;
 };
@@ -189,6 +193,7 @@ function findEvents(
 ): Found {
   const events = new Set(given.own);
   const runs = new Map<string, number>(given.wholeRun === undefined ? [] : [[given.wholeRun, 0]]);
+  const others: number[] = [];
   const fixed: number[] = [];
   /** What nodes answered after their run had read it, and the runs that took ends of nodes from such a run. */
   const answers = new Set<string>();
@@ -206,6 +211,7 @@ function findEvents(
     if (payload === null || kind === 'subject.forgotten') continue;
     const holds = given.own.has(id) || needles.has(payload);
     if (holds) events.add(id);
+    if (holds && !given.own.has(id) && Object.hasOwn(kindSchemas, kind)) others.push(id);
     if (trace === null || trace === '') continue;
     const digests = digestsIn(payload);
     if (kind === 'run.accepted' && runs.size > 0 && runs.has(forkedFrom(payload))) forks.add(trace);
@@ -215,7 +221,7 @@ function findEvents(
     if (kind === 'node.finished' && runs.has(trace)) for (const digest of digests) answers.add(digest);
     if (runs.has(trace) && contentKinds.has(kind)) events.add(id);
   }
-  return { events, runs, fixed, last };
+  return { events, runs, others, fixed, last };
 }
 
 function forkedFrom(accepted: string): string {
