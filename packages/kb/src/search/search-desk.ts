@@ -13,7 +13,7 @@ import { dimensionMax, embedBeforeAnswerMax, embedChunkMax, vectorBytesMax } fro
 import { normalised } from './embedder.ts';
 import { createSearcher, type QueryVector, type Searcher, type SearchHit, type SearchQuery } from './search.ts';
 import { createSearchIndex, type Missing, type SearchIndex } from './search-index.ts';
-import { type NewVector, openVectors, type VectorStore } from './search-vectors.ts';
+import { keyOf, type NewVector, openVectors, type VectorStore } from './search-vectors.ts';
 import { dropDatabase, isSound } from '../damage.ts';
 import { isBroken, storageFailure } from '../storage-failure.ts';
 
@@ -251,10 +251,6 @@ function putVectors(here: Open, embedder: string, asked: readonly MissingText[],
     else here.index.found(one, id, vector);
   }
   here.index.giveBack(unanswered);
-}
-
-function keyOf(digest: Uint8Array): string {
-  return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString('latin1');
 }
 
 function wrongVectors(vectors: readonly NewVector[], known: number | undefined): Failure | undefined {

@@ -9,7 +9,7 @@ import type Database from 'better-sqlite3';
 import { Best } from './best.ts';
 import { Column, Names } from './columns.ts';
 import { createRowMatrix, type RowMatrix } from './scan.ts';
-import type { VectorStore } from './search-vectors.ts';
+import { keyOf, type VectorStore } from './search-vectors.ts';
 
 export type DocFilter = {
   readonly kinds?: readonly string[] | undefined;
@@ -75,10 +75,12 @@ class Rows {
   readonly #bytesMax: number;
   matrix: RowMatrix | undefined;
   leftOut = 0;
+  /** Rows by their texts' digests, until the documents that are there have been read: to look each up would take longer. */
+  byText: Map<string, number> | undefined = new Map();
 
   constructor(store: VectorStore, embedder: string, bytesMax: number) {
     this.#bytesMax = bytesMax;
-    for (const { id, vector } of store.all(embedder)) this.add(id, vector);
+    for (const { id, digest, vector } of store.all(embedder)) this.byText?.set(keyOf(digest), this.add(id, vector));
   }
 
   add(id: number, vector: Float32Array): number {
@@ -155,9 +157,14 @@ export function createSearchIndex(
   let closedUpTo = 0;
 
   const codeOf = ({ position, redacted }: Missing): number => position * 2 + (redacted ? 1 : 0);
-  const link = (position: number, redacted: boolean, text: Buffer): number => {
+  const rowOf = (text: Buffer): number | undefined => {
+    if (rows.byText !== undefined) return rows.byText.get(keyOf(text));
     const id = store.find(embedder, text);
-    if (id !== undefined) return rows.ids.search(id) ?? full;
+    return id === undefined ? undefined : (rows.ids.search(id) ?? full);
+  };
+  const link = (position: number, redacted: boolean, text: Buffer): number => {
+    const row = rowOf(text);
+    if (row !== undefined) return row;
     missing.push(codeOf({ position, redacted }));
     return none;
   };
@@ -192,6 +199,7 @@ export function createSearchIndex(
         closedUpTo = Math.max(closedUpTo, one.closed_event);
       }
       for (const row of newer.iterate(docs.ids.length === 0 ? 0 : docs.ids.at(docs.ids.length - 1))) addDoc(row);
+      rows.byText = undefined;
     },
     positionOf: (id) => docs.ids.search(id),
     idAt: (position) => docs.ids.at(position),

@@ -20,7 +20,7 @@ export interface VectorStore extends Disposable {
   /** Ids of the vectors, in the order given; one that is there already keeps its id. */
   put(embedder: string, vectors: readonly NewVector[]): readonly number[];
   find(embedder: string, text: Uint8Array): number | undefined;
-  all(embedder: string): IterableIterator<{ readonly id: number; readonly vector: Float32Array }>;
+  all(embedder: string): IterableIterator<NewVector & { readonly id: number }>;
   /** The exact cosines of these vectors with the query, best first. */
   rank(ids: readonly number[], query: Float32Array): readonly NearVector[];
   /** Deletes the vectors of all texts that `keep` does not hold, and leaves no byte of them. */
@@ -68,8 +68,9 @@ export function openVectors(path: string): VectorStore {
     .prepare<[string, Uint8Array], number>('SELECT id FROM search_vec WHERE embedder = ? AND text = ?')
     .pluck();
   const add = db.prepare('INSERT INTO search_vec(embedder, text, vector) VALUES (?, ?, ?)');
-  const read = db.prepare<[string], { id: number; vector: Buffer }>(
-    'SELECT id, vector FROM search_vec WHERE embedder = ? ORDER BY id',
+  const read = db.prepare<[string], { id: number; text: Buffer; vector: Buffer }>(
+    // With the plus the table is read as it stands: by the index of embedders, SQLite would sort all vectors.
+    'SELECT id, text, vector FROM search_vec WHERE +embedder = ? ORDER BY id',
   );
   const near = db.prepare<[Uint8Array, string], NearVector>(
     // The zero vector, which a text without words has, is near nothing.
@@ -85,7 +86,7 @@ export function openVectors(path: string): VectorStore {
     ),
     find: (embedder, text) => idOf.get(embedder, text),
     *all(embedder) {
-      for (const { id, vector } of read.iterate(embedder)) yield { id, vector: floatsOf(vector) };
+      for (const { id, text, vector } of read.iterate(embedder)) yield { id, digest: text, vector: floatsOf(vector) };
     },
     rank: (ids, query) => near.all(bytesOf(query), JSON.stringify(ids)),
     purge(keep) {
@@ -110,4 +111,9 @@ function floatsOf(bytes: Buffer): Float32Array {
   const { buffer, byteOffset, byteLength } =
     bytes.byteOffset % 4 === 0 ? bytes : Buffer.from(new Uint8Array(bytes).buffer);
   return new Float32Array(buffer, byteOffset, byteLength / 4);
+}
+
+/** A digest as a key: half the room of hex. */
+export function keyOf(digest: Uint8Array): string {
+  return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString('latin1');
 }
