@@ -17,7 +17,7 @@ import type { EventDraft } from './event.ts';
 import { createErase, type Erasure } from './ledger-erase.ts';
 import { ledgerSql, ledgerVersion } from './ledger-schema.ts';
 import { prepare } from './prepare.ts';
-import { inodeOf } from '../inode.ts';
+import { watchFiles } from './watch-files.ts';
 import { rewrite } from '../rewrite.ts';
 import { storageFailure } from '../storage-failure.ts';
 
@@ -89,24 +89,6 @@ export function openLedger(path: string, blake3: Blake3, options: LedgerOptions)
   } catch (error) {
     db?.close();
     return err(storageFailure(error, path));
-  }
-}
-
-function replacedFailure(
-  path: string,
-  hint = 'Stop the daemon, put the file back or restore a backup (rlp kb restore), and start it again.',
-): Failure {
-  return failure('StorageFailed', `${path} was removed or replaced while it was in use: nothing more is written`, {
-    hint,
-  });
-}
-
-/** What stands in a log that has no name any more, put into the ledger itself: it was acknowledged. */
-function saveLog(db: Database.Database): void {
-  try {
-    db.pragma('wal_checkpoint(PASSIVE)');
-  } catch {
-    // The next append tries again.
   }
 }
 
@@ -182,9 +164,7 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
   const commit = db.prepare('COMMIT');
   const eraseFrom = createErase(db);
   let head: Head | undefined = readHead();
-  const inode = inodeOf(db.name);
-  const log = `${db.name}-wal`;
-  let logInode: number | undefined;
+  const files = watchFiles(db);
   /** The head as it will be; where the work does not end well, it is read from disk next time. */
   const take = (): Head => {
     const at = { ...(head ?? readHead()) };
@@ -200,17 +180,8 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
   };
   return {
     append(first, next = () => undefined) {
-      // What is written into a file that has no name any more is gone with the process.
-      if (inodeOf(db.name) !== inode) return err(replacedFailure(db.name));
-      if (logInode !== undefined && inodeOf(log) !== logInode) {
-        saveLog(db);
-        return err(
-          replacedFailure(
-            log,
-            'Stop the daemon and start it again: what was acknowledged stands in the ledger itself.',
-          ),
-        );
-      }
+      const lost = files.lost();
+      if (lost !== undefined) return err(lost);
       try {
         const at = take();
         begin.run();
@@ -218,8 +189,7 @@ function createLedger(db: Database.Database, blake3: Blake3): OwnLedger {
         for (let batch: EventBatch | undefined = first; batch !== undefined; batch = next())
           ids.push(writeAll(at, batch));
         commit.run();
-        // The log is there from the first transaction on.
-        logInode ??= inodeOf(log);
+        files.written();
         head = at;
         return ok(ids);
       } catch (error) {
