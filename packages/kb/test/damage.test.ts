@@ -13,6 +13,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
 import { unwrap } from '@runloop/core';
 import { describe, expect, test } from 'vitest';
 import { type Kb, openKb } from '../src/index.ts';
@@ -86,6 +87,21 @@ describe('A6: what was acknowledged stays', () => {
     cpSync(join(dir.path, 'events.sqlite'), join(crashed.path, 'events.sqlite'));
     await using again = await open(crashed.path);
     expect(unwrap(await again.verify(), 'verified')).toMatchObject({ events: 3 });
+  });
+
+  test('where somebody reads the ledger meanwhile, that is said, and made up for', async () => {
+    using dir = tempDir();
+    await using kb = await open(dir.path);
+    unwrap(await kb.append([draft()]), 'an event');
+    const reader = new Database(join(dir.path, 'events.sqlite'), { readonly: true });
+    reader.exec('BEGIN');
+    reader.prepare('SELECT count(*) FROM events').get();
+    unwrap(await kb.append([draft()]), 'an event');
+    rmSync(join(dir.path, 'events.sqlite-wal'));
+    const refused = (hint: string) => ({ ok: false, error: { hint: expect.stringContaining(hint) } });
+    expect(await kb.append([draft()])).toMatchObject(refused('end what else reads the ledger'));
+    reader.close();
+    expect(await kb.append([draft()])).toMatchObject(refused('stands in the ledger itself'));
   });
 
   test('a ledger that is gone is not taken for a new one', async () => {

@@ -25,8 +25,12 @@ export function watchFiles(db: Database.Database): WatchedFiles {
           'Stop the daemon, put the file back or restore a backup (rlp kb restore), and start it again.',
         );
       if (logInode === undefined || inodeOf(log) === logInode) return undefined;
-      saveLog(db);
-      return gone(log, 'Stop the daemon and start it again: what was acknowledged stands in the ledger itself.');
+      return gone(
+        log,
+        isSaved(db)
+          ? 'Stop the daemon and start it again: what was acknowledged stands in the ledger itself.'
+          : 'Make room on the disk and end what else reads the ledger, before you stop the daemon: it alone has what was in the log.',
+      );
     },
     written() {
       logInode ??= inodeOf(log);
@@ -40,11 +44,16 @@ function gone(path: string, hint: string): Failure {
   });
 }
 
-/** What stands in a log that has no name any more, put into the ledger itself: it was acknowledged. */
-function saveLog(db: Database.Database): void {
+/** Puts what stands in a log that has no name any more into the ledger itself; false where not all of it could be. */
+function isSaved(db: Database.Database): boolean {
   try {
-    db.pragma('wal_checkpoint(PASSIVE)');
+    const [told] = db.pragma('wal_checkpoint(PASSIVE)') as readonly {
+      readonly log: number;
+      readonly checkpointed: number;
+    }[];
+    return told !== undefined && told.log === told.checkpointed;
   } catch {
     // The next append tries again.
+    return false;
   }
 }
