@@ -99,7 +99,7 @@ export function upkeepOf(deps: UpkeepDeps): Upkeep {
     rebuild: () => long('rebuild', () => rebuild(deps)),
     backup: (into, by) =>
       long('backup', () =>
-        backUp(deps.appender, { rootDir, eventsDb, counts: progress.counts }, { into, made_ms: clock.nowMs(), ...by }),
+        backUp(deps, { rootDir, eventsDb, counts: progress.counts }, { into, made_ms: clock.nowMs(), ...by }),
       ),
     vacuum: () =>
       long('vacuum', async () => {

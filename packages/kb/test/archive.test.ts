@@ -1,14 +1,13 @@
 /** Values of old runs are packed away, read as before, replayed, checked, backed up and forgotten; whenever it is killed. */
-import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { digestBytes, unwrap } from '@runloop/core';
 import { expect, test } from 'vitest';
 import { openTapeReader } from '../src/index.ts';
 import { archiveBatch } from '../src/limits.ts';
 import { deps, isSound, open, runEvent, tempDir } from './kb-kit.ts';
+import { killedAt } from './killed.ts';
 
 const trace = (n: number): string => n.toString(16).padStart(32, '0');
 const of = (n: number, digests: readonly string[], ts_ms: number) => [
@@ -127,7 +126,6 @@ test('a file that is not what its name says is named, and not archived', async (
   expect(readFileSync(path)).toEqual(bytes);
 });
 
-const script = fileURLToPath(new URL('upkeep-main.ts', import.meta.url));
 const many = Array.from({ length: archiveBatch + 5 }, (_, n) => blob(`"${n} ${'v'.repeat(2_000)}"`));
 const files = [1, 2].map((n) => Buffer.alloc(100_000, n));
 const fileOf = (bytes: Buffer): string => join('blobs', digestBytes(bytes).slice(0, 2), digestBytes(bytes).slice(2));
@@ -143,12 +141,7 @@ test.each(['packed:', 'gone:<file>', 'during:compact'])(
       unwrap(await kb.append(of(1, digests, 1_000), many), 'a run');
     }
     const told = step.replace('<file>', fileOf(files[0] ?? Buffer.alloc(0)));
-    const child = spawnSync(process.execPath, ['--conditions=source', script, dir.path, 'archive', told], {
-      encoding: 'utf8',
-      timeout: 60_000,
-      killSignal: 'SIGTERM',
-    });
-    expect([child.signal, child.stderr]).toEqual(['SIGKILL', '']);
+    expect(killedAt(dir.path, 'archive', told)).toEqual({ signal: 'SIGKILL', stderr: '' });
     await using kb = await open(dir.path);
     for (const digest of digests) unwrap(await kb.getBlob(digest), 'a value');
     unwrap(await kb.archive(5_000), 'archived');

@@ -11,9 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { unwrap } from '@runloop/core';
 import { describe, expect, test } from 'vitest';
@@ -21,6 +19,7 @@ import { restoringHere, stageRestore } from '../src/backup/restore.ts';
 import { loadBlake3 } from '../src/blake3.ts';
 import { restoreKb } from '../src/index.ts';
 import { deps, draft, newSigner, open, runEvent, tempDir } from './kb-kit.ts';
+import { killedAt } from './killed.ts';
 
 const by = { actor: 'user:test', provenance: {} };
 const large = Buffer.alloc(100_000, 'x');
@@ -52,8 +51,6 @@ test('a backup is whole while others append, and says so last', async () => {
   expect(await kb.backup(join(dir.path, 'b'), by)).toMatchObject({ ok: false, error: { code: 'Conflict' } });
 });
 
-const script = fileURLToPath(new URL('upkeep-main.ts', import.meta.url));
-
 test.each<[string, boolean]>([
   ['backing-up.json', false],
   ['b/events.sqlite', false],
@@ -66,9 +63,7 @@ test.each<[string, boolean]>([
     for (let i = 0; i < 40; i += 1) unwrap(await kb.putBlob(Buffer.alloc(200_000, i)), 'a blob file');
     unwrap(await kb.append([note('before')]), 'an event');
   }
-  const args = ['--conditions=source', script, dir.path, 'backup', `here:${step}`];
-  const child = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000, killSignal: 'SIGTERM' });
-  expect([child.signal, child.stderr]).toEqual(['SIGKILL', '']);
+  expect(killedAt(dir.path, 'backup', `here:${step}`)).toEqual({ signal: 'SIGKILL', stderr: '' });
   const made = readdirSync(join(dir.path, 'b'));
   if (!isWhole) writeFileSync(join(dir.path, 'b', 'mine.txt'), 'not of a backup');
   await using kb = await open(dir.path);
@@ -81,6 +76,26 @@ test.each<[string, boolean]>([
   const told = await kb.why('ledger:backups');
   expect(told.ok ? told.value.steps.length : 0).toBe(whole ? 1 : 0);
   expect(readdirSync(dir.path)).not.toContain('backing-up.json');
+});
+
+test('a backup that the ledger has no room to tell of is told of when it has', async () => {
+  using dir = tempDir();
+  const [first, second] = [join(dir.path, 'first'), join(dir.path, 'second')];
+  const full = { ok: false, error: { code: 'StorageFull' } };
+  {
+    await using kb = await open(dir.path, { ledgerPagesMax: 60 });
+    for (const size of [20_000, 1_000, 1]) {
+      let more = true;
+      while (more) more = (await kb.append([note('x'.repeat(size))])).ok;
+    }
+    expect(await kb.backup(first, by)).toMatchObject(full);
+    // There is one mark for both: the second is not begun before the first is told of.
+    expect(await kb.backup(second, by)).toMatchObject(full);
+    expect([existsSync(join(first, 'backup.json')), existsSync(second)]).toEqual([true, false]);
+  }
+  await using kb = await open(dir.path);
+  const told = unwrap(await kb.why('ledger:backups'), 'what is told of it').steps;
+  expect(told.map(({ summary }) => summary)).toEqual([expect.stringContaining(first)]);
 });
 
 async function withBackup(path: string): Promise<string> {

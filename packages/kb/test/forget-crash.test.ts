@@ -1,14 +1,12 @@
 /** kill -9 at each step of forgetting: what was committed is finished at the next opening, what was not is whole. */
-import { spawnSync } from 'node:child_process';
 import { cpSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { unwrap } from '@runloop/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { by, fill, holding, jane, personal } from './forget-kit.ts';
 import { isSound, open, tempDir } from './kb-kit.ts';
+import { killedAt } from './killed.ts';
 
-const script = fileURLToPath(new URL('upkeep-main.ts', import.meta.url));
 const filled = tempDir();
 const files: string[] = [];
 const letterOf = (n: number): Buffer => Buffer.from(`${n} ${`Dear ${jane.name}, `.repeat(8_000)}`);
@@ -36,12 +34,7 @@ test.each<[string, boolean | undefined]>([
   using dir = tempDir();
   cpSync(filled.path, dir.path, { recursive: true });
   const told = step.replace('<file>', files.sort()[0] ?? '');
-  const child = spawnSync(process.execPath, ['--conditions=source', script, dir.path, 'forget', told], {
-    encoding: 'utf8',
-    timeout: 60_000,
-    killSignal: 'SIGTERM',
-  });
-  expect([child.signal, child.stderr]).toEqual(['SIGKILL', '']);
+  expect(killedAt(dir.path, 'forget', told)).toEqual({ signal: 'SIGKILL', stderr: '' });
   await using kb = await open(dir.path);
   expect(readdirSync(dir.path)).not.toContain('forgetting');
   const left = await kb.why('contact:jane');

@@ -34,25 +34,23 @@ export function unmarkBackup(rootDir: string): void {
   rmSync(markOf(rootDir), { recursive: true, force: true });
 }
 
-export async function backUp(
-  appender: Pick<Appender, 'append'>,
-  data: BackupData,
-  making: BackingUp,
-): Promise<Result<Backup, Failure>> {
+type BackupDeps = { readonly appender: Pick<Appender, 'append'>; readonly log: Log };
+
+export async function backUp(deps: BackupDeps, data: BackupData, making: BackingUp): Promise<Result<Backup, Failure>> {
+  // There is one mark: a backup that could not be told of is not to be forgotten over the next.
+  const settled = await settleBackup(deps, data.rootDir);
+  if (!settled.ok) return settled;
   await using thread = startThread<BackingUp>('backup/backup-main', data);
   const made = (await thread.ask(making)) as Result<BackupManifest, Failure>;
   if (!made.ok) return made;
-  const told = await tellOf(appender, making, made.value);
+  const told = await tellOf(deps.appender, making, made.value);
   if (!told.ok) return told;
   unmarkBackup(data.rootDir);
   return ok({ ...made.value, path: making.into });
 }
 
-/** After a crash: what was being made is told of, or removed. */
-export async function settleBackup(
-  { appender, log }: { readonly appender: Pick<Appender, 'append'>; readonly log: Log },
-  rootDir: string,
-): Promise<Result<void, Failure>> {
+/** After a crash, or where the ledger took nothing more: what was being made is told of, or removed. */
+export async function settleBackup({ appender, log }: BackupDeps, rootDir: string): Promise<Result<void, Failure>> {
   const making = markedBackup(rootDir);
   // A mark that was cut off while it was written: nothing has been copied yet.
   if (making === undefined) {
@@ -76,7 +74,7 @@ export async function settleBackup(
     unmarkBackup(rootDir);
     return ok(undefined);
   } catch (error) {
-    // Neither is a reason not to start: the mark stays, and the next start tries again.
+    // No reason not to start: the mark stays, and the next start tries again.
     log.log('warn', 'a backup was cut off, and what there is of it could not be removed', {
       into,
       why: storageFailure(error, into).message,
