@@ -99,12 +99,14 @@ export function planForget(sources: Sources, entity: string, blake3: Blake3): Re
   if (blobOf !== undefined) held.add(blobOf);
   const found = findEvents(sources, needles, { own, tainted: new Set([...held, ...files]), wholeRun: runOf });
   const open = openRuns(sources.views, [...found.runs.keys()]);
-  if (open.length > 0)
+  if (open.length > 0) {
+    const which = open.length === 1 ? 'a run that holds it has' : `${open.length} runs that hold it have`;
     return err(
-      failure('Busy', `${open.length} runs that hold it have not finished: ${open.slice(0, 3).join(', ')}`, {
+      failure('Busy', `${which} not finished: ${open.slice(0, 3).join(', ')}`, {
         hint: 'wait for them, or rlp cancel them, and say it again',
       }),
     );
+  }
   markRuns(ledger, found);
   const named = namedBlobs(ledger, found);
   const go = new Set([...held, ...files, ...named]);
