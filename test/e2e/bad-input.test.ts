@@ -1,7 +1,7 @@
 /**
  * Bad input: each gives a clear error, the right exit code, and disturbs nobody else (A12).
  */
-import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -241,4 +241,19 @@ test('a state directory in which the log cannot be written: says so, and what to
   mkdirSync(join(home.path, 'logs', 'daemon.out'), { recursive: true });
   const { code, err } = await home.rlp('run', 'hello');
   expect({ code, err }).toMatchObject({ code: 69, err: expect.stringContaining('set RUNLOOP_HOME') });
+});
+
+test('a ledger that is taken away under the daemon is told of by its status, until it is back', async () => {
+  await using home = new Home();
+  const propose = () => home.rlp('kb', 'propose', '--kind', 'note.created', '--payload', '{"text":"x"}');
+  const storage = async (): Promise<unknown> =>
+    (JSON.parse((await home.rlp('daemon', 'status', '--json')).out) as { storage: unknown }).storage;
+  expect((await propose()).code).toBe(0);
+  const ledger = join(home.path, 'pog', 'events.sqlite');
+  renameSync(ledger, `${ledger}.away`);
+  expect((await propose()).err).toContain('events.sqlite was removed or replaced');
+  expect(await storage()).toEqual([{ code: 'StorageFailed', message: expect.stringContaining('events.sqlite') }]);
+  renameSync(`${ledger}.away`, ledger);
+  expect((await propose()).code).toBe(0);
+  expect(await storage()).toEqual([]);
 });

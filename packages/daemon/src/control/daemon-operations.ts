@@ -58,7 +58,7 @@ export function daemonOperations(deps: DaemonOperationDeps): Operations {
           bus: deps.bus(),
           frozen_budgets: deps.frozen(),
           storage: [
-            ...[deps.kb.fault() ?? []].flat().map(({ code, message }) => ({ code, message })),
+            ...faultOf(deps.kb),
             ...[...runs.faults()].map(([trace_id, { code, message }]) => ({ trace_id, code, message })),
           ],
         }),
@@ -96,4 +96,10 @@ export function daemonOperations(deps: DaemonOperationDeps): Operations {
     },
     'token.rotate': (args) => args.check(async () => tokens.rotate()),
   };
+}
+
+/** Why the ledger took nothing last; runs have their own. */
+function faultOf(kb: Pick<Kb, 'fault'>): readonly JsonObject[] {
+  const fault = kb.fault();
+  return fault === undefined ? [] : [{ code: fault.code, message: fault.message }];
 }
